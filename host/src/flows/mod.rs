@@ -1,0 +1,47 @@
+//! Flow plugins: components, their versions, and one step of one.
+//!
+//! Speaks the domain's step types; contract versions end at this room's border. It doesn't know what an integration is.
+
+pub mod description;
+pub mod request;
+pub mod step;
+
+use async_trait::async_trait;
+
+pub use self::description::Description;
+pub use self::step::{Context, Event, Failure, Step};
+
+/// One loaded flow plugin.
+#[async_trait]
+pub trait Flow: Send + Sync {
+    /// What it says of itself.
+    fn description(&self) -> &Description;
+
+    /// Lower-case hexadecimal SHA-256 of the component.
+    fn digest(&self) -> &str;
+
+    /// Runs one step in a fresh instance.
+    ///
+    /// # Errors
+    /// The plugin itself misbehaved: it trapped, ran out of its time or memory, or answered what the contract doesn't allow.
+    async fn advance(&self, context: &Context, event: Event) -> Result<StepRun, PluginError>;
+}
+
+/// The outcome of one step.
+#[derive(Debug)]
+pub struct StepRun {
+    /// The next step, or why the flow gave up.
+    pub outcome: Result<Step, Failure>,
+    /// What the plugin printed, bounded, not yet cleaned of secrets.
+    pub printed: String,
+}
+
+/// A plugin's fault. Its text begins with the plugin's name, version and digest.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("flow {flow}: {fault}")]
+pub struct PluginError {
+    /// Name, version and abbreviated digest.
+    pub flow: String,
+    /// What it did, and what its author can do about it.
+    pub fault: String,
+}

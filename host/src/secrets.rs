@@ -1,0 +1,72 @@
+//! The secrets of one integration, by name, and text cleaned of them. Knows nothing of where they are kept.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// Secret values by name: fields (`client_secret`) and parts of the present token (`token.refresh_token`).
+#[derive(Clone, Debug, Default)]
+pub struct Secrets(BTreeMap<String, SecretString>);
+
+impl Secrets {
+    /// The value of this name.
+    pub fn get(&self, name: &str) -> Option<&SecretString> {
+        self.0.get(name)
+    }
+
+    /// Sets a value.
+    pub fn insert(&mut self, name: impl Into<String>, value: SecretString) {
+        self.0.insert(name.into(), value);
+    }
+
+    /// Takes a value out.
+    pub fn remove(&mut self, name: &str) -> Option<SecretString> {
+        self.0.remove(name)
+    }
+
+    /// The names that are set, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Names and values, in order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &SecretString)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Whether none is set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Replaces secrets in text by their names, in every encoding in which they are likely to be echoed.
+#[derive(Default)]
+pub struct Cleaner {
+    /// What is looked for, longest first, and what stands in its place.
+    patterns: Vec<(String, String)>,
+}
+
+impl Cleaner {
+    /// A cleaner for these secrets.
+    pub fn new(secrets: &Secrets) -> Self {
+        let mut cleaner = Self::default();
+        for (name, value) in secrets.iter() {
+            cleaner.add(name, value);
+        }
+        cleaner
+    }
+
+    /// Looks for one more secret.
+    pub fn add(&mut self, name: &str, value: &SecretString) {
+        let value = value.expose_secret();
+        if !value.is_empty() {
+            self.patterns.push((value.to_owned(), format!("[{name}]")));
+        }
+    }
+
+    /// The text without the secrets.
+    pub fn clean(&self, text: &str) -> String {
+        self.patterns.iter().fold(text.to_owned(), |text, (secret, name)| text.replace(secret, name))
+    }
+}
