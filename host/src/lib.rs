@@ -4,5 +4,7 @@
 
 pub mod clock;
 pub mod flows;
+pub mod integrations;
 pub mod secrets;
 pub mod store;
+pub mod tokens;
