@@ -21,7 +21,7 @@ use super::key::TokenKey;
 use super::ledger::Ledger;
 use super::parts::Parts;
 use super::plan::Cause;
-use super::record::{FailureRecord, RefreshState, TokenRecord};
+use super::record::{FailureRecord, RefreshState, StoredToken, TokenRecord};
 use super::token::Token;
 use crate::egress::{Answer, Destinations, Prepared, Unsent};
 use crate::flows::step::{Context, Event, Failure, FlowToken, Purpose, Remedy, Response, State, Step, Unanswered, Wait};
@@ -110,7 +110,7 @@ impl Attempt {
             target: start.integration.target,
             follows: start.token.generation,
             digest: start.flow.digest().to_owned(),
-            seed: parts.ledger.keyring.seal(&bound_to(id, "seed"), &seed),
+            seed: parts.ledger.keyring.seal(&bound_to(id, "seed"), &seed)?,
             stage: Stage::Sent { spends: false },
             story,
         };
@@ -281,11 +281,11 @@ impl Attempt {
                 return Err(self.fail("request_refused", &refusal.to_string(), Remedy::Reconfigure, field).await);
             }
         };
-        let spends = prepared.spends(&[REFRESH_TOKEN]);
-        self.tell(|story| story.request = Some(prepared.record().clone()));
-        for (name, value) in prepared.derived_secrets().iter() {
-            self.cleaner.add(name, value);
-        }
+        let spends = prepared.secret_names().contains(REFRESH_TOKEN);
+        prepared.teach(&mut self.cleaner);
+        let mut sent = prepared.record().clone();
+        sent.clean(&self.cleaner);
+        self.tell(|story| story.request = Some(sent));
         self.budget(&request.url).await?;
         let durability = if spends { Batch::synced() } else { Batch::buffered() };
         self.record.stage = Stage::Sent { spends };
@@ -465,7 +465,8 @@ impl Attempt {
         };
         let outcome = Outcome::Token { generation: token.generation };
         let parts = Arc::clone(&self.parts);
-        self.end(outcome, |record| record.succeed(&token, &parts.ledger.keyring)).await?;
+        let sealed = StoredToken::seal(&token, &self.record.story.key, &parts.ledger.keyring)?;
+        self.end(outcome, |record| record.succeed(token.generation, sealed.clone())).await?;
         Ok(token)
     }
 
@@ -591,7 +592,7 @@ impl Attempt {
 
     fn seal_held(&self, held: &Held) -> Result<crate::seal::Sealed, Ended> {
         let text = serde_json::to_vec(held).map(zeroize::Zeroizing::new).map_err(|error| StoreError::Storage(error.to_string()))?;
-        Ok(self.parts.ledger.keyring.seal(&bound_to(self.id(), "held"), &text))
+        Ok(self.parts.ledger.keyring.seal(&bound_to(self.id(), "held"), &text)?)
     }
 
     fn open_held(&self, held: &crate::seal::Sealed) -> Result<(State, Option<Response>), Ended> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ulid::Ulid;
 
-use crate::integrations::IntegrationError;
+use crate::integrations::{FieldFault, IntegrationError};
 use crate::name::Name;
 use crate::seal::SealError;
 use crate::store::StoreError;
@@ -18,6 +18,9 @@ pub enum TokenError {
     /// There is no such attempt, or it is too long ago.
     #[error("there is no attempt {0}; the last 20 of an integration are kept")]
     NoSuchAttempt(Ulid),
+    /// The integration lacks values that its flow needs.
+    #[error("the integration isn't complete: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Incomplete(Vec<FieldFault>),
     /// A person has to sign in or consent.
     #[error("a person is needed: {0}")]
     PersonNeeded(String),

@@ -9,6 +9,7 @@ use super::record::FailureRecord;
 use crate::egress::Refusal;
 use crate::flows::Flow;
 use crate::flows::step::Response;
+use crate::integrations::FieldFault;
 use crate::seal::SealError;
 use crate::store::StoreError;
 
@@ -24,6 +25,8 @@ pub(super) enum Ended {
     Void,
     /// It was cut short by an earlier stop of the daemon.
     Interrupted,
+    /// The integration lacks values that its flow needs.
+    Incomplete(Vec<FieldFault>),
     /// Only a person can get a token.
     Person(&'static str),
     /// The flow of this name isn't installed.

@@ -35,7 +35,7 @@ use self::flight::{Flights, Seat};
 use self::ledger::Ledger;
 use self::parts::Parts;
 use self::plan::{Facts, Plan};
-use self::record::{FailureRecord, RefreshState, TokenRecord};
+use self::record::{FailureRecord, StoredToken, TokenRecord};
 use self::schedule::{Due, Schedule, Timers};
 use self::token::{Live, Quality};
 use crate::clock::SharedClock;
@@ -43,7 +43,7 @@ use crate::egress::Egress;
 use crate::flows::Catalog;
 use crate::integrations::{Integration, Integrations};
 use crate::name::Name;
-use crate::seal::Keyring;
+use crate::seal::{Keyring, SealError};
 use crate::store::{Batch, Revision, Store, StoreError};
 
 pub use self::error::TokenError;
@@ -217,6 +217,7 @@ impl Tokens {
     async fn fly(&self, key: &TokenKey, errand: Errand) -> Result<Arc<Live>, TokenError> {
         let name: Name = key.integration().parse().map_err(|_| TokenError::Changed)?;
         // What an attempt brings is void where the integration changed under it: then look again, but not for ever.
+        let mut errand = errand;
         for _ in 0..MAX_LOOKS {
             let changes = self.changes.load(Ordering::Acquire);
             let integration = Arc::new(self.parts.integrations.read(&name).await?);
@@ -238,6 +239,7 @@ impl Tokens {
                     if self.remember(key, &live, changes) {
                         return Ok(live);
                     }
+                    errand.cause = Cause::Needed;
                 }
                 Err(Ended::Void | Ended::Interrupted) => {}
                 Err(Ended::Failed(failure, attempt)) => {
@@ -247,6 +249,7 @@ impl Tokens {
                     }
                     return Err(error);
                 }
+                Err(Ended::Incomplete(faults)) => return Err(TokenError::Incomplete(faults)),
                 Err(Ended::Person(why)) => return Err(TokenError::PersonNeeded(why.to_owned())),
                 Err(Ended::NoFlow(name)) => return Err(TokenError::FlowMissing(name)),
                 Err(Ended::Stopping) => return Err(TokenError::Stopping),
@@ -267,6 +270,10 @@ impl Tokens {
         errand: Errand,
     ) -> Result<Token, Ended> {
         let flow = self.parts.flows.get(&integration.flow).ok_or_else(|| Ended::NoFlow(integration.flow.clone()))?;
+        let missing = self.parts.integrations.missing(&integration);
+        if !missing.is_empty() {
+            return Err(Ended::Incomplete(missing));
+        }
         let stalled = match record.stalled {
             Some(id) => self.parts.ledger.attempt(key.integration(), id).await?,
             None => None,
@@ -278,7 +285,9 @@ impl Tokens {
             unattended: flow.description().unattended,
             refresh: integration.values.get("refresh").is_none_or(|refresh| refresh != "never"),
             uncertain: integration.settings.uncertain,
-            forced: errand.cause == Cause::Asked,
+            // Who has changed the integration has perhaps put right what failed.
+            forced: errand.cause == Cause::Asked
+                || record.failure.as_ref().is_some_and(|failure| integration.updated_at > failure.at),
             repaired: stalled.as_ref().is_some_and(|attempt| attempt.digest != flow.digest()),
         };
         match (plan::plan(&record, facts), stalled) {
@@ -380,7 +389,7 @@ impl Tokens {
             created_at: token.map(|token| token.created_at),
             expires_at: token.and_then(|token| token.expires_at),
             expiry_source: token.and_then(|token| token.expiry_source),
-            has_refresh_token: token.is_some_and(record::StoredToken::has_refresh_token),
+            has_refresh_token: token.is_some_and(StoredToken::has_refresh_token),
             failure: record.failure.map(|failure| FailureView {
                 retry_at: failure.retry_at(),
                 code: failure.code,
@@ -471,11 +480,11 @@ impl Tokens {
                 secrets: Vec::new(),
                 generation: record.generation + 1,
             };
-            record.succeed(&token, keyring);
-            Ok::<(), ()>(())
+            let sealed = StoredToken::seal(&token, key, keyring)?;
+            record.succeed(token.generation, sealed);
+            Ok::<(), SealError>(())
         })
-        .await?
-        .ok();
+        .await??;
         self.live.invalidate(key);
         self.status(key).await
     }
@@ -646,3 +655,6 @@ async fn renew_when_due(tokens: Weak<Tokens>, mut timers: Timers) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

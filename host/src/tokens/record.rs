@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -12,7 +12,7 @@ use super::expiry::ExpirySource;
 use super::key::TokenKey;
 use super::token::Token;
 use crate::flows::step::Remedy;
-use crate::seal::{Keyring, SealError, Sealed};
+use crate::seal::{self, Keyring, SealError, Sealed};
 use crate::store::table::Table;
 
 /// The records of keys, by integration and slot.
@@ -167,10 +167,6 @@ impl TokenRecord {
         Self { generation: self.generation, ..Self::new(self.key, target) }
     }
 
-    /// The record's own key, to which what it seals is bound.
-    fn own_key(&self) -> Vec<u8> {
-        TOKENS.key(&[self.key.integration(), &self.key.slot()])
-    }
 
     /// Whether there is a refresh token that hasn't ended.
     pub(super) fn has_refresh_token(&self, now: DateTime<Utc>) -> bool {
@@ -180,9 +176,9 @@ impl TokenRecord {
     }
 
     /// Puts the next generation in, which ends all that was known of the last one.
-    pub(super) fn succeed(&mut self, token: &Token, keyring: &Keyring) {
-        self.generation = token.generation;
-        self.token = Some(StoredToken::seal(token, &self.own_key(), keyring));
+    pub(super) fn succeed(&mut self, generation: u64, token: StoredToken) {
+        self.generation = generation;
+        self.token = Some(token);
         self.refresh = RefreshState::Ready;
         self.failure = None;
         self.rejected_at = None;
@@ -191,23 +187,23 @@ impl TokenRecord {
 
     /// The token, unsealed.
     pub(super) fn open(&self, keyring: &Keyring) -> Result<Option<Token>, SealError> {
-        self.token.as_ref().map(|token| token.open(self.generation, &self.own_key(), keyring)).transpose()
+        self.token.as_ref().map(|token| token.open(self.generation, &self.key, keyring)).transpose()
     }
 }
 
-/// What a sealed value is bound to: its record, its name, and the generation.
-fn bound_to(record: &[u8], generation: u64, name: &str) -> Vec<u8> {
-    [record, b"#", generation.to_string().as_bytes(), b"#", name.as_bytes()].concat()
+/// What a sealed value is bound to: its record, its generation, and its name.
+fn bound_to(key: &TokenKey, generation: u64, name: &str) -> Vec<u8> {
+    let record = TOKENS.key(&[key.integration(), &key.slot()]);
+    seal::bound_to(&record, &format!("{generation}.{name}"))
 }
 
 impl StoredToken {
-    fn seal(token: &Token, record: &[u8], keyring: &Keyring) -> Self {
-        let seal = |name: &str, value: &SecretString| {
-            keyring.seal(&bound_to(record, token.generation, name), value.expose_secret().as_bytes())
-        };
-        Self {
-            access_token: seal("access_token", &token.access_token),
-            refresh_token: token.refresh_token.as_ref().map(|value| seal("refresh_token", value)),
+    /// A token, sealed for the record of a key.
+    pub(super) fn seal(token: &Token, key: &TokenKey, keyring: &Keyring) -> Result<Self, SealError> {
+        let seal = |name: &str, value: &SecretString| keyring.seal_text(&bound_to(key, token.generation, name), value);
+        Ok(Self {
+            access_token: seal("access_token", &token.access_token)?,
+            refresh_token: token.refresh_token.as_ref().map(|value| seal("refresh_token", value)).transpose()?,
             token_type: token.token_type.clone(),
             scope: token.scope.clone(),
             created_at: token.created_at,
@@ -215,12 +211,14 @@ impl StoredToken {
             expiry_source: token.expiry_source,
             refresh_expires_at: token.refresh_expires_at,
             values: token.values.clone(),
-            secrets: token.secrets.iter().map(|(name, value)| (name.clone(), seal(name, value))).collect(),
-        }
+            secrets: (token.secrets.iter())
+                .map(|(name, value)| Ok((name.clone(), seal(&format!("secrets.{name}"), value)?)))
+                .collect::<Result<_, SealError>>()?,
+        })
     }
 
-    fn open(&self, generation: u64, record: &[u8], keyring: &Keyring) -> Result<Token, SealError> {
-        let open = |name: &str, value: &Sealed| keyring.open_secret(&bound_to(record, generation, name), value);
+    fn open(&self, generation: u64, key: &TokenKey, keyring: &Keyring) -> Result<Token, SealError> {
+        let open = |name: &str, value: &Sealed| keyring.open_text(&bound_to(key, generation, name), value);
         Ok(Token {
             access_token: open("access_token", &self.access_token)?,
             refresh_token: self.refresh_token.as_ref().map(|value| open("refresh_token", value)).transpose()?,
@@ -232,7 +230,7 @@ impl StoredToken {
             refresh_expires_at: self.refresh_expires_at,
             values: self.values.clone(),
             secrets: (self.secrets.iter())
-                .map(|(name, value)| Ok((name.clone(), open(name, value)?)))
+                .map(|(name, value)| Ok((name.clone(), open(&format!("secrets.{name}"), value)?)))
                 .collect::<Result<_, SealError>>()?,
             generation,
         })
@@ -246,32 +244,47 @@ impl StoredToken {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::*;
+    use secrecy::ExposeSecret;
 
-    /// A token at rest, for tests that don't open it.
-    pub(in super::super) fn stored_token(refresh: bool) -> StoredToken {
-        let keyring = Keyring::generate();
-        let token = Token {
-            access_token: "a".into(),
-            refresh_token: refresh.then(|| "r".into()),
+    use super::*;
+    use crate::seal::MasterKey;
+    use crate::store::memory::MemoryStore;
+
+    fn key() -> TokenKey {
+        TokenKey::of(&"crm".parse().unwrap())
+    }
+
+    fn token(refresh: bool) -> Token {
+        Token {
+            access_token: "secret-a".into(),
+            refresh_token: refresh.then(|| "secret-r".into()),
             token_type: "Bearer".into(),
-            scope: None,
+            scope: Some("read".into()),
             created_at: DateTime::UNIX_EPOCH,
             expires_at: None,
             expiry_source: None,
             refresh_expires_at: None,
-            values: Vec::new(),
-            secrets: vec![("cookie".into(), "c".into())],
-            generation: 1,
-        };
-        StoredToken::seal(&token, b"token/crm/default", &keyring)
+            values: vec![("instance_url".into(), "https://eu".into())],
+            secrets: vec![("cookie".into(), "secret-c".into())],
+            generation: 3,
+        }
+    }
+
+    fn keyring() -> Keyring {
+        let master = MasterKey::generate("a test").unwrap();
+        let made = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        made.block_on(Keyring::load_or_create(&MemoryStore::new(), &master)).unwrap()
+    }
+
+    /// A token at rest, for tests that don't open it.
+    pub(in super::super) fn stored_token(refresh: bool) -> StoredToken {
+        StoredToken::seal(&token(refresh), &key(), &keyring()).unwrap()
     }
 
     #[test]
     fn another_target_voids_all_but_the_generation() {
-        let mut record = TokenRecord::new(TokenKey::of(&"crm".parse().unwrap()), Ulid::from_parts(1, 1));
-        record.generation = 7;
-        record.token = Some(stored_token(true));
+        let mut record = TokenRecord::new(key(), Ulid::from_parts(1, 1));
+        record.succeed(7, stored_token(true));
         record.refresh = RefreshState::Uncertain;
         let same = record.clone().for_target(Ulid::from_parts(1, 1));
         assert!(same.token.is_some());
@@ -282,22 +295,9 @@ pub(super) mod tests {
 
     #[test]
     fn a_sealed_token_opens_only_as_its_own_generation_and_record() {
-        let keyring = Keyring::generate();
-        let mut record = TokenRecord::new(TokenKey::of(&"crm".parse().unwrap()), Ulid::nil());
-        let token = Token {
-            access_token: "secret-a".into(),
-            refresh_token: Some("secret-r".into()),
-            token_type: "Bearer".into(),
-            scope: Some("read".into()),
-            created_at: DateTime::UNIX_EPOCH,
-            expires_at: None,
-            expiry_source: None,
-            refresh_expires_at: None,
-            values: vec![("instance_url".into(), "https://eu".into())],
-            secrets: vec![("cookie".into(), "secret-c".into())],
-            generation: 3,
-        };
-        record.succeed(&token, &keyring);
+        let keyring = keyring();
+        let mut record = TokenRecord::new(key(), Ulid::nil());
+        record.succeed(3, StoredToken::seal(&token(true), &key(), &keyring).unwrap());
         let json = serde_json::to_string(&record).unwrap();
         assert!(!json.contains("secret-"), "{json}");
         let mut read: TokenRecord = serde_json::from_str(&json).unwrap();
@@ -305,6 +305,9 @@ pub(super) mod tests {
         assert_eq!(opened.refresh_token.unwrap().expose_secret(), "secret-r");
         assert_eq!(opened.secrets[0].1.expose_secret(), "secret-c");
         read.generation = 4;
+        read.open(&keyring).unwrap_err();
+        read.generation = 3;
+        read.key = TokenKey::of(&"other".parse().unwrap());
         read.open(&keyring).unwrap_err();
     }
 }
