@@ -81,3 +81,8 @@ pub mod prelude {
         Response, Step, Token,
     };
 }
+
+/// The README's example, compiled with the crate's doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

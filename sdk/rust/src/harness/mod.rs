@@ -44,6 +44,11 @@ impl Harness {
         Self { description, advance: F::advance, context }
     }
 
+    /// What the flow says of itself.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
     /// Sets a field that is no secret, or `token.NAME`.
     #[must_use]
     pub fn value(mut self, name: &str, value: &str) -> Self {

@@ -19,14 +19,8 @@ pub struct Answer {
     form: bool,
 }
 
-/// One step down.
-#[derive(Clone, Debug)]
-enum Key {
-    /// Into a member that is an object.
-    Member(String),
-    /// Into a member that is an array of one object.
-    Only(String),
-}
+/// One step down: into a member of this name that is an object, or an array of one object.
+type Key = String;
 
 /// Why an answer has no members.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,11 +95,7 @@ impl Answer {
         let mut objects = vec![&self.root];
         let mut object = &self.root;
         for key in &self.path {
-            let inner = match key {
-                Key::Member(name) => object.get(name),
-                Key::Only(name) => object.get(name).and_then(|array| array.get(0)),
-            };
-            let Some(Value::Object(inner)) = inner else { break };
+            let Some(inner) = object.get(key).and_then(inner) else { break };
             objects.push(inner);
             object = inner;
         }
@@ -170,35 +160,40 @@ fn has_error(object: &Map<String, Value>) -> bool {
     })
 }
 
+/// The object that a member is, or that is the only item of the array that it is.
+fn inner(value: &Value) -> Option<&Map<String, Value>> {
+    match value {
+        Value::Object(inner) => Some(inner),
+        Value::Array(items) => match items.as_slice() {
+            [Value::Object(inner)] => Some(inner),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// The way to the one object that `wanted` holds for, the least deep first. `None`: there is none.
 fn find(root: &Map<String, Value>, wanted: fn(&Map<String, Value>) -> bool) -> Result<Option<Vec<Key>>, Unreadable> {
-    let mut level = vec![(Vec::new(), root)];
+    // Names are borrowed until one way is chosen: a long one may lead to very many objects.
+    let mut level: Vec<(Vec<&str>, &Map<String, Value>)> = vec![(Vec::new(), root)];
     for _ in 0..=DEEPEST {
         let mut hits = level.iter().filter(|(_, object)| wanted(object));
         match (hits.next(), hits.next()) {
-            (Some((path, _)), None) => return Ok(Some(path.clone())),
+            (Some((path, _)), None) => return Ok(Some(path.iter().map(|&name| name.to_owned()).collect())),
             (Some(_), Some(_)) => return Err(Unreadable::Ambiguous),
             (None, _) => {}
         }
-        level = level.iter().flat_map(|(path, object)| inside(path, object)).collect();
+        let mut below = Vec::new();
+        for (path, object) in level {
+            for (name, value) in object {
+                if let Some(inner) = inner(value) {
+                    below.push((path.iter().copied().chain([name.as_str()]).collect(), inner));
+                }
+            }
+        }
+        level = below;
     }
     Ok(None)
-}
-
-/// The objects directly inside an object, with the way to each.
-fn inside<'a>(path: &[Key], object: &'a Map<String, Value>) -> Vec<(Vec<Key>, &'a Map<String, Value>)> {
-    let longer = |key: Key| path.iter().cloned().chain([key]).collect();
-    object
-        .iter()
-        .filter_map(|(name, value)| match value {
-            Value::Object(inner) => Some((longer(Key::Member(name.clone())), inner)),
-            Value::Array(items) => match items.as_slice() {
-                [Value::Object(inner)] => Some((longer(Key::Only(name.clone())), inner)),
-                _ => None,
-            },
-            _ => None,
-        })
-        .collect()
 }
 
 /// A string that isn't empty, or a number as it is written.

@@ -1,7 +1,7 @@
 //! The one reader of token responses (RFC 6749 sections 5.1 and 5.2), for what providers really send.
 //!
-//! It takes: JSON or a form under any content type, a byte order mark, the members one or two objects deeper, their
-//! names in camelCase, numbers as strings, `expires_in` missing, null, zero or negative (then the lifetime is unknown),
+//! It takes: JSON or a form under any content type, a byte order mark, the members up to three objects deeper,
+//! their names in camelCase, numbers as strings, `expires_in` missing, null, zero or negative (then the lifetime is unknown),
 //! `expires_at` in seconds, milliseconds or RFC 3339, scope as an array or with commas, errors with status 200.
 //! Of duplicate members the last counts. It doesn't guess where two objects could be the token, and it never puts
 //! any part of an answer that it can't read into a message: that may hold a token.
