@@ -15,18 +15,32 @@ fail() {
     exit 1
 }
 
-# run_step NAME COMMAND...: one line per long step, with the time it took; what it printed is shown if it fails.
+# run_step NAME COMMAND...: a line when a long step starts and ends, and each 15 s between; what it printed if it fails.
 run_step() {
-    local name=$1 start=$SECONDS
+    local name=$1 start=$SECONDS rc=0 never ticker
     shift
     printf '==> %s ...\n' "$name"
-    if ! "$@" >"$log" 2>&1 </dev/null; then
+    : >"$log"
+    # `read` from a pipe that never speaks in place of `sleep`, which would live on when the ticker is ended.
+    exec {never}<> <(:)
+    {
+        while read -r -t 15 -u "$never" || (($? > 128)); do
+            printf '    %3s s  %.100s\n' $((SECONDS - start)) "$(tail -n 1 "$log")"
+        done
+    } 9>&- &
+    ticker=$!
+    "$@" >"$log" 2>&1 </dev/null || rc=$?
+    kill "$ticker"
+    wait "$ticker" 2>/dev/null || true
+    exec {never}<&-
+    if ((rc != 0)); then
         tail -n 40 "$log" >&2
         printf '==> %s: failed after %s s; all of its output is in %s\n' "$name" $((SECONDS - start)) "$log" >&2
         return 1
     fi
     printf '==> %s: done in %s s\n' "$name" $((SECONDS - start))
 }
+trap 'jobs -p | xargs -r kill 2>/dev/null' EXIT
 
 # --- one at a time ---------------------------------------------------------------------------------------------------
 # Two runs at once would build the same folders. util-linux, and with it flock, is on every Debian machine.
