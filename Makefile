@@ -47,7 +47,7 @@ $(foreach plugin,$(plugins),$(eval $(call flow_rule,$(plugin))))
 .PHONY: test
 # The examples in the documentation come first, so that the summary at the end is that of the end-to-end tests.
 test: build ## run everything that proves the project
-	node --test tests/providers/
+	node --test tests/providers/providers.test.mjs
 	cargo test --workspace --locked --doc
 	cargo test --workspace --locked --lib --bins --tests
 

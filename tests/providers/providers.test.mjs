@@ -1,7 +1,7 @@
 // Holds both providers to what the end-to-end tests rely on: each grant and each way to authenticate, rotation, what the
 // reuse of a refresh token does, how refusals look, the log, and that no provider outlives its test.
 //
-// Run it with `node --test tests/providers/`, after `make tools`.
+// Run it with `node --test tests/providers/providers.test.mjs`, after `make tools`.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

@@ -7,6 +7,7 @@ Run it with any python3: where Django isn't installed, it starts again with the 
 """
 
 import argparse
+import atexit
 import hashlib
 import importlib.util
 import json
@@ -84,8 +85,8 @@ def start_database(options):
     }
 
 
-def serve(options):
-    """Serves until told to stop; the process then ends with code 0."""
+def listen(options):
+    """The server with its socket open, on the port that was asked for."""
     from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
     from django.core.wsgi import get_wsgi_application
 
@@ -113,14 +114,22 @@ def main():
     # Memory where the system has it: the database is thrown away, and a disk would only make it slow.
     folder = tempfile.mkdtemp(prefix="crm-provider-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
 
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
     def stop(*_):
         shutil.rmtree(folder, ignore_errors=True)
         os._exit(0)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    def stop_when_input_closes():
+        # Not `sys.stdin`: a thread that waits in it holds its lock when the interpreter ends.
+        while os.read(0, 4096):
+            pass
+        stop()
+
     if not options.stay:
-        threading.Thread(target=lambda: (sys.stdin.buffer.read(), stop()), daemon=True).start()
+        threading.Thread(target=stop_when_input_closes, daemon=True).start()
 
     sys.path.insert(0, str(HERE))
     os.environ["DJANGO_SETTINGS_MODULE"] = "crm.settings"
@@ -129,7 +138,7 @@ def main():
 
     django.setup()
     clients = start_database(options)
-    server = serve(options)
+    server = listen(options)
 
     from crm import views
 
