@@ -3,6 +3,7 @@
 //! The rooms stand in floors (see `ARCHITECTURE.md`); no room uses one above its own.
 
 pub mod clock;
+pub mod egress;
 pub mod flows;
 pub mod integrations;
 pub mod secrets;
