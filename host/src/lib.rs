@@ -4,5 +4,6 @@
 
 pub mod clock;
 pub mod flows;
+pub mod openapi;
 pub mod secrets;
 pub mod store;
