@@ -2,11 +2,14 @@
 //!
 //! The rooms stand in floors (see `ARCHITECTURE.md`); no room uses one above its own.
 
+pub mod access;
 pub mod api;
 pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod flows;
+pub mod name;
+pub mod seal;
 pub mod secrets;
 pub mod store;
 pub mod telemetry;
