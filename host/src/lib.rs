@@ -7,6 +7,7 @@ pub mod api;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod egress;
 pub mod flows;
 pub mod name;
 pub mod seal;
