@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod egress;
 pub mod flows;
 pub mod name;
+pub mod openapi;
 pub mod seal;
 pub mod secrets;
 pub mod store;
