@@ -24,6 +24,8 @@ mod tests;
 
 use std::fmt;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 pub use self::description::Description;
@@ -46,6 +48,15 @@ pub trait Flow: Send + Sync {
     /// # Errors
     /// The plugin itself misbehaved: it trapped, ran out of its time or memory, or answered what the contract doesn't allow.
     async fn advance(&self, context: &Context, event: Event) -> Result<StepRun, PluginError>;
+}
+
+/// The flows that there are, by name.
+pub trait Catalog: Send + Sync {
+    /// The flow of this name.
+    fn get(&self, name: &str) -> Option<Arc<dyn Flow>>;
+
+    /// The flows that serve schemes of this kind and detail (see [`description::SchemeMatch`]).
+    fn for_scheme(&self, kind: &str, detail: Option<&str>) -> Vec<Arc<dyn Flow>>;
 }
 
 /// The outcome of one step.
