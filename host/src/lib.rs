@@ -2,6 +2,7 @@
 //!
 //! The rooms stand in floors (see `ARCHITECTURE.md`); no room uses one above its own.
 
+pub mod cli;
 pub mod clock;
 pub mod flows;
 pub mod secrets;
