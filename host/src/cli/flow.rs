@@ -41,6 +41,12 @@ enum Command {
         /// The component
         file: PathBuf,
     },
+    /// Go back to the component that was served before the last installation
+    #[command(after_help = "Examples:\n  tokenhost flow rollback my-flow")]
+    Rollback {
+        /// The flow
+        name: String,
+    },
     /// Remove an installed flow
     #[command(after_help = "Examples:\n  tokenhost flow remove my-flow")]
     Remove {
@@ -72,9 +78,11 @@ impl Flow {
                 let bytes = component.len();
                 let answer =
                     client.upload(Method::POST, &["flows"], &[], "application/wasm", bytes, component.into()).await?;
-                output.show(&answer.document, |flow| {
-                    format!("flow {} {} is installed", cell(flow, "name"), cell(flow, "version"))
-                })
+                output.show(&answer.document, |flow| format!("{} is installed", identity(flow)))
+            }
+            Command::Rollback { name } => {
+                let answer = client.call(Method::POST, &["flows", &name, "rollback"], &[], None).await?;
+                output.show(&answer.document, |flow| format!("{} is served again", identity(flow)))
             }
             Command::Remove { name } => {
                 client.call(Method::DELETE, &["flows", &name], &[], None).await?;
@@ -98,6 +106,11 @@ fn list(flows: &Value) -> String {
     table(["NAME", "VERSION", "TITLE", "SHA-256"], &rows)
 }
 
+/// A flow's name, version and abbreviated digest.
+fn identity(flow: &Value) -> String {
+    format!("flow {} {} (sha256:{})", cell(flow, "name"), cell(flow, "version"), digest(flow))
+}
+
 /// The first characters of a component's digest.
 fn digest(flow: &Value) -> String {
     member(flow, "sha256").map_or_else(|| "-".to_owned(), |digest| digest.chars().take(12).collect())
@@ -110,6 +123,7 @@ pub(super) fn show(flow: &Value) -> String {
     pairs.add("version", member(flow, "version"));
     pairs.add("title", member(flow, "title"));
     pairs.add("sha256", member(flow, "sha256"));
+    pairs.add("contract", member(flow, "contract"));
     let schemes: Vec<String> = items(flow, "handles").iter().map(scheme).collect();
     pairs.add("serves", Some(schemes.join(", ")).filter(|text| !text.is_empty()));
     let person = flow.get("unattended").and_then(Value::as_bool).map(|unattended| !unattended);
@@ -147,10 +161,9 @@ fn kind(field: &Value) -> String {
 fn required(field: &Value) -> String {
     match field.get("required") {
         Some(Value::Object(condition)) => {
-            let condition = condition.get("when").cloned().unwrap_or_else(|| Value::Object(condition.clone()));
-            format!("if {} is {}", cell(&condition, "field"), cell(&condition, "one_of").replace(", ", " or "))
+            let condition = condition.get("when").unwrap_or(&Value::Null);
+            format!("if {} is {}", cell(condition, "field"), cell(condition, "one_of").replace(", ", " or "))
         }
-        Some(Value::Bool(required)) => if *required { "always" } else { "no" }.to_owned(),
         Some(Value::String(text)) if text == "never" => "no".to_owned(),
         _ => cell(field, "required"),
     }

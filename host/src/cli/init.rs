@@ -1,58 +1,22 @@
 //! `tokenhost init`: keys, a data folder, and the first administrator's token, shown once.
 
-use std::os::unix::fs::DirBuilderExt;
-use std::sync::Arc;
-
 use secrecy::ExposeSecret;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::exit::Failure;
 use super::output::{Output, Pairs, member};
-use crate::access::Access;
-use crate::clock::SystemClock;
 use crate::config::{Config, KeySource, Overrides};
-use crate::seal::{Keyring, MasterKey, SealError};
-use crate::store::Store;
-use crate::store::rocks::RocksStore;
+use crate::daemon::{self, InitOutcome};
 
 /// Prepare this machine: make the master key, the data folder and the first token
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The token is shown once and kept nowhere: it may do everything on this daemon. The master key's file is as important as the data; back up both, apart from each other.\n\nExamples:\n  tokenhost init\n  export TOKENHOST_TOKEN=$(tokenhost init --json | jq -r .token)\n  tokenhost init --data /var/lib/tokenhost --key-file /etc/tokenhost/master.key"
+    after_help = "The token is shown once and kept nowhere: it may do everything on this daemon. Nothing that is sealed can be opened without the master key's file; back it up, apart from the data.\n\nExamples:\n  tokenhost init\n  export TOKENHOST_TOKEN=$(tokenhost init --json | jq -r .token)\n  tokenhost init --data /var/lib/tokenhost --key-file /etc/tokenhost/master.key"
 )]
 pub struct Init {
     /// The daemon's settings.
     #[command(flatten)]
     overrides: Overrides,
-}
-
-impl Init {
-    /// Does it.
-    ///
-    /// # Errors
-    /// The settings can't be used, the folder is in use or was prepared before, or the key doesn't fit it.
-    pub async fn run(self, output: Output) -> Result<(), Failure> {
-        let config = Config::load(&self.overrides).map_err(|error| Failure::usage(error.to_string()))?;
-        let fail = |error: &dyn std::fmt::Display| Failure::failed(error.to_string());
-        let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.data).map_err(|error| fail(&error))?);
-        let (master, made) = master_key(&config, &*store).await.map_err(|error| fail(&error))?;
-        let keyring = Keyring::load_or_create(&*store, &master).await.map_err(|error| fail(&error))?;
-        let access = Access::open(store, &keyring, SystemClock::shared()).map_err(|error| fail(&error))?;
-        let token = access.create_first_administrator().await.map_err(|error| fail(&error))?;
-        let document = json!({
-            "token": token.expose_secret(),
-            "data": config.data.display().to_string(),
-            "master_key": master.origin(),
-        });
-        output.show(&document, |document| {
-            let mut pairs = Pairs::default();
-            pairs.add("data folder", member(document, "data"));
-            let made = if made { "new; back it up apart from the data" } else { "the one that there was" };
-            pairs.add("master key", Some(format!("{} ({made})", master.origin())));
-            pairs.add("token", member(document, "token"));
-            pairs.to_text("") + NEXT
-        })
-    }
 }
 
 /// What to type next.
@@ -67,24 +31,62 @@ Next:
   tokenhost token get NAME
 ";
 
-/// The master key, and whether it was made just now. A key is made for a new data folder only: one that was used needs the
-/// key that it was used with.
-async fn master_key(config: &Config, store: &dyn Store) -> Result<(MasterKey, bool), SealError> {
-    let path = match &config.key {
-        KeySource::Given(text) => return Ok((MasterKey::from_text("TOKENHOST_KEY", text)?, false)),
-        KeySource::File(path) => path,
+impl Init {
+    /// Does it.
+    ///
+    /// # Errors
+    /// The settings can't be used, the folder is in use or was prepared before, or the key doesn't fit it.
+    pub async fn run(self, output: Output) -> Result<(), Failure> {
+        let config = Config::load(&self.overrides).map_err(|error| Failure::usage(error.to_string()))?;
+        let made = daemon::init(&config).await?;
+        output.show(&document(&config, &made), show)
+    }
+}
+
+/// What was made, as JSON.
+fn document(config: &Config, made: &InitOutcome) -> Value {
+    let key_file = match &config.key {
+        KeySource::File(path) => Some(path.display().to_string()),
+        KeySource::Given(_) => None,
     };
-    // Any key tells whether there is something sealed; this one is thrown away.
-    let anything_sealed = !matches!(Keyring::load(store, &MasterKey::generate("nowhere")?).await, Ok(None));
-    if path.exists() || anything_sealed {
-        return Ok((MasterKey::from_file(path, &config.data)?, false));
+    json!({
+        "token": made.token.expose_secret(),
+        "data": made.data.display().to_string(),
+        "key_file": key_file,
+        "key_file_made": made.key_file_made.is_some(),
+    })
+}
+
+/// The same for people.
+fn show(document: &Value) -> String {
+    let is_new = document.get("key_file_made") == Some(&Value::Bool(true));
+    let mut pairs = Pairs::default();
+    pairs.add("data folder", member(document, "data"));
+    pairs.add(
+        "master key",
+        match member(document, "key_file") {
+            Some(path) if is_new => format!("{path} (new; back it up, apart from the data)"),
+            Some(path) => format!("{path} (was there already)"),
+            None => "as the settings give it".to_owned(),
+        },
+    );
+    pairs.add("token", member(document, "token"));
+    pairs.to_text("") + NEXT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_is_shown_with_the_next_steps() {
+        let check = |key_file: Value, made: bool, expected: &str| {
+            let text = show(&json!({"token": "tha_x", "data": "/d", "key_file": key_file, "key_file_made": made}));
+            assert!(text.starts_with(&format!("data folder  /d\nmaster key   {expected}\ntoken        tha_x\n")), "{text}");
+            assert!(text.contains("tokenhost serve"));
+        };
+        check(json!("/k"), true, "/k (new; back it up, apart from the data)");
+        check(json!("/k"), false, "/k (was there already)");
+        check(Value::Null, false, "as the settings give it");
     }
-    if let Some(folder) = path.parent() {
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| SealError::MasterKey {
-            origin: path.display().to_string(),
-            fault: format!("its folder can't be made: {error}"),
-        })?;
-    }
-    Ok((MasterKey::create_file(path, &config.data)?, true))
 }

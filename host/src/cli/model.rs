@@ -262,9 +262,9 @@ fn server(server: &Value) -> Option<String> {
 
 /// A warning, and where in the document.
 fn warning(warning: &Value) -> String {
-    match (member(warning, "message"), member(warning, "at")) {
-        (Some(message), Some(at)) => format!("{at}: {message}"),
-        (Some(message), None) => message,
+    match (member(warning, "message"), member(warning, "pointer")) {
+        (Some(message), Some(pointer)) if !pointer.is_empty() => format!("{pointer}: {message}"),
+        (Some(message), _) => message,
         (None, _) => scalar(warning).unwrap_or_default(),
     }
 }
@@ -319,7 +319,7 @@ mod tests {
     fn a_model_shows_schemes_flows_and_warnings() {
         let text = show(&json!({
             "name": "crm", "title": "CRM", "version": "1.2", "servers": ["https://crm.example"],
-            "warnings": [{"at": "/paths", "message": "is no object"}, "plain"],
+            "warnings": [{"pointer": "/paths", "message": "is no object"}, {"pointer": "", "message": "plain"}],
             "schemes": [
                 {"name": "oauth2", "type": "oauth2", "flows": ["clientCredentials"], "served_by": ["client-credentials"]},
                 {"name": "key", "type": "apiKey", "flows": [], "served_by": []},

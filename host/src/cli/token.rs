@@ -157,8 +157,7 @@ impl Token {
             }
             Command::Refresh { which } => {
                 let token = which.call(&client, Method::POST, Some("refresh"), &[], None).await?;
-                let token = without_secrets(token);
-                output.show(&token, show)
+                output.show(&without_secrets(token), show)
             }
             Command::Reject { which, generation } => {
                 let body = json!({"generation": generation});
@@ -226,7 +225,7 @@ fn show(token: &Value) -> String {
         pairs.add(name, member(token, name));
     }
     pairs.add("expires_in", member(token, "expires_in").map(|seconds| format!("{seconds} s")));
-    for name in ["expires_at", "created_at", "last_served"] {
+    for name in ["expires_at", "created_at"] {
         pairs.add(name, member(token, name));
     }
     if token.get("renewing") == Some(&Value::Bool(true)) {
@@ -254,16 +253,12 @@ fn failure(failure: &Value) -> String {
 
 /// What a rejection led to.
 fn rejected(answer: &Value) -> String {
-    match answer.get("result").or_else(|| answer.get("state")).and_then(Value::as_str) {
+    match answer.get("result").and_then(Value::as_str) {
         Some("renewing") => "the token is being renewed".to_owned(),
         Some("not_current") => {
             let generation = member(answer, "generation").unwrap_or_else(|| "newer".to_owned());
             format!("nothing to do: generation {generation} is the present one; get the token again")
         }
-        Some("too_soon") => match member(answer, "retry_after") {
-            Some(seconds) => format!("not renewed: the last rejection is too recent; again in {seconds} s"),
-            None => "not renewed: the last rejection is too recent".to_owned(),
-        },
         _ => "reported".to_owned(),
     }
 }
@@ -311,7 +306,6 @@ mod tests {
         let check = |answer: Value, part: &str| assert!(rejected(&answer).contains(part), "{answer}");
         check(json!({"result": "renewing"}), "being renewed");
         check(json!({"result": "not_current", "generation": 4}), "generation 4");
-        check(json!({"result": "too_soon", "retry_after": 9}), "again in 9 s");
         check(json!({}), "reported");
     }
 }

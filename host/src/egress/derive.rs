@@ -25,7 +25,9 @@ pub(super) fn compute(scope: &Scope<'_>, derived: &Derived) -> Result<Value, Pro
     let part = format!("derived `{}`", derived.name);
     let mut value = match &derived.value {
         Derivation::Basic { user, password, encoding } => basic(scope, &part, user, password, *encoding)?,
-        Derivation::Jwt { algorithm, key, header, claims } => jwt::compute(scope, &part, algorithm, key, header, claims)?,
+        Derivation::Jwt { algorithm, key, header, claims } => {
+            jwt::compute(scope, &part, algorithm, key, header, claims)?
+        }
         Derivation::Hmac { hash, key, message, encoding } => {
             let key = scope.render(&format!("{part} key"), key, Escape::None)?;
             let mut value = scope.render(&format!("{part} message"), message, Escape::None)?;
@@ -42,7 +44,8 @@ pub(super) fn compute(scope: &Scope<'_>, derived: &Derived) -> Result<Value, Pro
         Derivation::Transform { value, how } => {
             let mut value = scope.render(&part, value, Escape::None)?;
             for transformation in how {
-                value.bytes = transformed(&value.bytes, *transformation).map_err(|fault| Problem::flow(&part, fault))?;
+                value.bytes =
+                    transformed(&value.bytes, *transformation).map_err(|fault| Problem::flow(&part, fault))?;
                 if value.bytes.len() > scope.limit() {
                     return Err(Problem::flow(part, format!("is longer than {} bytes", scope.limit())));
                 }
@@ -80,17 +83,19 @@ fn basic(
     let mut value = scope.render(&user_part, user, Escape::None)?;
     let password = scope.render(&password_part, password, Escape::None)?;
     let plain = encoding == BasicEncoding::None;
-    let write = |place: &str, bytes: &[u8]| match encoding {
-        // What is encoded can hold anything.
-        BasicEncoding::Form => form_encoded(bytes).map(String::into_bytes),
-        BasicEncoding::Percent => Ok(percent_encoded(bytes).into_bytes()),
-        BasicEncoding::None if bytes.iter().any(u8::is_ascii_control) => {
-            Err("has a control character, such as a line break at its end (RFC 7617 section 2)")
+    let write = |place: &str, bytes: &[u8]| {
+        match encoding {
+            // What is encoded can hold anything.
+            BasicEncoding::Form => form_encoded(bytes).map(String::into_bytes),
+            BasicEncoding::Percent => Ok(percent_encoded(bytes).into_bytes()),
+            BasicEncoding::None if bytes.iter().any(u8::is_ascii_control) => {
+                Err("has a control character, such as a line break at its end (RFC 7617 section 2)")
+            }
+            BasicEncoding::None => Ok(bytes.to_vec()),
         }
-        BasicEncoding::None => Ok(bytes.to_vec()),
-    }
-    .map(Zeroizing::new)
-    .map_err(|fault| Problem::integration(place, fault));
+        .map(Zeroizing::new)
+        .map_err(|fault| Problem::integration(place, fault))
+    };
     let mut joined = write(&user_part, &value.bytes)?;
     if plain && joined.contains(&b':') {
         return Err(Problem::integration(user_part, "has a colon, which ends the user (RFC 7617); choose an encoding"));
@@ -148,9 +153,7 @@ fn transformed(bytes: &[u8], how: Transformation) -> Result<Zeroizing<Vec<u8>>, 
         Transformation::Base64Url => encoded(bytes, Encoding::Base64Url),
         Transformation::Hex => encoded(bytes, Encoding::Hex),
         Transformation::Base64Decode => decoded(bytes)?,
-        Transformation::HexDecode => {
-            Zeroizing::new(hex::decode(bytes.trim_ascii()).map_err(|_| "is not hexadecimal")?)
-        }
+        Transformation::HexDecode => Zeroizing::new(hex::decode(bytes.trim_ascii()).map_err(|_| "is not hexadecimal")?),
         Transformation::Percent => Zeroizing::new(percent_encoded(bytes).into_bytes()),
         Transformation::Form => Zeroizing::new(form_encoded(bytes)?.into_bytes()),
         Transformation::LowerCase => Zeroizing::new(text()?.to_lowercase().into_bytes()),
@@ -231,7 +234,8 @@ mod tests {
 
     #[test]
     fn hmac_as_in_the_rfcs() {
-        let with = |hash, encoding| Derivation::Hmac { hash, key: secret("raw_key"), message: text("Hi There"), encoding };
+        let with =
+            |hash, encoding| Derivation::Hmac { hash, key: secret("raw_key"), message: text("Hi There"), encoding };
         // RFC 2202 section 3 case 1, RFC 4231 section 4.2.
         check(with(Hash::Sha1, Encoding::Hex), "b617318655057264e28bc0b6fb378c8ef146be00");
         check(with(Hash::Sha256, Encoding::Hex), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");

@@ -153,7 +153,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_set_is_told_by_member() {
-        check(&[("/a", "1"), ("/a/b", "2")], "body member `/a/b`: goes through a value that is neither object nor array, at `b`");
+        check(
+            &[("/a", "1"), ("/a/b", "2")],
+            "body member `/a/b`: goes through a value that is neither object nor array, at `b`",
+        );
         check(&[("/a/0", "1"), ("/a/2", "2")], "body member `/a/2`: has the index 2 where the array has 1 items");
         check(&[("/a/0", "1"), ("/a/01", "2")], "body member `/a/01`: has `01` where an array's index is wanted");
         check(&[("/a/0", "1"), ("/a/+1", "2")], "body member `/a/+1`: has `+1` where an array's index is wanted");

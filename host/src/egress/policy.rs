@@ -91,7 +91,8 @@ impl Policy {
             Some(Host::Domain(_)) => return Ok(()),
             None => return Err(Problem::flow(part, "has no host")),
         };
-        address::check(literal, &self.allow_networks).map_err(|forbidden| Problem::operator(part, forbidden.to_string()))
+        address::check(literal, &self.allow_networks)
+            .map_err(|forbidden| Problem::operator(part, forbidden.to_string()))
     }
 }
 
@@ -158,7 +159,8 @@ impl Destinations {
         }
         let document: Value = serde_json::from_slice(document)
             .map_err(|error| Problem::integration(part, format!("is no JSON (line {})", error.line())))?;
-        let Some(issuer) = document.get("issuer").and_then(Value::as_str).and_then(|issuer| Url::parse(issuer).ok()) else {
+        let Some(issuer) = document.get("issuer").and_then(Value::as_str).and_then(|issuer| Url::parse(issuer).ok())
+        else {
             return Err(Problem::integration(part, "has no `issuer` that is a URL"));
         };
         if !belongs(metadata_url, &issuer) {
@@ -205,7 +207,8 @@ mod tests {
 
     #[test]
     fn only_the_integrations_own_origins_are_destinations() {
-        let to = Destinations::of(["https://idp.example/token?x=1", " https://b.example:8443/ ", "/relative", "data:x"]);
+        let to =
+            Destinations::of(["https://idp.example/token?x=1", " https://b.example:8443/ ", "/relative", "data:x"]);
         for (text, expected) in [
             ("https://idp.example/other", true),
             ("https://idp.example:443/", true),
@@ -228,7 +231,8 @@ mod tests {
     fn a_url_is_held_against_scheme_userinfo_and_literal_address() {
         #[track_caller]
         fn check(text: &str, allow_http: bool, expected: &str) {
-            let policy = Policy { allow_http, allow_networks: vec!["10.0.0.0/8".parse().unwrap()], ..Policy::default() };
+            let policy =
+                Policy { allow_http, allow_networks: vec!["10.0.0.0/8".parse().unwrap()], ..Policy::default() };
             match policy.check_url("url", &url(text)) {
                 Ok(()) => assert_eq!(expected, "", "{text}"),
                 Err(problem) => {

@@ -143,7 +143,8 @@ pub(super) fn prepare(
             problems.push(problem);
         }
     }
-    for (part, count) in [("query", request.query.len()), ("headers", request.headers.len()), ("body", members(&request.body))]
+    for (part, count) in
+        [("query", request.query.len()), ("headers", request.headers.len()), ("body", members(&request.body))]
     {
         if count > PARTS {
             return Err(Problem::flow(part, format!("has {count} parts; at most {PARTS} are sent")).into());
@@ -151,7 +152,11 @@ pub(super) fn prepare(
     }
     if request.derived.len() > policy.limits.derived {
         let limit = policy.limits.derived;
-        return Err(Problem::flow("derived", format!("has {} values; at most {limit} are computed", request.derived.len())).into());
+        return Err(Problem::flow(
+            "derived",
+            format!("has {} values; at most {limit} are computed", request.derived.len()),
+        )
+        .into());
     }
 
     let mut scope = Scope::new(secrets, policy.limits.request_bytes);
@@ -255,7 +260,9 @@ fn url(
         let encode = |bytes: &[u8]| {
             if bytes.contains(&0) { Err("has a NUL byte") } else { Ok(percent_encoded(bytes)) }
         };
-        let Some((value, pair)) = problems.take(body::parameter(scope, &part, name, template, encode)) else { continue };
+        let Some((value, pair)) = problems.take(body::parameter(scope, &part, name, template, encode)) else {
+            continue;
+        };
         if !query.is_empty() {
             query.push('&');
         }

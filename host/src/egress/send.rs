@@ -181,7 +181,8 @@ impl Sending {
         if let Some(rustls::Error::AlertReceived(alert)) = tls_error(error)
             && about_certificate(*alert)
         {
-            let reason = format!("refused our TLS client certificate, or wants one (transport.client_certificate): {alert:?}");
+            let reason =
+                format!("refused our TLS client certificate, or wants one (transport.client_certificate): {alert:?}");
             return Unsent { left: false, ..self.unsent(Fault::Tls, reason) };
         }
         let http_error = hyper_error(error);
@@ -189,7 +190,9 @@ impl Sending {
             return self.unsent(Fault::Malformed, format!("answered what can't be decompressed: {}", root(error)));
         }
         match http_error {
-            Some(parse) if parse.is_parse() => self.unsent(Fault::Malformed, format!("answered no proper HTTP: {parse}")),
+            Some(parse) if parse.is_parse() => {
+                self.unsent(Fault::Malformed, format!("answered no proper HTTP: {parse}"))
+            }
             _ => self.unsent(Fault::Broken, format!("broke off before its answer was complete: {}", root(error))),
         }
     }
@@ -230,16 +233,19 @@ fn hyper_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a hyper::Error>
 fn tls_text(error: &rustls::Error) -> String {
     use rustls::CertificateError as C;
     let advice = match error {
-        rustls::Error::InvalidCertificate(C::UnknownIssuer) => {
+        rustls::Error::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => {
             "; if a company's own authority issued the certificate, set transport.ca"
         }
-        rustls::Error::AlertReceived(alert) if about_certificate(*alert) => "; it may want transport.client_certificate",
+        rustls::Error::AlertReceived(alert) if about_certificate(*alert) => {
+            "; it may want transport.client_certificate"
+        }
         _ => "",
     };
     format!("{error}{advice}")
 }
 
-/// Whether an alert is about the certificate that we showed or didn't (RFC 8446 section 6.2).
+/// Whether an alert is about the certificate that we showed or didn't (RFC 8446 section 6.2). None of these can come once a
+/// provider has accepted our side of the handshake.
 fn about_certificate(alert: AlertDescription) -> bool {
     use AlertDescription as A;
     matches!(
@@ -253,5 +259,7 @@ fn about_certificate(alert: AlertDescription) -> bool {
             | A::CertificateRequired
             | A::UnknownCA
             | A::AccessDenied
+            | A::DecryptError
+            | A::HandshakeFailure
     )
 }

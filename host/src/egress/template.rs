@@ -78,11 +78,6 @@ impl<'a> Scope<'a> {
         self.derived
     }
 
-    /// The body, if it is rendered.
-    pub(super) fn body(&self) -> Option<&Value> {
-        self.body.as_ref()
-    }
-
     /// Keeps the body for derivations.
     pub(super) fn set_body(&mut self, body: Value) {
         self.body = Some(body);

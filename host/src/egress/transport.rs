@@ -73,10 +73,7 @@ pub(super) struct Tls {
 impl Tls {
     /// No settings yet.
     pub(super) fn new() -> Self {
-        Self {
-            ready: Cache::builder().max_capacity(CACHED).time_to_idle(CACHED_FOR).build(),
-            system: OnceLock::new(),
-        }
+        Self { ready: Cache::builder().max_capacity(CACHED).time_to_idle(CACHED_FOR).build(), system: OnceLock::new() }
     }
 
     /// The TLS settings of a transport.
@@ -104,7 +101,8 @@ impl Tls {
         };
 
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let failed = |part: &str, error: &dyn std::fmt::Display| Problem::integration(part, format!("is refused: {error}"));
+        let failed =
+            |part: &str, error: &dyn std::fmt::Display| Problem::integration(part, format!("is refused: {error}"));
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
             .build()
             .map_err(|error| failed("transport.ca", &error))?;
@@ -156,7 +154,10 @@ fn certificates(part: &str, pem: &str) -> Result<Vec<CertificateDer<'static>>, P
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(Problem::integration(part, "holds no readable certificate; PEM (-----BEGIN CERTIFICATE-----) is wanted")),
+        _ => Err(Problem::integration(
+            part,
+            "holds no readable certificate; PEM (-----BEGIN CERTIFICATE-----) is wanted",
+        )),
     }
 }
 
@@ -211,7 +212,10 @@ mod tests {
             ..Transport::default()
         };
         check(&full, "");
-        check(&Transport { ca: Some("nonsense".to_owned()), ..Transport::default() }, "transport.ca: holds no readable");
+        check(
+            &Transport { ca: Some("nonsense".to_owned()), ..Transport::default() },
+            "transport.ca: holds no readable",
+        );
         check(&Transport { ca: Some(String::new()), ..Transport::default() }, "transport.ca: holds no readable");
         check(&Transport { client_key: None, ..full.clone() }, "transport.client_key: is missing");
         check(&Transport { client_certificate: None, ..full.clone() }, "transport.client_certificate: is missing");

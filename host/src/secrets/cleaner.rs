@@ -236,7 +236,11 @@ mod tests {
 
     #[test]
     fn a_secret_is_replaced_by_its_name() {
-        check(&[("client_secret", "hunter2")], "bad secret hunter2, hunter2!", "bad secret [client_secret], [client_secret]!");
+        check(
+            &[("client_secret", "hunter2")],
+            "bad secret hunter2, hunter2!",
+            "bad secret [client_secret], [client_secret]!",
+        );
         check(&[], "nothing to hide", "nothing to hide");
         check(&[("empty", "")], "nothing to hide", "nothing to hide");
         check(&[("a", "word")], "", "");
@@ -319,11 +323,16 @@ mod tests {
 
     #[test]
     fn lines_of_a_key_and_its_trimmed_form_are_found() {
-        let key = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\nAgEGCCqGSM49AwEHBG0w\n-----END PRIVATE KEY-----\n";
+        let key =
+            "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\nAgEGCCqGSM49AwEHBG0w\n-----END PRIVATE KEY-----\n";
         let secrets: &[(&str, &str)] = &[("key", key), ("line", " trailing-break\n")];
         check(secrets, "can't read MIGHAgEAMBMGByqGSM49", "can't read [key]");
         check(secrets, &key.replace('\n', "\\n"), "[key]");
-        check(secrets, &key.replace('\n', "\r\n"), "-----BEGIN PRIVATE KEY-----\r\n[key]\r\n[key]\r\n-----END PRIVATE KEY-----\r\n");
+        check(
+            secrets,
+            &key.replace('\n', "\r\n"),
+            "-----BEGIN PRIVATE KEY-----\r\n[key]\r\n[key]\r\n-----END PRIVATE KEY-----\r\n",
+        );
         check(secrets, "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----");
         check(secrets, "x trailing-break y", "x [line] y");
     }
@@ -374,7 +383,11 @@ mod tests {
                     assert!(!clean.contains(&form), "seed {seed}: {form:?} in {clean:?}");
                 }
             }
-            assert_eq!(cleaner.clean(&clean.replace(['[', ']'], "")), clean.replace(['[', ']'], ""), "seed {seed}: nothing is left to clean");
+            assert_eq!(
+                cleaner.clean(&clean.replace(['[', ']'], "")),
+                clean.replace(['[', ']'], ""),
+                "seed {seed}: nothing is left to clean"
+            );
         }
     }
 

@@ -45,11 +45,11 @@ fn hexadecimal(value: &[u8], forms: &mut BTreeSet<Vec<u8>>) {
 /// Percent encodings, in both cases of the digits. They differ in what they leave alone and in what becomes of a space.
 fn percent(value: &[u8], forms: &mut BTreeSet<Vec<u8>>) {
     const KEPT: [&[u8]; 6] = [
-        b"-._~",               // RFC 3986
-        b"-._",                // PHP's urlencode, Java's URLEncoder but for `*`
-        b"*-._",               // WHATWG forms
-        b"-._~!*'()",          // encodeURIComponent
-        b"-._~/",              // Python's quote
+        b"-._~",                 // RFC 3986
+        b"-._",                  // PHP's urlencode, Java's URLEncoder but for `*`
+        b"*-._",                 // WHATWG forms
+        b"-._~!*'()",            // encodeURIComponent
+        b"-._~/",                // Python's quote
         b"-._~!*'();/?:@&=+$,#", // encodeURI
     ];
     for kept in KEPT {
@@ -59,7 +59,9 @@ fn percent(value: &[u8], forms: &mut BTreeSet<Vec<u8>>) {
                 for byte in value {
                     let _ = match byte {
                         b' ' => form.write_str(space),
-                        byte if byte.is_ascii_alphanumeric() || kept.contains(byte) => form.write_char(char::from(*byte)),
+                        byte if byte.is_ascii_alphanumeric() || kept.contains(byte) => {
+                            form.write_char(char::from(*byte))
+                        }
                         byte if upper => write!(form, "%{byte:02X}"),
                         byte => write!(form, "%{byte:02x}"),
                     };
@@ -119,7 +121,8 @@ fn markup(text: &str, forms: &mut BTreeSet<Vec<u8>>) {
     for quote in ["\"", "&quot;", "&#34;", "&#x22;"] {
         for apostrophe in ["'", "&apos;", "&#39;", "&#039;", "&#x27;"] {
             // OWASP's rule and the template languages that follow it.
-            for (slash, equals, backtick) in [("/", "=", "`"), ("&#x2F;", "=", "`"), ("&#x2F;", "&#x3D;", "&#x60;"), ("&#47;", "=", "`")]
+            for (slash, equals, backtick) in
+                [("/", "=", "`"), ("&#x2F;", "=", "`"), ("&#x2F;", "&#x3D;", "&#x60;"), ("&#47;", "=", "`")]
             {
                 let mut form = String::with_capacity(text.len());
                 for character in text.chars() {

@@ -34,11 +34,8 @@ fn fields_in_order() {
 
 #[test]
 fn acquires_with_basic() {
-    for (client_auth, computed) in [
-        ("basic", "basic-form"),
-        ("basic-raw", "basic"),
-        ("basic-percent", "basic-percent"),
-    ] {
+    for (client_auth, computed) in [("basic", "basic-form"), ("basic-raw", "basic"), ("basic-percent", "basic-percent")]
+    {
         acquires(
             robot().value("client_auth", client_auth),
             &format!(
@@ -127,14 +124,8 @@ fn refreshes_in_its_own_way() {
 fn what_it_does_not_do() {
     for (run, expected) in [
         (robot().value("refresh", "never").refresh(), "refresh_disabled, reacquire: the field refresh is never"),
-        (
-            robot().begin(Purpose::Refresh),
-            "no_refresh_token, reacquire: the present token has no refresh token",
-        ),
-        (
-            robot().revoke(),
-            "unsupported, reconfigure: this flow knows no address at which a token is revoked",
-        ),
+        (robot().begin(Purpose::Refresh), "no_refresh_token, reacquire: the present token has no refresh token"),
+        (robot().revoke(), "unsupported, reconfigure: this flow knows no address at which a token is revoked"),
         (
             robot().value("client_auth", "magic").acquire(),
             "invalid_field, reconfigure: the field client_auth can't be magic",

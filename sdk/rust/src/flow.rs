@@ -101,7 +101,7 @@ macro_rules! export {
         #[allow(unsafe_code, reason = "the component's exported functions, as wit-bindgen makes them")]
         const _: () = {
             type Component = $crate::flow::Exported<$flow>;
-            $crate::bindings::export!(Component with_types_in $crate::bindings);
+    $crate::bindings::export!(Component with_types_in $crate::bindings);
         };
     };
 }

@@ -35,14 +35,7 @@ impl From<Part> for Template {
 impl Request {
     /// A request without query, headers or body. The URL may have a query of its own.
     pub fn new(method: Method, url: impl Into<String>) -> Self {
-        Self {
-            method,
-            url: url.into(),
-            query: Vec::new(),
-            headers: Vec::new(),
-            body: Body::Empty,
-            derived: Vec::new(),
-        }
+        Self { method, url: url.into(), query: Vec::new(), headers: Vec::new(), body: Body::Empty, derived: Vec::new() }
     }
 
     /// A `POST`.

@@ -18,7 +18,11 @@ fn wit() -> PathBuf {
 fn frozen_versions_stay_as_they_are() {
     for (version, expected) in FROZEN {
         let text = fs::read(wit().join("frozen").join(version).join("flow.wit")).unwrap();
-        assert_eq!(hex::encode(Sha256::digest(text)), expected, "contract version {version} is frozen: see wit/README.md");
+        assert_eq!(
+            hex::encode(Sha256::digest(text)),
+            expected,
+            "contract version {version} is frozen: see wit/README.md"
+        );
     }
 }
 
@@ -28,8 +32,7 @@ fn every_frozen_folder_is_listed() {
         let mut entries = fs::read_dir(wit().join("frozen")).unwrap();
         move || entries.next()
     });
-    let mut folders: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut folders: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     folders.sort();
     assert_eq!(folders, FROZEN.map(|(version, _)| version));
 }

@@ -32,7 +32,8 @@ impl Flow for Ticket {
             Event::Answered(Answered { state, response }) if state == "asked" => {
                 let answer = tokenhost_flow::token_response::Answer::read(&response)
                     .map_err(|_| Failure::retry("invalid_response", "no ticket", None))?;
-                let ticket = answer.text("ticket").ok_or_else(|| Failure::retry("invalid_response", "no ticket", None))?;
+                let ticket =
+                    answer.text("ticket").ok_or_else(|| Failure::retry("invalid_response", "no ticket", None))?;
                 let prompt = Prompt { message: "Confirm".into(), url: None, code: Some("42".into()) };
                 let seconds = if context.flag("slow") { 60 } else { 5 };
                 Ok(Step::Wait(Wait { seconds, prompt: Some(prompt), state: ticket }))

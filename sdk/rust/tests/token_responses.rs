@@ -81,7 +81,10 @@ fn ordinary_answers() {
     ok(r#"{"access_token":"a","id_token":"x","instance_url":"https://x","n":{"k":[1,2]}}"#, "access=a");
     ok(" \r\n{ \"access_token\" : \"a\" }\n", "access=a");
     ok(r#"{"access_token":"a\u0062\/c"}"#, "access=ab/c");
-    ok(r#"{"accessToken":"a","refreshToken":"r","tokenType":"Bearer","expiresIn":"5"}"#, "access=a | refresh=r | type=Bearer | in=5");
+    ok(
+        r#"{"accessToken":"a","refreshToken":"r","tokenType":"Bearer","expiresIn":"5"}"#,
+        "access=a | refresh=r | type=Bearer | in=5",
+    );
     check(Purpose::Acquire, &response(201, &[], r#"{"access_token":"a"}"#), "access=a");
     check(Purpose::Refresh, &response(206, &[], r#"{"access_token":"a"}"#), "access=a");
 }
@@ -174,11 +177,16 @@ fn refresh_tokens() {
 fn other_spellings_of_the_whole() {
     ok("\u{feff}{\"access_token\":\"a\"}", "access=a");
     ok("\u{feff}access_token=a&expires_in=5", "access=a | in=5");
-    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain("{\"access_token\":\"a\"}".bytes().flat_map(|b| [b, 0])).collect();
+    let utf16: Vec<u8> =
+        [0xff, 0xfe].into_iter().chain("{\"access_token\":\"a\"}".bytes().flat_map(|b| [b, 0])).collect();
     ok(utf16, "access=a");
-    let utf16: Vec<u8> = [0xfe, 0xff].into_iter().chain("{\"access_token\":\"a\"}".bytes().flat_map(|b| [0, b])).collect();
+    let utf16: Vec<u8> =
+        [0xfe, 0xff].into_iter().chain("{\"access_token\":\"a\"}".bytes().flat_map(|b| [0, b])).collect();
     ok(utf16, "access=a");
-    ok("access_token=a%2Bb&token_type=bearer&expires_in=3600&scope=read+write", "access=a+b | type=Bearer | in=3600 | scope=read write");
+    ok(
+        "access_token=a%2Bb&token_type=bearer&expires_in=3600&scope=read+write",
+        "access=a+b | type=Bearer | in=3600 | scope=read write",
+    );
     ok("token_type=bearer&access_token=a\n", "access=a | type=Bearer");
     ok(r#"{"access_token":"first","access_token":"last"}"#, "access=last");
     ok("access_token=first&access_token=last", "access=last");
@@ -259,15 +267,30 @@ fn refusals() {
         (401, "", "http_401", "HTTP 401"),
         (403, "<html><body>Forbidden</body></html>", "http_403", "HTTP 403"),
         (400, "error=invalid_request&error_description=a%0Ab", "invalid_request", "HTTP 400, invalid_request: a b"),
-        (401, r#"{"error":{"code":401,"message":"Nope","status":"UNAUTHENTICATED"}}"#, "UNAUTHENTICATED", "HTTP 401, UNAUTHENTICATED: Nope"),
+        (
+            401,
+            r#"{"error":{"code":401,"message":"Nope","status":"UNAUTHENTICATED"}}"#,
+            "UNAUTHENTICATED",
+            "HTTP 401, UNAUTHENTICATED: Nope",
+        ),
         (400, r#"{"errors":[{"code":"E1","message":"Nope"}]}"#, "E1", "HTTP 400, E1: Nope"),
         (400, r#"{"errors":["nope"]}"#, "nope", "HTTP 400, nope"),
         (400, r#"{"error":"The client was not found"}"#, "http_400", "HTTP 400: The client was not found"),
         (400, r#"{"error":"Bad thing","error_description":"very bad"}"#, "http_400", "HTTP 400: Bad thing: very bad"),
         (401, r#"{"fault":{"faultstring":"Invalid ApiKey"}}"#, "http_401", "HTTP 401: Invalid ApiKey"),
-        (401, r#"{"errorCode":"E0000004","errorSummary":"Authentication failed"}"#, "E0000004", "HTTP 401, E0000004: Authentication failed"),
+        (
+            401,
+            r#"{"errorCode":"E0000004","errorSummary":"Authentication failed"}"#,
+            "E0000004",
+            "HTTP 401, E0000004: Authentication failed",
+        ),
         (400, r#"{"type":"about:blank","title":"Bad Request","detail":"no user"}"#, "http_400", "HTTP 400: no user"),
-        (400, r#"{"data":{"error":"invalid_request","error_description":"x"}}"#, "invalid_request", "HTTP 400, invalid_request: x"),
+        (
+            400,
+            r#"{"data":{"error":"invalid_request","error_description":"x"}}"#,
+            "invalid_request",
+            "HTTP 400, invalid_request: x",
+        ),
         (400, r#"{"error":"","error_description":""}"#, "http_400", "HTTP 400"),
         (400, r#"{"access_token":"a"}"#, "http_400", "HTTP 400"),
         (400, "{\"error\":", "http_400", "HTTP 400"),
@@ -345,13 +368,48 @@ fn retry_after() {
 fn answers_of_something_else() {
     for (status, body, code, said) in [
         (200, "", "invalid_response", "the answer was HTTP 200 with an empty body instead of a token; check token_url"),
-        (204, " ", "invalid_response", "the answer was HTTP 204 with an empty body instead of a token; check token_url"),
-        (200, "\n<!DOCTYPE html><p>Sign in", "invalid_response", "the answer was HTTP 200 with a web page instead of a token; check token_url"),
-        (200, "s3cr3t-t0ken", "invalid_response", "the answer was HTTP 200 with neither JSON nor a form instead of a token; check token_url"),
-        (200, "a=b&c=d", "invalid_response", "the answer was HTTP 200 with neither JSON nor a form instead of a token; check token_url"),
-        (200, "{\"access_token\":\"a\"", "invalid_response", "the answer was HTTP 200 with broken JSON, line 1 column 19 instead of a token; check token_url"),
-        (200, "[]", "invalid_response", "the answer was HTTP 200 with JSON, but no object instead of a token; check token_url"),
-        (200, "[1]", "invalid_response", "the answer was HTTP 200 with JSON, but no object instead of a token; check token_url"),
+        (
+            204,
+            " ",
+            "invalid_response",
+            "the answer was HTTP 204 with an empty body instead of a token; check token_url",
+        ),
+        (
+            200,
+            "\n<!DOCTYPE html><p>Sign in",
+            "invalid_response",
+            "the answer was HTTP 200 with a web page instead of a token; check token_url",
+        ),
+        (
+            200,
+            "s3cr3t-t0ken",
+            "invalid_response",
+            "the answer was HTTP 200 with neither JSON nor a form instead of a token; check token_url",
+        ),
+        (
+            200,
+            "a=b&c=d",
+            "invalid_response",
+            "the answer was HTTP 200 with neither JSON nor a form instead of a token; check token_url",
+        ),
+        (
+            200,
+            "{\"access_token\":\"a\"",
+            "invalid_response",
+            "the answer was HTTP 200 with broken JSON, line 1 column 19 instead of a token; check token_url",
+        ),
+        (
+            200,
+            "[]",
+            "invalid_response",
+            "the answer was HTTP 200 with JSON, but no object instead of a token; check token_url",
+        ),
+        (
+            200,
+            "[1]",
+            "invalid_response",
+            "the answer was HTTP 200 with JSON, but no object instead of a token; check token_url",
+        ),
         (302, "", "redirected", "the answer was HTTP 302: redirects are not followed; check token_url"),
     ] {
         refused(status, body, &format!("{code}, reconfigure: {said}"), &format!("{code}, retry: {said}"));
@@ -401,11 +459,9 @@ fn hostile_answers() {
 
 #[test]
 fn revocations() {
-    let outcome = |status, body: &str| {
-        match token_response::revoked(&context(), &response(status, &[], body)) {
-            Ok(()) => "revoked".into(),
-            Err(failure) => show(Err(failure)),
-        }
+    let outcome = |status, body: &str| match token_response::revoked(&context(), &response(status, &[], body)) {
+        Ok(()) => "revoked".into(),
+        Err(failure) => show(Err(failure)),
     };
     assert_eq!(outcome(200, ""), "revoked");
     assert_eq!(outcome(204, ""), "revoked");

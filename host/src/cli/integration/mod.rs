@@ -9,7 +9,7 @@ use self::inputs::Inputs;
 use super::attempt;
 use super::client::{Client, Connection};
 use super::exit::{Exit, Failure};
-use super::output::{Output, Pairs, can_ask, cell, member, scalar, table};
+use super::output::{Output, Pairs, can_ask, cell, items, member, scalar, table};
 use super::values::SecretReader;
 
 /// Integrations: a model, a scheme, a flow, and the values that the flow needs
@@ -248,6 +248,9 @@ fn show(integration: &Value) -> String {
             text += &format!("\n{title}:\n{lines}");
         }
     }
+    for fault in items(integration, "missing") {
+        text += &format!("\n{}: {}", cell(fault, "field"), cell(fault, "message"));
+    }
     text
 }
 
@@ -284,6 +287,7 @@ mod tests {
             "name": "crm-prod", "model": "crm", "scheme": "oauth2", "flow": "client-credentials", "server": null,
             "fields": {"client_id": "abc", "client_secret": {"set": true}, "password": {"set": false}, "scope": null},
             "transport": {"proxy": "http://p:3128", "client_key": {"set": true}}, "settings": {},
+            "missing": [{"field": "fields.password", "code": "missing", "message": "must be given"}],
             "token": {"state": "valid", "generation": 3, "renewing": false, "expires_at": "2026-11-22T10:00:00Z"},
         }));
         assert_eq!(
@@ -291,7 +295,8 @@ mod tests {
             "name    crm-prod\nmodel   crm\nscheme  oauth2\nflow    client-credentials\n\
              token   valid, generation 3, expires 2026-11-22T10:00:00Z\n\n\
              Fields:\n  client_id      abc\n  client_secret  (secret, set)\n  password       (secret, not set)\n\n\
-             Connection:\n  proxy       http://p:3128\n  client_key  (secret, set)\n"
+             Connection:\n  proxy       http://p:3128\n  client_key  (secret, set)\n\n\
+             fields.password: must be given"
         );
     }
 }

@@ -100,7 +100,10 @@ impl Package {
             target["crate_types"].as_array().is_some_and(|types| types.iter().any(|kind| kind == "cdylib"))
         });
         let library = library.with_context(|| {
-            format!("{} makes no module. Add to it:\n  [lib]\n  crate-type = [\"cdylib\", \"rlib\"]", manifest.display())
+            format!(
+                "{} makes no module. Add to it:\n  [lib]\n  crate-type = [\"cdylib\", \"rlib\"]",
+                manifest.display()
+            )
         })?;
         Ok(Self {
             name: text(&package["name"]).context("cargo metadata names no package")?,
@@ -213,4 +216,59 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<bool> {
     }
     file.persist(path)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A module without anything.
+    const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
+
+    /// A module that imports one function without parameters.
+    fn importing(module: &str, name: &str) -> Vec<u8> {
+        let length = |text: &str| u8::try_from(text.len()).unwrap();
+        let mut import = vec![1, length(module)];
+        import.extend(module.bytes());
+        import.push(length(name));
+        import.extend(name.bytes());
+        import.extend([0, 0]);
+        let types = [1, 4, 1, 0x60, 0, 0];
+        [EMPTY, &types, &[2, u8::try_from(import.len()).unwrap()], &import].concat()
+    }
+
+    #[track_caller]
+    fn refused(module: &[u8], expected: &str) {
+        let error = format!("{:#}", encode(module).unwrap_err());
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn refuses_what_is_no_flow() {
+        refused(b"not wasm", "no valid module");
+        refused(EMPTY, "call tokenhost_flow::export!(YourFlow)");
+        refused(
+            &importing("wasi_snapshot_preview1", "fd_write"),
+            "it imports wasi_snapshot_preview1.fd_write, and a flow",
+        );
+        refused(&importing("__wbindgen_placeholder__", "now"), "it imports __wbindgen_placeholder__.now");
+    }
+
+    #[test]
+    fn refuses_folders_that_are_no_crate() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = build(folder.path(), None, &mut |_| {}).unwrap_err();
+        assert!(error.to_string().contains("has no Cargo.toml"), "{error}");
+    }
+
+    #[test]
+    fn writes_only_what_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/flow.wasm");
+        assert!(write(&path, b"one").unwrap());
+        assert!(!write(&path, b"one").unwrap());
+        assert!(write(&path, b"two").unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(folder.path().join("new")).unwrap().count(), 1, "nothing is left beside it");
+    }
 }

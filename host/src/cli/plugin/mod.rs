@@ -12,8 +12,7 @@ use serde_json::json;
 
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use crate::flows::compile;
-use crate::flows::engine::{Engine, EngineOptions};
+use crate::flows::{Engine, EngineOptions, compile};
 
 /// Make, check and try flow plugins; needs no daemon
 #[derive(Debug, clap::Args)]

@@ -47,9 +47,9 @@ impl Toolchain {
             .map(|folder| (folder.join("cargo"), folder.join("rustc")))
             .filter(|(cargo, rustc)| cargo.is_file() && rustc.is_file())
             .collect();
-        let linker = ["wasm-ld", "rust-lld", "lld"].iter().find_map(|name| {
-            std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
-        });
+        let linker = ["wasm-ld", "rust-lld", "lld"]
+            .iter()
+            .find_map(|name| std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file()));
         Self::choose(&pairs, linker.as_deref(), |rustc| sysroot(rustc, dir))
     }
 
@@ -83,7 +83,9 @@ impl Toolchain {
         found.sort_by_key(|toolchain| toolchain.build_std);
         match found.into_iter().next() {
             Some(toolchain) => Ok(toolchain),
-            None if without_linker => bail!("there is no linker for WebAssembly. Install one, e.g.:\n  apt-get install lld"),
+            None if without_linker => {
+                bail!("there is no linker for WebAssembly. Install one, e.g.:\n  apt-get install lld")
+            }
             None => bail!(ADVICE),
         }
     }
@@ -100,9 +102,15 @@ impl Toolchain {
     /// The arguments and variables by which `cargo build` makes a small module, the same on every machine.
     pub(super) fn configure(&self, command: &mut Command, workspace: &Path) {
         command.args(["build", "--release", "--lib", "--target", TARGET]);
-        for setting in
-            ["opt-level=\"s\"", "lto=true", "codegen-units=1", "panic=\"abort\"", "strip=true", "debug=false", "incremental=false"]
-        {
+        for setting in [
+            "opt-level=\"s\"",
+            "lto=true",
+            "codegen-units=1",
+            "panic=\"abort\"",
+            "strip=true",
+            "debug=false",
+            "incremental=false",
+        ] {
             command.arg("--config").arg(format!("profile.release.{setting}"));
         }
         if self.build_std {
@@ -280,7 +288,16 @@ mod tests {
         ] {
             assert!(unwanted(name), "{name}");
         }
-        for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "HTTPS_PROXY", "CARGO_TARGET_DIR", "CARGO_NET_OFFLINE", "CARGO_REGISTRIES_X_INDEX"] {
+        for name in [
+            "PATH",
+            "HOME",
+            "CARGO_HOME",
+            "RUSTUP_HOME",
+            "HTTPS_PROXY",
+            "CARGO_TARGET_DIR",
+            "CARGO_NET_OFFLINE",
+            "CARGO_REGISTRIES_X_INDEX",
+        ] {
             assert!(!unwanted(name), "{name}");
         }
     }

@@ -18,10 +18,9 @@ use super::fields::Given;
 use crate::clock::{SharedClock, SystemClock};
 use crate::egress::{Answer, Destinations, Egress, Policy, Transport};
 use crate::flows::description::FieldKind;
-use crate::flows::plugin::Plugin;
 use crate::flows::request::Request;
 use crate::flows::step::{Context, Event, FlowToken, Purpose, Response, State, Step, Wait};
-use crate::flows::{Description, Flow as _};
+use crate::flows::{Description, Flow as _, Plugin};
 use crate::secrets::Cleaner;
 
 /// Steps of one attempt, as in the daemon.

@@ -86,7 +86,9 @@ fn derivation(derivation: &Derivation) -> String {
         Derivation::Hmac(hmac) => {
             format!("hmac {:?} {:?} {} {}", hmac.hash, hmac.encoding, template(&hmac.key), template(&hmac.message))
         }
-        Derivation::Digest(digest) => format!("digest {:?} {:?} {}", digest.hash, digest.encoding, template(&digest.message)),
+        Derivation::Digest(digest) => {
+            format!("digest {:?} {:?} {}", digest.hash, digest.encoding, template(&digest.message))
+        }
         Derivation::Transform(transform) => format!("transform {:?} {}", transform.how, template(&transform.value)),
     }
 }
@@ -111,7 +113,7 @@ pub(super) fn check(request: &Request, description: &Description, context: &Cont
     let body: Vec<&[Part]> = match &request.body {
         Body::Empty => Vec::new(),
         Body::Form(parameters) => parameters.iter().map(|(_, value)| value.as_slice()).collect(),
-        Body::Json(members) => members.iter().map(|member| of_member(member)).collect(),
+        Body::Json(members) => members.iter().map(of_member).collect(),
         Body::Raw(raw) => vec![&raw.content],
     };
     let around = request.query.iter().chain(&request.headers).map(|(_, value)| value.as_slice());

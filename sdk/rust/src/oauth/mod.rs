@@ -104,14 +104,9 @@ fn authenticated(context: &Context, url: &str, parameters: Form, method: Method)
     Ok(match method {
         Method::Basic(encoding) => request
             .header("authorization", [Part::text("Basic "), Part::secret(CLIENT_BASIC)])
-            .derive(
-                CLIENT_BASIC,
-                Derivation::basic(Part::text(client_id), Part::secret("client_secret"), encoding),
-            )
+            .derive(CLIENT_BASIC, Derivation::basic(Part::text(client_id), Part::secret("client_secret"), encoding))
             .form(parameters),
-        Method::Post => {
-            request.form(parameters.text("client_id", client_id).secret("client_secret", "client_secret"))
-        }
+        Method::Post => request.form(parameters.text("client_id", client_id).secret("client_secret", "client_secret")),
         Method::None => request.form(parameters.text("client_id", client_id)),
     })
 }
