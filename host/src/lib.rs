@@ -2,8 +2,19 @@
 //!
 //! The rooms stand in floors (see `ARCHITECTURE.md`); no room uses one above its own.
 
+pub mod access;
+pub mod api;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod egress;
 pub mod flows;
+pub mod integrations;
+pub mod name;
 pub mod openapi;
+pub mod seal;
 pub mod secrets;
 pub mod store;
+pub mod telemetry;
+pub mod tokens;

@@ -2,13 +2,36 @@
 //!
 //! Speaks the domain's step types; contract versions end at this room's border. It doesn't know what an integration is.
 
+mod cache;
+pub mod check;
+pub mod compile;
+pub mod component;
 pub mod description;
+pub mod engine;
+pub mod plugin;
+pub mod registry;
 pub mod request;
+mod run;
+mod sandbox;
 pub mod step;
+mod text;
+mod trusted;
+mod v0_1;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 pub use self::description::Description;
+pub use self::engine::{Engine, EngineOptions};
+pub use self::plugin::Plugin;
+pub use self::registry::Flows;
 pub use self::step::{Context, Event, Failure, Step};
 
 /// One loaded flow plugin.
@@ -27,8 +50,16 @@ pub trait Flow: Send + Sync {
     async fn advance(&self, context: &Context, event: Event) -> Result<StepRun, PluginError>;
 }
 
+/// The flows that there are, by name.
+pub trait Catalog: Send + Sync {
+    /// The flow of this name.
+    fn get(&self, name: &str) -> Option<Arc<dyn Flow>>;
+
+    /// The flows that serve schemes of this kind and detail (see [`description::SchemeMatch`]).
+    fn for_scheme(&self, kind: &str, detail: Option<&str>) -> Vec<Arc<dyn Flow>>;
+}
+
 /// The outcome of one step.
-#[derive(Debug)]
 pub struct StepRun {
     /// The next step, or why the flow gave up.
     pub outcome: Result<Step, Failure>,
@@ -36,12 +67,33 @@ pub struct StepRun {
     pub printed: String,
 }
 
-/// A plugin's fault. Its text begins with the plugin's name, version and digest.
-#[derive(Clone, Debug, thiserror::Error)]
+/// What is printed may hold secrets: `Debug` shows its size.
+impl fmt::Debug for StepRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StepRun").field("outcome", &self.outcome).field("printed_bytes", &self.printed.len()).finish()
+    }
+}
+
+/// A plugin's fault. Its text begins with the plugin's name, version and digest, and holds nothing that the plugin was
+/// given.
+#[derive(Clone, thiserror::Error)]
 #[error("flow {flow}: {fault}")]
 pub struct PluginError {
     /// Name, version and abbreviated digest.
     pub flow: String,
     /// What it did, and what its author can do about it.
     pub fault: String,
+    /// What it printed before, bounded, not yet cleaned of secrets: an interpreter says there what happened. No part of
+    /// the error's text.
+    pub printed: String,
+}
+
+impl fmt::Debug for PluginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PluginError")
+            .field("flow", &self.flow)
+            .field("fault", &self.fault)
+            .field("printed_bytes", &self.printed.len())
+            .finish()
+    }
 }

@@ -1,8 +1,13 @@
 //! The secrets of one integration, by name, and text cleaned of them. Knows nothing of where they are kept.
 
+mod cleaner;
+mod encodings;
+
 use std::collections::BTreeMap;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
+
+pub use self::cleaner::Cleaner;
 
 /// Secret values by name: fields (`client_secret`) and parts of the present token (`token.refresh_token`).
 #[derive(Clone, Debug, Default)]
@@ -37,36 +42,5 @@ impl Secrets {
     /// Whether none is set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-}
-
-/// Replaces secrets in text by their names, in every encoding in which they are likely to be echoed.
-#[derive(Default)]
-pub struct Cleaner {
-    /// What is looked for, longest first, and what stands in its place.
-    patterns: Vec<(String, String)>,
-}
-
-impl Cleaner {
-    /// A cleaner for these secrets.
-    pub fn new(secrets: &Secrets) -> Self {
-        let mut cleaner = Self::default();
-        for (name, value) in secrets.iter() {
-            cleaner.add(name, value);
-        }
-        cleaner
-    }
-
-    /// Looks for one more secret.
-    pub fn add(&mut self, name: &str, value: &SecretString) {
-        let value = value.expose_secret();
-        if !value.is_empty() {
-            self.patterns.push((value.to_owned(), format!("[{name}]")));
-        }
-    }
-
-    /// The text without the secrets.
-    pub fn clean(&self, text: &str) -> String {
-        self.patterns.iter().fold(text.to_owned(), |text, (secret, name)| text.replace(secret, name))
     }
 }

@@ -1,0 +1,539 @@
+//! Integrations over HTTP: made, looked at without their secrets, changed, deleted, tried out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde::de::{Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::Caller;
+use super::body::Json;
+use super::models::name;
+use super::page::{Page, Wanted};
+use super::problem::{Code, Fault, Problem};
+use super::query::Query;
+use super::state::Api;
+use super::tokens::TokenStatus;
+use crate::access::Right;
+use crate::integrations::{self, FieldFault, IntegrationError};
+use crate::name::Name;
+use crate::tokens::TokenKey;
+
+/// The routes.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, change, delete)).routes(routes!(test))
+}
+
+/// What a new integration is made from.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewIntegration {
+    /// Its name, which is its id: 1 to 64 of `a-z`, `0-9`, `-`, `_` and `.`.
+    name: String,
+    /// The model that it is made from.
+    model: String,
+    /// The security scheme; needed where the model has several that can be used.
+    scheme: Option<String>,
+    /// The flow; needed where several serve the scheme.
+    flow: Option<String>,
+    /// The server's URL, where it isn't the model's first.
+    server: Option<String>,
+    /// Values by field name, secrets too; null unsets what the document or the flow would give.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, Option<String>>)]
+    fields: BTreeMap<String, Option<Value>>,
+    /// What connections need below HTTP.
+    #[serde(default)]
+    transport: TransportChange,
+    /// How its tokens are handled.
+    #[serde(default)]
+    settings: SettingsChange,
+}
+
+/// What of an integration is to change; what is left out stays, and null unsets.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    /// The server's URL.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    server: Option<Option<String>>,
+    /// Values by field name, secrets too.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, Option<String>>)]
+    fields: BTreeMap<String, Option<Value>>,
+    /// What connections need below HTTP.
+    #[serde(default)]
+    transport: TransportChange,
+    /// How its tokens are handled.
+    #[serde(default)]
+    settings: SettingsChange,
+}
+
+/// What connections need below HTTP; null unsets.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct TransportChange {
+    /// PEM certificates of the authorities to trust instead of the system's.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    ca: Option<Option<String>>,
+    /// An HTTP proxy, `http://host:port`; needs a right of its own.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    proxy: Option<Option<String>>,
+    /// PEM certificate to show.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    client_certificate: Option<Option<String>>,
+    /// PEM private key of that certificate; a secret.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    client_key: Option<Option<String>>,
+}
+
+/// How an integration's tokens are handled; null unsets.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SettingsChange {
+    /// Seconds that a token lives where the provider doesn't say.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u64>)]
+    default_lifetime: Option<Option<u64>>,
+    /// What to do with a refresh token that was sent and got no complete answer.
+    uncertain: Option<Uncertain>,
+}
+
+/// What to do with a refresh token that was sent and got no complete answer.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Uncertain {
+    /// Acquire anew where the flow needs no person; else try it once more, after the access token has ended.
+    Auto,
+    /// Never send it again.
+    Acquire,
+    /// Send it once more at once.
+    Retry,
+}
+
+/// An integration, without its secrets.
+#[derive(Debug, Serialize, ToSchema)]
+struct Integration {
+    /// Its name, which is its id.
+    name: String,
+    /// The model that it was made from.
+    model: String,
+    /// The security scheme.
+    scheme: String,
+    /// The key in the scheme's `flows`, or its `scheme`, that the flow serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// The flow.
+    flow: String,
+    /// The server's URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
+    /// Values by field name; of secrets, whether they are set.
+    fields: BTreeMap<String, Shown>,
+    /// What must be set before a token can be got.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<Fault>,
+    /// What connections need below HTTP.
+    transport: Transport,
+    /// How its tokens are handled.
+    settings: Settings,
+    /// How its token is, without the token.
+    token: TokenStatus,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+    /// When it was last changed.
+    updated_at: DateTime<Utc>,
+    /// Grows with each change; the `ETag` has it too.
+    revision: u64,
+    /// Of a change: whether the token, and the secrets that weren't given anew, were dropped since they'd go elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<bool>,
+}
+
+/// A field's value as it is shown.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum Shown {
+    /// The value.
+    Value(String),
+    /// Of a secret, never the value.
+    Secret {
+        /// Whether there is one.
+        set: bool,
+    },
+}
+
+/// What connections need below HTTP.
+#[derive(Debug, Serialize, ToSchema)]
+struct Transport {
+    /// PEM certificates of the authorities to trust instead of the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca: Option<String>,
+    /// The HTTP proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<String>,
+    /// PEM certificate to show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_certificate: Option<String>,
+    /// Whether the private key of that certificate is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_key: Option<Shown>,
+}
+
+/// How an integration's tokens are handled.
+#[derive(Debug, Serialize, ToSchema)]
+struct Settings {
+    /// Seconds that a token lives where the provider doesn't say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_lifetime: Option<u64>,
+    /// What to do with a refresh token that was sent and got no complete answer.
+    uncertain: Uncertain,
+}
+
+/// An integration in a list.
+#[derive(Debug, Serialize, ToSchema)]
+struct IntegrationSummary {
+    /// Its name, which is its id.
+    name: String,
+    /// The model that it was made from.
+    model: String,
+    /// The security scheme.
+    scheme: String,
+    /// The flow.
+    flow: String,
+    /// When it was last changed.
+    updated_at: DateTime<Utc>,
+}
+
+/// Whether a token can be had.
+#[derive(Debug, Serialize, ToSchema)]
+struct Verdict {
+    /// Whether it can.
+    ok: bool,
+    /// One line for people: the token's life, or what the provider said.
+    line: String,
+    /// The field to look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// The attempt that was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<String>,
+}
+
+/// A field's value: text, or a boolean or whole number as text. Has no `Debug`: it may be a secret.
+struct Value(String);
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Scalar;
+        impl Visitor<'_> for Scalar {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, a boolean, a whole number or null")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+                Ok(Value(text.to_owned()))
+            }
+
+            fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+                Ok(Value(flag.to_string()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+                Ok(Value(number.to_string()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+                Ok(Value(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Scalar)
+    }
+}
+
+/// Tells a member that is null from one that isn't there.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Values by field name, as the room below takes them.
+fn texts(fields: BTreeMap<String, Option<Value>>) -> BTreeMap<String, Option<String>> {
+    fields.into_iter().map(|(name, value)| (name, value.map(|Value(text)| text))).collect()
+}
+
+impl From<TransportChange> for integrations::TransportChange {
+    fn from(change: TransportChange) -> Self {
+        Self {
+            ca: change.ca,
+            proxy: change.proxy,
+            client_certificate: change.client_certificate,
+            client_key: change.client_key.map(|key| key.map(SecretString::from)),
+        }
+    }
+}
+
+impl From<SettingsChange> for integrations::SettingsChange {
+    fn from(change: SettingsChange) -> Self {
+        let uncertain = change.uncertain.map(|uncertain| match uncertain {
+            Uncertain::Auto => integrations::Uncertain::Auto,
+            Uncertain::Acquire => integrations::Uncertain::Acquire,
+            Uncertain::Retry => integrations::Uncertain::Retry,
+        });
+        Self { default_lifetime: change.default_lifetime, uncertain }
+    }
+}
+
+impl Integration {
+    async fn of(api: &Api, integration: integrations::Integration, dropped: Option<bool>) -> Result<Self, Problem> {
+        let token = api.tokens.status(&TokenKey::of(&integration.name)).await?.into();
+        let secrets = api.integrations.secret_inputs(&integration);
+        let missing = api.integrations.missing(&integration).into_iter().map(Fault::from).collect();
+        let values = integration.values.into_iter().map(|(name, value)| (name, Shown::Value(value)));
+        let secrets = secrets.into_iter().map(|(name, set)| (name, Shown::Secret { set }));
+        let transport = integration.transport;
+        Ok(Self {
+            name: integration.name.to_string(),
+            model: integration.model.to_string(),
+            scheme: integration.scheme,
+            detail: integration.detail,
+            flow: integration.flow,
+            server: integration.server.map(String::from),
+            fields: values.chain(secrets).collect(),
+            missing,
+            transport: Transport {
+                ca: transport.ca,
+                proxy: transport.proxy.map(String::from),
+                client_certificate: transport.client_certificate,
+                client_key: transport.client_key.map(|_| Shown::Secret { set: true }),
+            },
+            settings: Settings {
+                default_lifetime: integration.settings.default_lifetime,
+                uncertain: match integration.settings.uncertain {
+                    integrations::Uncertain::Auto => Uncertain::Auto,
+                    integrations::Uncertain::Acquire => Uncertain::Acquire,
+                    integrations::Uncertain::Retry => Uncertain::Retry,
+                },
+            },
+            token,
+            created_at: integration.created_at,
+            updated_at: integration.updated_at,
+            revision: integration.revision,
+            dropped,
+        })
+    }
+
+    /// The answer, with the revision as its `ETag`.
+    fn answer(self, status: StatusCode) -> Response {
+        let tag = HeaderValue::try_from(format!("\"{}\"", self.revision));
+        let mut response = (status, axum::Json(self)).into_response();
+        if let Ok(tag) = tag {
+            response.headers_mut().insert(header::ETAG, tag);
+        }
+        response
+    }
+}
+
+impl From<FieldFault> for Fault {
+    fn from(fault: FieldFault) -> Self {
+        Self::new(fault.field, fault.code.as_str(), fault.message)
+    }
+}
+
+impl From<IntegrationError> for Problem {
+    fn from(error: IntegrationError) -> Self {
+        match error {
+            IntegrationError::NotFound(name) => Self::not_found("integration", name),
+            IntegrationError::Exists(_) => Self::new(Code::Exists, error.to_string()),
+            IntegrationError::ModelNotFound(_) => Self::invalid(vec![Fault::new("model", "unknown", error.to_string())]),
+            IntegrationError::Invalid(faults) => Self::invalid(faults.into_iter().map(Fault::from).collect()),
+            IntegrationError::Changed => Self::new(Code::Changed, error.to_string()),
+            IntegrationError::Store(error) => error.into(),
+            IntegrationError::Seal(error) => Self::internal(error),
+        }
+    }
+}
+
+/// The revision that the caller's `If-Match` asks for (RFC 9110 section 13.1.1).
+fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH).filter(|value| *value != "*") else { return Ok(None) };
+    let tag = value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+    // A tag that was never given matches nothing.
+    tag.map(Some).ok_or_else(|| Problem::new(Code::PreconditionFailed, "If-Match holds no ETag that this resource ever had"))
+}
+
+/// Lists the integrations, by name
+#[utoipa::path(get, path = "/v1/integrations", tag = "integrations", params(super::Paging),
+    responses((status = 200, description = "A page of integrations", body = Page<IntegrationSummary>)))]
+async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<IntegrationSummary>>, Problem> {
+    let wanted = Wanted::<Name>::of(&uri)?;
+    let read = api.integrations.list(wanted.after.as_ref(), wanted.to_read()).await?;
+    Ok(axum::Json(wanted.page(
+        read,
+        |integration| integration.name.to_string(),
+        |integration| IntegrationSummary {
+            name: integration.name.to_string(),
+            model: integration.model.to_string(),
+            scheme: integration.scheme,
+            flow: integration.flow,
+            updated_at: integration.updated_at,
+        },
+    )))
+}
+
+/// Makes an integration
+///
+/// Everything that is missing or wrong is told in one answer.
+#[utoipa::path(post, path = "/v1/integrations", tag = "integrations", request_body = NewIntegration,
+    responses((status = 201, description = "The integration", body = Integration, headers(("ETag" = String)))))]
+async fn create(State(api): State<Api>, caller: Caller, uri: Uri, Json(new): Json<NewIntegration>) -> Result<Response, Problem> {
+    Query::of(&uri).finish()?;
+    if new.transport.proxy.is_some() {
+        caller.require(Right::SetProxy)?;
+    }
+    let mut faults = Vec::new();
+    let mut parse = |field: &str, text: &str| {
+        let name: Result<Name, _> = text.parse();
+        name.inspect_err(|error| faults.push(Fault::new(field, "malformed", error.to_string()))).ok()
+    };
+    let (Some(name), Some(model)) = (parse("name", &new.name), parse("model", &new.model)) else {
+        return Err(Problem::invalid(faults));
+    };
+    let location = format!("/v1/integrations/{name}");
+    let made = api.integrations.create(integrations::NewIntegration {
+        name,
+        model,
+        scheme: new.scheme,
+        flow: new.flow,
+        server: new.server,
+        fields: texts(new.fields),
+        transport: new.transport.into(),
+        settings: new.settings.into(),
+    });
+    let made = Integration::of(&api, made.await?, None).await?;
+    Ok(([(header::LOCATION, location)], made.answer(StatusCode::CREATED)).into_response())
+}
+
+/// Shows an integration, without its secrets
+#[utoipa::path(get, path = "/v1/integrations/{integration}", tag = "integrations",
+    params(("integration" = String, Path, description = "Its name")),
+    responses((status = 200, description = "The integration", body = Integration, headers(("ETag" = String)))))]
+async fn get(State(api): State<Api>, Path(integration): Path<String>) -> Result<Response, Problem> {
+    let read = api.integrations.read(&name(&integration, "integration")?).await?;
+    Ok(Integration::of(&api, read, None).await?.answer(StatusCode::OK))
+}
+
+/// Changes an integration
+///
+/// Where its secrets would go elsewhere afterwards, those that aren't given anew are dropped, and its token.
+#[utoipa::path(patch, path = "/v1/integrations/{integration}", tag = "integrations", request_body = Change,
+    params(("integration" = String, Path, description = "Its name"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that it must have")),
+    responses((status = 200, description = "The integration as it is now", body = Integration, headers(("ETag" = String)))))]
+async fn change(
+    State(api): State<Api>,
+    Path(integration): Path<String>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    Json(change): Json<Change>,
+) -> Result<Response, Problem> {
+    Query::of(&uri).finish()?;
+    if change.transport.proxy.is_some() {
+        caller.require(Right::SetProxy)?;
+    }
+    let expected = expected(&headers)?;
+    let change = integrations::Change {
+        server: change.server,
+        fields: texts(change.fields),
+        transport: change.transport.into(),
+        settings: change.settings.into(),
+        expected,
+    };
+    let changed = api.integrations.change(&name(&integration, "integration")?, change).await.map_err(|error| match error {
+        IntegrationError::Changed if expected.is_some() => Problem::new(Code::PreconditionFailed, error.to_string()),
+        error => error.into(),
+    })?;
+    Ok(Integration::of(&api, changed.integration, Some(changed.dropped)).await?.answer(StatusCode::OK))
+}
+
+/// Deletes an integration, its secrets and its tokens
+#[utoipa::path(delete, path = "/v1/integrations/{integration}", tag = "integrations",
+    params(("integration" = String, Path, description = "Its name")),
+    responses((status = 204, description = "It is gone")))]
+async fn delete(State(api): State<Api>, Path(integration): Path<String>) -> Result<StatusCode, Problem> {
+    let name = name(&integration, "integration")?;
+    api.integrations.delete(&name).await?;
+    // The integration is gone and its tokens are void whatever comes now; what is left of them only takes space.
+    if let Err(error) = api.tokens.purge(&name).await {
+        tracing::warn!(integration = %name, "what was kept of the tokens of a deleted integration stays for now: {error}");
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Finds out by an attempt whether a token can be had, and says so in one line
+#[utoipa::path(post, path = "/v1/integrations/{integration}/test", tag = "integrations",
+    params(("integration" = String, Path, description = "Its name")),
+    responses((status = 200, description = "Whether a token can be had", body = Verdict)))]
+async fn test(State(api): State<Api>, Path(integration): Path<String>) -> Result<axum::Json<Verdict>, Problem> {
+    let verdict = api.tokens.test(&name(&integration, "integration")?).await?;
+    let attempt = verdict.attempt.map(|attempt| attempt.to_string());
+    Ok(axum::Json(Verdict { ok: verdict.ok, line: verdict.line, field: verdict.field, attempt }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::body::parse;
+    use super::*;
+
+    #[test]
+    fn null_is_told_from_absent_and_scalars_become_text() {
+        let change: Change = parse(
+            br#"{"server":null,"fields":{"a":"x","b":true,"c":-5,"d":null},"transport":{"proxy":null},"settings":{"uncertain":"retry"}}"#,
+        )
+        .ok()
+        .unwrap();
+        assert_eq!(change.server, Some(None));
+        let fields = texts(change.fields);
+        let expected = [("a", Some("x")), ("b", Some("true")), ("c", Some("-5")), ("d", None)];
+        assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.map(str::to_owned))).into());
+        assert_eq!((change.transport.proxy, change.transport.ca), (Some(None), None));
+        assert_eq!(change.settings.default_lifetime, None);
+        assert!(matches!(change.settings.uncertain, Some(Uncertain::Retry)));
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_without_repeating_it() {
+        let problem = parse::<Change>(br#"{"fields":{"client_secret":["hunter2"]}}"#).err().unwrap();
+        let text = format!("{problem:?}");
+        assert!(text.contains("fields.client_secret") && text.contains("a whole number or null"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn if_match_is_a_revision() {
+        let check = |value: Option<&str>, outcome: Result<Option<u64>, Code>| {
+            let headers = value.into_iter().map(|value| (header::IF_MATCH, value.parse().unwrap())).collect();
+            assert_eq!(expected(&headers).map_err(|problem| problem.code()), outcome, "{value:?}");
+        };
+        check(None, Ok(None));
+        check(Some("*"), Ok(None));
+        check(Some("\"12\""), Ok(Some(12)));
+        check(Some("W/\"12\""), Err(Code::PreconditionFailed));
+        check(Some("12"), Err(Code::PreconditionFailed));
+    }
+}

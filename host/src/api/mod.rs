@@ -1,0 +1,140 @@
+//! The HTTP API: routes, their request and response types, who is calling, problems. One file per noun.
+//!
+//! Everything that comes in is bounded and refused by name; everything that goes out is JSON of a type of this room. It
+//! decides nothing about tokens, integrations or flows, and knows no store record.
+
+mod attempts;
+mod auth;
+mod body;
+mod docs;
+mod flows;
+mod integrations;
+mod models;
+mod operations;
+mod page;
+mod problem;
+mod query;
+mod server;
+mod shelf;
+mod state;
+mod tokens;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::http::{Method, Uri};
+use axum::middleware::from_fn_with_state;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi, RefOr, Response, ResponseBuilder, schema};
+use utoipa::{IntoParams, OpenApi as _, PartialSchema, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+
+use self::problem::{Code, Problem};
+pub use self::server::{listen, serve};
+pub use self::shelf::Shelf;
+pub use self::state::{Api, Rooms};
+
+/// Which page of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used; `page` reads the parameters")]
+struct Paging {
+    /// Items on the page, 1 to 1000. Default: 100
+    limit: Option<u64>,
+    /// The `next` of the page before
+    cursor: Option<String>,
+}
+
+/// The frame of the API's description.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "tokenhost",
+        description = "Gets, keeps and renews API tokens.\n\nEvery call but health needs an application token: `Authorization: Bearer …`, or the header `Auth-Token`. \
+            Errors are problems (RFC 9457) with a stable `code`. Lists come in pages: give a page's `next` as `cursor` to get the one after it.",
+    ),
+    tags(
+        (name = "models", description = "Imported OpenAPI documents."),
+        (name = "integrations", description = "Configured instances of a model. Their secrets can be set and replaced, never read."),
+        (name = "tokens", description = "The token of an integration: valid whenever it is asked for."),
+        (name = "attempts", description = "What was done to get a token, step by step, secrets as names."),
+        (name = "flows", description = "Plugins that turn credentials into tokens."),
+        (name = "operations", description = "Health, metrics, and this description."),
+    ),
+    components(schemas(problem::Body)),
+    security(("bearer" = []), ("auth_token" = [])),
+)]
+struct Frame;
+
+/// The API over these rooms, and its routes.
+pub fn router(rooms: Rooms) -> (Api, Router) {
+    let (gated, hot, document) = routes();
+    let value = serde_json::to_value(&document).unwrap_or_default();
+    let api = Api::new(rooms, value.to_string().into_bytes(), docs::page(&value));
+    let router = gated
+        .layer(from_fn_with_state(api.clone(), auth::gate))
+        .merge(hot)
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .with_state(api.clone());
+    (api, router)
+}
+
+/// The routes behind the gate, the hottest one, and the description of both.
+fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
+    let gated = OpenApiRouter::with_openapi(Frame::openapi())
+        .merge(models::routes())
+        .merge(integrations::routes())
+        .merge(tokens::routes())
+        .merge(attempts::routes())
+        .merge(flows::routes())
+        .merge(operations::routes());
+    let (gated, mut document) = gated.split_for_parts();
+    let (hot, hot_document) = tokens::hot_routes().split_for_parts();
+    document.merge(hot_document);
+    complete(&mut document);
+    (gated, hot, document)
+}
+
+/// Adds what all operations have in common.
+fn complete(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_default();
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    components.add_security_scheme("auth_token", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("Auth-Token"))));
+    let content = ContentBuilder::new().schema(Some(schema::Ref::from_schema_name("Problem"))).build();
+    let problem: RefOr<Response> =
+        ResponseBuilder::new().description("A problem").content(problem::MEDIA_TYPE, content).build().into();
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            operation.responses.responses.insert("default".to_owned(), problem.clone());
+        }
+    }
+}
+
+impl Api {
+    /// Says by `/readyz` from now on that the daemon is stopping.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The description of the API (OpenAPI 3.1), as pretty JSON.
+pub fn openapi_json() -> String {
+    // Keys and texts of known types always serialise.
+    serde_json::to_string_pretty(&routes().2).unwrap_or_default() + "\n"
+}
+
+async fn not_found(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(100).collect();
+    Problem::new(Code::NotFound, format!("there is no {path}; /openapi.json lists what there is"))
+}
+
+async fn method_not_allowed(method: Method) -> Problem {
+    let method: String = method.as_str().chars().take(20).collect();
+    Problem::new(Code::MethodNotAllowed, format!("{method} isn't possible here; the header Allow lists what is"))
+}

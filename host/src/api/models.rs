@@ -1,0 +1,321 @@
+//! Integration models over HTTP: import, replace, look at, delete.
+
+use axum::body::Bytes;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use url::Url;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::Caller;
+use super::body;
+use super::page::{Page, Wanted};
+use super::problem::{Code, Fault, Problem};
+use super::query::Query;
+use super::state::Api;
+use crate::access::Right;
+use crate::egress::FetchError;
+use crate::flows::registry::Flows;
+use crate::integrations::{self, ModelError};
+use crate::name::Name;
+use crate::openapi::{MAX_BYTES, SecurityScheme};
+
+/// Longer JSON is a document, not a request for one.
+const REQUEST_BYTES: usize = 16 << 10;
+
+/// The routes.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list, import)).routes(routes!(get, replace, delete))
+}
+
+/// Where the daemon is to fetch a document.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FromUrl {
+    /// An absolute URL; the daemon's egress policy applies.
+    url: String,
+    /// The model's name, where the query doesn't say.
+    name: Option<String>,
+}
+
+/// An integration model.
+#[derive(Debug, Serialize, ToSchema)]
+struct Model {
+    /// Its name, which is its id.
+    name: String,
+    /// The document's `info.title`.
+    title: String,
+    /// The document's `info.version`.
+    version: String,
+    /// The version of OpenAPI that the document is written in.
+    openapi: String,
+    /// Where the API is served; may be relative.
+    servers: Vec<Server>,
+    /// Its security schemes.
+    schemes: Vec<Scheme>,
+    /// The number of its operations.
+    operations: usize,
+    /// What is wrong with the document, and where.
+    warnings: Vec<Warning>,
+    /// When the document was imported.
+    imported_at: DateTime<Utc>,
+    /// The document's size.
+    bytes: u64,
+    /// The document's SHA-256, in hexadecimal.
+    digest: String,
+}
+
+/// Where an API is served.
+#[derive(Debug, Serialize, ToSchema)]
+struct Server {
+    /// The URL.
+    url: String,
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+}
+
+/// A security scheme.
+#[derive(Debug, Serialize, ToSchema)]
+struct Scheme {
+    /// Its name in the document.
+    name: String,
+    /// `oauth2`, `http`, `apiKey`, `openIdConnect`, `mutualTLS`, or what else is written there.
+    #[serde(rename = "type")]
+    kind: String,
+    /// Of `oauth2`: the keys of its flows, e.g. `clientCredentials`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flows: Option<Vec<String>>,
+    /// Of `http`: e.g. `basic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheme: Option<String>,
+    /// Installed flow plugins that can serve it.
+    served_by: Vec<String>,
+    /// Why no flow can use it as it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unusable: Option<String>,
+}
+
+/// Something that is wrong with a document.
+#[derive(Debug, Serialize, ToSchema)]
+struct Warning {
+    /// Where: a JSON pointer (RFC 6901).
+    pointer: String,
+    /// What.
+    message: String,
+}
+
+/// A model in a list.
+#[derive(Debug, Serialize, ToSchema)]
+struct ModelSummary {
+    /// Its name, which is its id.
+    name: String,
+    /// The document's `info.title`.
+    title: String,
+    /// The document's `info.version`.
+    version: String,
+    /// When the document was imported.
+    imported_at: DateTime<Utc>,
+}
+
+impl Model {
+    fn of(model: integrations::Model, flows: &Flows) -> Self {
+        let document = model.document;
+        let server = |server: crate::openapi::Server| Server { url: server.url, description: server.description };
+        let warning = |warning: crate::openapi::Warning| Warning { pointer: warning.pointer, message: warning.message };
+        Self {
+            name: model.name.to_string(),
+            title: document.title,
+            version: document.version,
+            openapi: document.openapi,
+            servers: document.servers.into_iter().map(server).collect(),
+            schemes: document.schemes.into_iter().map(|scheme| Scheme::of(scheme, flows)).collect(),
+            operations: document.operations.len(),
+            warnings: document.warnings.into_iter().map(warning).collect(),
+            imported_at: model.imported_at,
+            bytes: model.bytes,
+            digest: model.digest,
+        }
+    }
+}
+
+impl Scheme {
+    fn of(scheme: SecurityScheme, flows: &Flows) -> Self {
+        let mut served_by: Vec<String> = match &scheme.flow {
+            Some(named) => flows.get(named).map(|flow| flow.description().name.clone()).into_iter().collect(),
+            None if scheme.details.is_empty() => names(flows, &scheme.kind, None),
+            None => scheme.details.iter().flat_map(|detail| names(flows, &scheme.kind, Some(detail))).collect(),
+        };
+        served_by.sort();
+        served_by.dedup();
+        Self {
+            name: scheme.name,
+            flows: (scheme.kind == "oauth2").then(|| scheme.details.clone()),
+            scheme: scheme.details.into_iter().next().filter(|_| scheme.kind == "http"),
+            kind: scheme.kind,
+            served_by,
+            unusable: scheme.problem,
+        }
+    }
+}
+
+/// The names of the flows that serve such a scheme.
+fn names(flows: &Flows, kind: &str, detail: Option<&str>) -> Vec<String> {
+    flows.for_scheme(kind, detail).iter().map(|flow| flow.description().name.clone()).collect()
+}
+
+impl From<ModelError> for Problem {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::NotFound(name) => Self::not_found("model", name),
+            ModelError::Exists(_) => Self::new(Code::Exists, format!("{error}")),
+            ModelError::InUse(_) => Self::new(Code::InUse, format!("{error}")),
+            ModelError::Document(error) => Self::new(Code::DocumentInvalid, error.to_string()),
+            ModelError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// The name in a path. What is no name names nothing.
+pub(super) fn name(text: &str, what: &str) -> Result<Name, Problem> {
+    text.parse().map_err(|_| Problem::new(Code::NotFound, format!("there is no such {what}: that is no name")))
+}
+
+/// Lists the models, by name
+#[utoipa::path(get, path = "/v1/models", tag = "models", params(super::Paging),
+    responses((status = 200, description = "A page of models", body = Page<ModelSummary>)))]
+async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<ModelSummary>>, Problem> {
+    let wanted = Wanted::<Name>::of(&uri)?;
+    let read = api.models.list(wanted.after.as_ref(), wanted.to_read()).await?;
+    Ok(axum::Json(wanted.page(
+        read,
+        |model| model.name.to_string(),
+        |model| ModelSummary {
+            name: model.name.to_string(),
+            title: model.title,
+            version: model.version,
+            imported_at: model.imported_at,
+        },
+    )))
+}
+
+/// Imports a model
+///
+/// The body is the OpenAPI document itself, JSON or YAML, of at most 64 MiB; or `{"url": "…"}`, and the daemon fetches it,
+/// for which the caller needs a right of its own.
+#[utoipa::path(post, path = "/v1/models", tag = "models",
+    params(("name" = Option<String>, Query, description = "The model's name; needed with a document")),
+    request_body(content((serde_json::Value = "application/json"), (String = "application/yaml"))),
+    responses((status = 201, description = "The model", body = Model)))]
+async fn import(State(api): State<Api>, caller: Caller, request: Request) -> Result<Response, Problem> {
+    let mut query = Query::of(request.uri());
+    let named = query.text("name");
+    query.finish()?;
+    let _permit = api.large.acquire().await.map_err(Problem::internal)?;
+    let (document, also_named) = document(&api, &caller, request).await?;
+    let name = named.or(also_named).ok_or_else(|| Problem::invalid(vec![Fault::new("name", "missing", "give the model a name")]))?;
+    let name: Name = name.parse().map_err(|error: crate::name::NameError| {
+        Problem::invalid(vec![Fault::new("name", "malformed", error.to_string())])
+    })?;
+    let location = format!("/v1/models/{name}");
+    let model = Model::of(api.models.import(name, &document, false).await?, &api.flows);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(model)).into_response())
+}
+
+/// Shows a model
+#[utoipa::path(get, path = "/v1/models/{model}", tag = "models", params(("model" = String, Path, description = "Its name")),
+    responses((status = 200, description = "The model", body = Model)))]
+async fn get(State(api): State<Api>, Path(model): Path<String>) -> Result<axum::Json<Model>, Problem> {
+    Ok(axum::Json(Model::of(api.models.get(&name(&model, "model")?).await?, &api.flows)))
+}
+
+/// Imports a model in place of another, or as a new one
+///
+/// Integrations made from the model before stay as they are. The body is as in the import of a new model.
+#[utoipa::path(put, path = "/v1/models/{model}", tag = "models", params(("model" = String, Path, description = "Its name")),
+    request_body(content((serde_json::Value = "application/json"), (String = "application/yaml"))),
+    responses((status = 200, description = "The model", body = Model)))]
+async fn replace(
+    State(api): State<Api>,
+    Path(model): Path<String>,
+    caller: Caller,
+    request: Request,
+) -> Result<axum::Json<Model>, Problem> {
+    Query::of(request.uri()).finish()?;
+    let name = name(&model, "model")?;
+    let _permit = api.large.acquire().await.map_err(Problem::internal)?;
+    let (document, _) = document(&api, &caller, request).await?;
+    Ok(axum::Json(Model::of(api.models.import(name, &document, true).await?, &api.flows)))
+}
+
+/// Deletes a model that no integration is made from
+#[utoipa::path(delete, path = "/v1/models/{model}", tag = "models", params(("model" = String, Path, description = "Its name")),
+    responses((status = 204, description = "It is gone")))]
+async fn delete(State(api): State<Api>, Path(model): Path<String>) -> Result<StatusCode, Problem> {
+    api.models.delete(&name(&model, "model")?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The document that a request brings or points to, and the name beside its URL.
+async fn document(api: &Api, caller: &Caller, request: Request) -> Result<(Bytes, Option<String>), Problem> {
+    check_type(request.headers())?;
+    let bytes = body::read(request.into_body(), MAX_BYTES).await?;
+    let Some((url, named)) = from_url(&bytes)? else { return Ok((bytes, None)) };
+    caller.require(Right::FetchModels)?;
+    let malformed = |message: String| Problem::invalid(vec![Fault::new("url", "malformed", message)]);
+    let url = Url::parse(&url).map_err(|error| malformed(format!("is no absolute URL: {error}")))?;
+    let document = api.egress.fetch(&url, MAX_BYTES).await.map_err(|error| match error {
+        FetchError::Refused(refusal) => malformed(refusal.to_string()),
+        error => Problem::new(Code::FetchFailed, error.to_string()),
+    })?;
+    Ok((document, named))
+}
+
+/// URL and name, where the body asks for a document instead of being one: a short JSON object with `url`, and neither of
+/// the members that every OpenAPI document has one of.
+fn from_url(bytes: &[u8]) -> Result<Option<(String, Option<String>)>, Problem> {
+    if bytes.len() > REQUEST_BYTES || !bytes.trim_ascii_start().starts_with(b"{") {
+        return Ok(None);
+    }
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(bytes).unwrap_or_default();
+    if !object.contains_key("url") || object.contains_key("openapi") || object.contains_key("swagger") {
+        return Ok(None);
+    }
+    body::parse::<FromUrl>(bytes).map(|request| Some((request.url, request.name)))
+}
+
+/// Refuses what is certainly no document. Many clients send YAML as plain text or without saying what it is.
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let media_type = body::media_type(headers);
+    let known = matches!(media_type.as_str(), "" | "text/plain" | "application/octet-stream" | "application/x-www-form-urlencoded");
+    if known || body::is_json(&media_type) || media_type.ends_with("yaml") {
+        return Ok(());
+    }
+    Err(Problem::new(Code::UnsupportedMediaType, "send the document as application/json or application/yaml"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_told_from_a_document() {
+        let check = |body: &str, expected: Option<Option<&str>>| {
+            let found = from_url(body.as_bytes()).ok();
+            let found = found.map(|found| found.map(|(url, _)| url));
+            assert_eq!(found, expected.map(|url| url.map(str::to_owned)), "{body}");
+        };
+        check(r#"{"url":"https://a"}"#, Some(Some("https://a")));
+        check(r#" {"url":"https://a","name":"n"}"#, Some(Some("https://a")));
+        check(r#"{"url":"https://a","nme":"n"}"#, None);
+        check(r#"{"url":1}"#, None);
+        check(r#"{"openapi":"3.1.0","url":"https://a"}"#, Some(None));
+        check(r#"{"openapi":"3.1.0""#, Some(None));
+        check("url: https://a", Some(None));
+        check("", Some(None));
+    }
+}

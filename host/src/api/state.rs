@@ -1,0 +1,97 @@
+//! What the handlers share: the rooms below, and what the API itself keeps in memory.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use metrics::Counter;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
+
+use super::shelf::Shelf;
+use crate::access::Access;
+use crate::clock::SharedClock;
+use crate::config::Public;
+use crate::egress::Egress;
+use crate::flows::registry::Flows;
+use crate::integrations::{Integrations, Models};
+use crate::store::Store;
+use crate::telemetry;
+use crate::tokens::Tokens;
+
+/// Large documents and components in memory at once. Each is up to 64 MiB, and some times that while it is read.
+const LARGE_AT_ONCE: usize = 2;
+
+/// The rooms that the API opens to its callers.
+#[expect(missing_docs, reason = "each is named like its room")]
+pub struct Rooms {
+    pub access: Arc<Access>,
+    pub models: Arc<Models>,
+    pub integrations: Arc<Integrations>,
+    pub tokens: Arc<Tokens>,
+    pub flows: Arc<Flows>,
+    /// Where installed flows are kept.
+    pub shelf: Shelf,
+    pub egress: Egress,
+    /// Asked by `/readyz` whether it answers.
+    pub store: Arc<dyn Store>,
+    pub clock: SharedClock,
+    pub metrics: PrometheusHandle,
+    /// What may be read without a token.
+    pub public: Public,
+}
+
+/// The rooms, and what the API keeps. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+/// What is behind [`Api`].
+pub(super) struct Shared {
+    /// The rooms below.
+    pub(super) rooms: Rooms,
+    /// Permits for requests with a large body.
+    pub(super) large: Semaphore,
+    /// Whether the daemon is stopping: `/readyz` says so, that others send nothing more.
+    pub(super) stopping: AtomicBool,
+    /// Counts tokens served from memory. Registered once: the hot path only increments.
+    pub(super) from_memory: Counter,
+    /// The same requests among all HTTP requests.
+    pub(super) hot_requests: Counter,
+    /// The API's own description, as JSON.
+    pub(super) document: Vec<u8>,
+    /// The same as a page.
+    pub(super) page: String,
+}
+
+impl Api {
+    /// The API over these rooms, described by this document and page.
+    pub(super) fn new(rooms: Rooms, document: Vec<u8>, page: String) -> Self {
+        Self(Arc::new(Shared {
+            rooms,
+            large: Semaphore::new(LARGE_AT_ONCE),
+            stopping: AtomicBool::new(false),
+            from_memory: metrics::counter!(telemetry::TOKENS_FROM_MEMORY),
+            hot_requests: metrics::counter!(
+                telemetry::HTTP_REQUESTS, "route" => super::tokens::ROUTE, "method" => "GET", "status" => "200"
+            ),
+            document,
+            page,
+        }))
+    }
+}
+
+impl Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Deref for Shared {
+    type Target = Rooms;
+
+    fn deref(&self) -> &Rooms {
+        &self.rooms
+    }
+}

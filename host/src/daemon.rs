@@ -1,0 +1,280 @@
+//! The daemon: the one place that puts the parts together, starts them in order and stops them in order.
+//!
+//! It decides nothing itself. Whoever calls it has read the settings and turns its errors into an exit code.
+
+use std::fs::DirBuilder;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use secrecy::SecretString;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::Access;
+use crate::api::{self, Api, Rooms, Shelf};
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{Config, KeySource};
+use crate::egress::{Egress, Limits, Policy};
+use crate::flows::compile::Compiler;
+use crate::flows::registry::Flows;
+use crate::flows::{Engine, EngineOptions};
+use crate::integrations::{Integrations, Models};
+use crate::seal::{Keyring, MasterKey, SealError};
+use crate::store::Store;
+use crate::store::rocks::RocksStore;
+use crate::telemetry;
+use crate::tokens::{Margin, Tokens};
+
+/// The database, within the data folder.
+const STORE: &str = "store";
+/// Installed flows, within the data folder.
+const INSTALLED: &str = "flows";
+/// Compiled code of flows, within the data folder. Can be deleted at any time.
+const COMPILED: &str = "compiled";
+
+/// How often metrics are tidied and the store's own numbers are read.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// A running daemon.
+pub struct Daemon {
+    /// Where it listens.
+    address: SocketAddr,
+    /// Its API.
+    api: Api,
+    /// Its tokens, whose attempts end before it does.
+    tokens: Arc<Tokens>,
+    /// Its store, closed last.
+    store: Arc<RocksStore>,
+    /// Ends the server and the upkeep.
+    stop: CancellationToken,
+    /// The server.
+    serving: JoinHandle<()>,
+}
+
+/// What `init` made.
+#[derive(Debug)]
+pub struct InitOutcome {
+    /// The first administrator's application token. Shown once and kept nowhere.
+    pub token: SecretString,
+    /// The file of the master key, if it was made now.
+    pub key_file_made: Option<PathBuf>,
+    /// The data folder.
+    pub data: PathBuf,
+}
+
+/// Runs the daemon until SIGTERM or SIGINT. Prints `listening on http://…` on standard output once it is ready.
+///
+/// # Errors
+/// It can't start, or can't end in good order.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    telemetry::start_log(&config.log)?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let daemon = tokio::select! {
+        started = Daemon::start(config) => started?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    // Whoever started it may have closed its standard output; that is no reason not to serve.
+    drop(writeln!(std::io::stdout(), "listening on http://{}", daemon.address).and_then(|()| std::io::stdout().flush()));
+    notify(sd_notify::NotifyState::Ready);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    notify(sd_notify::NotifyState::Stopping);
+    daemon.stop().await
+}
+
+impl Daemon {
+    /// Starts a daemon. When it returns, calls are answered.
+    ///
+    /// # Errors
+    /// No key or the wrong one, the data folder is in use, damaged or too new, the address is taken, …
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let metrics = telemetry::metrics()?;
+        allow_many_files(config.connections);
+        // Fails where a provider is installed already, which is as good.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let clock = SystemClock::shared();
+        let store_folder = config.data.join(STORE);
+        if !store_folder.exists() {
+            bail!("there is no data in {}; run `tokenhost init` first, or set `data`", config.data.display());
+        }
+        let master = master_key(&config)?;
+        let store = Arc::new(RocksStore::open(&store_folder)?);
+        let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+        let keyring = Arc::new(Keyring::load_or_create(&*shared, &master).await?);
+        drop(master);
+        let access = Arc::new(Access::open(Arc::clone(&shared), &keyring, Arc::clone(&clock))?);
+
+        let shelf = Shelf::new(config.data.join(INSTALLED), config.flows.clone());
+        let flows = Arc::new(load_flows(&config, &shelf).await?);
+        let policy = Policy {
+            allow_networks: config.egress.allow.clone(),
+            allow_http: config.egress.http,
+            limits: Limits::default(),
+        };
+        // One of its own for documents, so that fetching one never takes a token's turn.
+        let egress = Egress::new(policy.clone(), Arc::clone(&clock));
+        let models = Arc::new(Models::new(Arc::clone(&shared), Arc::clone(&clock)));
+        let integrations = Arc::new(Integrations::new(
+            Arc::clone(&shared),
+            Arc::clone(&keyring),
+            Arc::clone(&clock),
+            Arc::clone(&models),
+            Arc::clone(&flows),
+            config.egress.http,
+        ));
+        let tokens = Tokens::new(
+            Arc::clone(&shared),
+            keyring,
+            Arc::clone(&integrations),
+            Arc::clone(&flows),
+            Egress::new(policy, Arc::clone(&clock)),
+            Arc::clone(&clock),
+            Margin::default(),
+        );
+
+        let listener = api::listen(config.listen)?;
+        let address = listener.local_addr().context("the address that was bound isn't known")?;
+        let resumed = tokens.recover().await.context("the attempts that the last stop cut short can't be read")?;
+        let (api, router) = api::router(Rooms {
+            access,
+            models,
+            integrations,
+            tokens: Arc::clone(&tokens),
+            flows,
+            shelf,
+            egress,
+            store: shared,
+            clock,
+            metrics: metrics.clone(),
+            public: config.public,
+        });
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(api::serve(listener, router, config.connections, stop.clone().cancelled_owned()));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(upkeep(metrics, Arc::downgrade(&store))));
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), resumed, "ready");
+        Ok(Self { address, api, tokens, store, stop, serving })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops it: takes no more calls, lets those under way and their attempts end, and closes the store.
+    ///
+    /// # Errors
+    /// The store can't be closed in good order; nothing acknowledged is lost by it.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        tracing::info!("stopping");
+        self.api.stop();
+        self.stop.cancel();
+        // Together: calls under way may be waiting for the attempts.
+        let (served, ()) = tokio::join!(self.serving, self.tokens.shutdown());
+        served.context("the server failed")?;
+        self.store.close().await.context("the store can't be closed in good order")?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Makes the data folder, the master key's file where there is none, and the first administrator.
+///
+/// # Errors
+/// There is an administrator already, the key is missing or wrong, or a folder can't be made.
+pub async fn init(config: &Config) -> anyhow::Result<InitOutcome> {
+    make_private_folder(&config.data)?;
+    let clock: SharedClock = SystemClock::shared();
+    let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.data.join(STORE))?);
+    let mut key_file_made = None;
+    let master = match &config.key {
+        KeySource::File(path) if !path.exists() && !was_sealed(&*store).await? => {
+            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                make_private_folder(folder)?;
+            }
+            let made = MasterKey::create_file(path, &config.data)?;
+            key_file_made = Some(path.clone());
+            made
+        }
+        _ => master_key(config)?,
+    };
+    let keyring = Keyring::load_or_create(&*store, &master).await?;
+    let token = Access::open(store, &keyring, clock)?.create_first_administrator().await?;
+    Ok(InitOutcome { token, key_file_made, data: config.data.clone() })
+}
+
+/// Whether something was ever sealed in this store. Then a new key would be of no use: the old one is needed.
+async fn was_sealed(store: &dyn Store) -> anyhow::Result<bool> {
+    match Keyring::load(store, &MasterKey::generate("a try")?).await {
+        Ok(keys) => Ok(keys.is_some()),
+        Err(SealError::WrongMasterKey { .. }) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The master key, from where the settings say.
+fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
+    Ok(match &config.key {
+        KeySource::File(path) => MasterKey::from_file(path, &config.data)?,
+        KeySource::Given(text) => MasterKey::from_text("the setting `key` (TOKENHOST_KEY)", text)?,
+    })
+}
+
+/// The flows that ship and those that were installed. One that can't be loaded is named in the log, and stops nothing.
+async fn load_flows(config: &Config, shelf: &Shelf) -> anyhow::Result<Flows> {
+    let engine = Engine::new(EngineOptions {
+        cache: Some(config.data.join(COMPILED)),
+        compiler: Compiler::this_executable()?,
+        ..EngineOptions::default()
+    })?;
+    let (flows, problems) = Flows::load(engine, std::slice::from_ref(&config.flows)).await;
+    let problems = problems.iter().map(ToString::to_string).chain(shelf.load(&flows).await);
+    problems.for_each(|problem| tracing::error!("a flow isn't served: {problem}"));
+    for flow in flows.list() {
+        tracing::info!(flow = flow.identity(), "flow served");
+    }
+    Ok(flows)
+}
+
+/// Makes a folder and those above it, readable by its owner only, where there is none.
+fn make_private_folder(path: &Path) -> anyhow::Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("the folder {} can't be made", path.display()))
+}
+
+/// Raises the limit of open files as far as it may be: each connection is one.
+fn allow_many_files(connections: usize) {
+    const OWN_FILES: u64 = 1024;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit < connections as u64 + OWN_FILES => tracing::warn!(
+            limit, connections, "fewer open files are allowed than there may be connections; raise the limit (ulimit -n)"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!("the limit of open files can't be raised: {error}"),
+    }
+}
+
+/// Keeps metrics tidy, and tells those that the store counts itself.
+async fn upkeep(metrics: metrics_exporter_prometheus::PrometheusHandle, store: std::sync::Weak<RocksStore>) {
+    while let Some(store) = store.upgrade() {
+        metrics::counter!(telemetry::STORE_SYNCS).absolute(store.syncs());
+        drop(store);
+        metrics.run_upkeep();
+        tokio::time::sleep(UPKEEP).await;
+    }
+}
+
+/// Tells the service manager, if there is one.
+fn notify(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!("the service manager can't be told: {error}");
+    }
+}

@@ -1,0 +1,173 @@
+//! The only outbound connections of the daemon: a flow's request is rendered, held against the policy, and sent.
+//!
+//! `prepare` refuses what may not go, before a byte leaves; `send` knows afterwards whether anything did. Both know nothing of
+//! integrations, tokens or storage. Nothing here follows a redirect, reads a proxy from the environment, keeps a connection or
+//! tries twice: what happens next is the caller's decision.
+
+mod address;
+mod body;
+mod derive;
+mod extras;
+mod json;
+mod jwt;
+mod policy;
+mod prepare;
+mod record;
+mod refusal;
+mod resolve;
+mod send;
+mod template;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue};
+use tokio::sync::Semaphore;
+use url::Url;
+
+pub use self::extras::{Extra, ExtraLocation};
+pub use self::policy::{Destinations, Limits, Policy};
+pub use self::prepare::Prepared;
+pub use self::record::{BodyRecord, Pair, RequestRecord};
+pub use self::refusal::{Blame, Fault, Problem, Refusal, Unsent};
+pub use self::send::Answer;
+pub use self::transport::Transport;
+
+use self::resolve::Resolver;
+use self::send::{Outgoing, send};
+use self::transport::Tls;
+use crate::clock::SharedClock;
+use crate::flows::request::Request;
+use crate::secrets::Secrets;
+
+/// What goes out goes through this.
+pub struct Egress {
+    /// The operator's rules.
+    policy: Arc<Policy>,
+    /// Tells when a request left.
+    clock: SharedClock,
+    /// Names to allowed addresses.
+    resolver: Resolver,
+    /// TLS settings.
+    tls: Tls,
+    /// Permits for requests under way.
+    permits: Semaphore,
+}
+
+impl Egress {
+    /// An egress under this policy.
+    pub fn new(policy: Policy, clock: SharedClock) -> Self {
+        let policy = Arc::new(policy);
+        let permits = Semaphore::new(policy.limits.at_once.min(Semaphore::MAX_PERMITS));
+        Self { resolver: Resolver::new(Arc::clone(&policy)), tls: Tls::new(), policy, clock, permits }
+    }
+
+    /// Whether the operator allows plain http.
+    pub fn allows_http(&self) -> bool {
+        self.policy.allow_http
+    }
+
+    /// Holds a transport against the policy, and reads its certificates and key. The parts of its problems are
+    /// `transport.ca`, `transport.proxy`, `transport.client_certificate` and `transport.client_key`.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn check_transport(&self, transport: &Transport) -> Result<(), Refusal> {
+        transport.check(&self.policy, &self.tls).map(drop)
+    }
+
+    /// Renders a flow's request, computes its derived values, and holds it against policy and destinations.
+    ///
+    /// `extras` are merged in first. The caller decides which apply. Signing with an RSA key takes some milliseconds.
+    ///
+    /// # Errors
+    /// All that is wrong with it; nothing has left.
+    pub fn prepare(
+        &self,
+        request: &Request,
+        secrets: &Secrets,
+        extras: &[Extra],
+        to: &Destinations,
+        transport: &Transport,
+    ) -> Result<Prepared, Refusal> {
+        prepare::prepare(&self.policy, &self.tls, request, secrets, extras, to, transport)
+    }
+
+    /// Sends a request once, and reads the whole answer. An answer is one whatever its status; a redirect is not followed.
+    ///
+    /// Cancel safe in that nothing goes on after it is dropped; whether the request had left is lost then.
+    ///
+    /// # Errors
+    /// There was no complete answer; says whether anything may have reached the provider.
+    pub async fn send(&self, prepared: Prepared) -> Result<Answer, Unsent> {
+        let limits = &self.policy.limits;
+        self.dispatch(Outgoing {
+            method: prepared.method,
+            url: prepared.url,
+            headers: prepared.headers,
+            body: prepared.body,
+            tls: prepared.tls,
+            proxy: prepared.proxy,
+            total: limits.total,
+            answer_bytes: limits.answer_bytes,
+        })
+        .await
+    }
+
+    /// Fetches a document for an operator, under the same policy, from any origin.
+    ///
+    /// # Errors
+    /// The URL is refused, there was no complete answer, or its status isn't 200.
+    pub async fn fetch(&self, url: &Url, limit: usize) -> Result<Bytes, FetchError> {
+        self.policy.check_url("url", url).map_err(Refusal::from)?;
+        let accept = HeaderValue::from_static("application/json, application/yaml, text/yaml, */*;q=0.5");
+        let mut url = url.clone();
+        url.set_fragment(None);
+        let answer = self
+            .dispatch(Outgoing {
+                method: http::Method::GET,
+                headers: HeaderMap::from_iter([(ACCEPT, accept)]),
+                body: Bytes::new(),
+                tls: self.tls.config(&Transport::default())?,
+                proxy: None,
+                total: self.policy.limits.document_total,
+                answer_bytes: limit,
+                url,
+            })
+            .await?;
+        match answer.response.status {
+            200 => Ok(answer.response.body),
+            status => Err(FetchError::Status(status)),
+        }
+    }
+
+    /// Waits for a permit and sends.
+    async fn dispatch(&self, outgoing: Outgoing) -> Result<Answer, Unsent> {
+        let limits = &self.policy.limits;
+        let Ok(Ok(_permit)) = tokio::time::timeout(outgoing.total, self.permits.acquire()).await else {
+            let reason = format!("{} requests were under way all the time; try again later", limits.at_once);
+            return Err(Unsent { left: false, fault: Fault::Timeout, reason });
+        };
+        send(outgoing, &self.resolver, limits, &self.clock).await
+    }
+}
+
+/// Why a document could not be fetched. Its text holds nothing of what was fetched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// The policy forbids the URL.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// There was no complete answer.
+    #[error(transparent)]
+    Unsent(#[from] Unsent),
+    /// Another status than 200 came back.
+    #[error("the answer has status {0}; 200 is wanted, and redirects are not followed")]
+    Status(u16),
+}

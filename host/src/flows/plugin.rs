@@ -1,0 +1,195 @@
+//! A loaded plugin: a component of some version of the contract, compiled, described and ready to run steps.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use super::compile::{self, CompileError};
+use super::component::{self, Fault, Outside, Version};
+use super::engine::Engine;
+use super::run::{self, Host};
+use super::{Context, Description, Event, Failure, Flow, PluginError, Step, StepRun, v0_1, validate};
+
+/// One loaded flow plugin.
+pub struct Plugin {
+    /// What it says of itself.
+    description: Description,
+    /// Lower-case hexadecimal SHA-256 of the component.
+    digest: String,
+    /// What it runs on.
+    engine: Engine,
+    /// Its code.
+    program: Program,
+    /// The contract's version that it implements.
+    version: Version,
+    /// The WASI interfaces that it imports.
+    wasi: Vec<String>,
+    /// How many steps of it run at once.
+    share: Semaphore,
+}
+
+/// A component's code, by the contract's version.
+enum Program {
+    /// 0.1
+    V0_1(v0_1::Program),
+}
+
+/// Why a component isn't loaded. Its text begins with the plugin's name, version and digest, as far as they are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadError {
+    /// Which component.
+    pub flow: String,
+    /// All that was found.
+    pub faults: Vec<Fault>,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "flow {}", self.flow)?;
+        for (index, fault) in self.faults.iter().enumerate() {
+            write!(f, "{}{fault}", if index == 0 { ": " } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+impl Plugin {
+    /// Compiles a component, or takes its code from the cache, and asks it what it is.
+    ///
+    /// # Errors
+    /// It isn't a flow, imports what no flow is given, doesn't compile, or its description doesn't hold.
+    pub async fn load(engine: &Engine, bytes: impl Into<Bytes>) -> Result<Self, LoadError> {
+        let bytes = bytes.into();
+        let digest = component::digest(&bytes);
+        let unknown = format!("with digest {}", component::short(&digest));
+        let refused = |faults: Vec<Fault>| LoadError { flow: unknown.clone(), faults };
+        let Outside { version, wasi } = component::inspect(&bytes).map_err(refused)?;
+        let program = Program::load(engine, version, &digest, &bytes).await.map_err(|fault| refused(vec![fault]))?;
+        let description = program.describe(engine, 0, [0; 32]).await.map_err(|problem| {
+            refused(vec![Fault::new(
+                format!("`describe` failed: {problem}"),
+                "`describe` must answer the same plain data each time, without looking at anything",
+            )])
+        })?;
+        let faults = validate::description(&description);
+        if !faults.is_empty() {
+            return Err(LoadError { flow: identity(&description, &digest), faults });
+        }
+        let share = Semaphore::new(engine.slots_per_plugin());
+        Ok(Self { description, digest, engine: engine.clone(), program, version, wasi, share })
+    }
+
+    /// The contract's version that it implements, e.g. `0.1.0`.
+    pub fn contract(&self) -> &'static str {
+        self.version.as_str()
+    }
+
+    /// The WASI interfaces that it imports; they find an empty world.
+    pub fn wasi(&self) -> &[String] {
+        &self.wasi
+    }
+
+    /// Name, version and abbreviated digest.
+    pub fn identity(&self) -> String {
+        identity(&self.description, &self.digest)
+    }
+
+    /// Asks again what it is, at another moment.
+    pub(super) async fn describe_at(&self, now: u64, entropy: [u8; 32]) -> Result<Description, String> {
+        self.program.describe(&self.engine, now, entropy).await
+    }
+}
+
+fn identity(description: &Description, digest: &str) -> String {
+    let name = super::text::printable(&description.name, 64);
+    let version = super::text::printable(&description.version, 64);
+    format!("{name} {version} ({})", component::short(digest))
+}
+
+#[async_trait]
+impl Flow for Plugin {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    async fn advance(&self, context: &Context, event: Event) -> Result<StepRun, PluginError> {
+        // Its own share first: a plugin that is stuck must not queue up before the others. Neither is ever closed.
+        let _share = self.share.acquire().await.ok();
+        let _slot = self.engine.slots().acquire().await.ok();
+        let mut store = run::store(&self.engine, context.now, context.entropy);
+        let answer = self.program.advance(&mut store, context, event).await;
+        let printed = store.data().sandbox.printed();
+        drop(store);
+        let fault = match answer {
+            Ok(outcome) => {
+                let faults = validate::outcome(&outcome);
+                if faults.is_empty() {
+                    return Ok(StepRun { outcome, printed });
+                }
+                format!("its answer isn't one of the contract: {}", faults.join(", "))
+            }
+            Err(error) => run::explain(&self.engine, &error),
+        };
+        Err(PluginError { flow: self.identity(), fault, printed })
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Plugin").field(&self.identity()).finish()
+    }
+}
+
+impl Program {
+    async fn load(engine: &Engine, version: Version, digest: &str, bytes: &Bytes) -> Result<Self, Fault> {
+        let component = compile::compile(engine, digest, bytes).await.map_err(|error| match error {
+            CompileError::Invalid(_) => {
+                let remedy = "build it again, with a toolchain for WASI 0.2 or none";
+                Fault::new(format!("it doesn't compile: {error}"), remedy)
+            }
+            CompileError::Failed(_) => Fault::new(error.to_string(), "try again, or look into the daemon's log"),
+        })?;
+        let differs = |error: wasmtime::Error| {
+            Fault::new(
+                format!(
+                    "its interface isn't that of the contract: {}",
+                    super::text::printable(&format!("{error:#}"), 300)
+                ),
+                format!("build it with the `wit/` of version {}, unchanged", version.as_str()),
+            )
+        };
+        let ready = engine.linker().instantiate_pre(&component).map_err(differs)?;
+        match version {
+            Version::V0_1 => v0_1::Program::new(ready).map(Self::V0_1).map_err(differs),
+        }
+    }
+
+    /// Asks a fresh instance what the flow is.
+    async fn describe(&self, engine: &Engine, now: u64, entropy: [u8; 32]) -> Result<Description, String> {
+        let _slot = engine.slots().acquire().await.ok();
+        let mut store = run::store(engine, now, entropy);
+        let description = match self {
+            Self::V0_1(program) => program.describe(&mut store).await,
+        };
+        description.map_err(|error| run::explain(engine, &error))
+    }
+
+    async fn advance(
+        &self,
+        store: &mut wasmtime::Store<Host>,
+        context: &Context,
+        event: Event,
+    ) -> wasmtime::Result<Result<Step, Failure>> {
+        match self {
+            Self::V0_1(program) => program.advance(store, context, event).await,
+        }
+    }
+}

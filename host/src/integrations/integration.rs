@@ -1,0 +1,279 @@
+//! What an integration is: a configured instance of a model.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use ulid::Ulid;
+use url::Url;
+
+use crate::egress::Transport;
+use crate::name::Name;
+use crate::openapi::ExtraParameter;
+use crate::seal::{Keyring, SealError, Sealed, bound_to};
+use crate::secrets::Secrets;
+use crate::store::table::Table;
+use crate::store::{Batch, Revision};
+
+/// The records of integrations, by name.
+pub(super) const INTEGRATIONS: Table<IntegrationRecord> = Table::new("integration");
+
+/// The name under which the client's key is sealed; no field can have it.
+const CLIENT_KEY: &str = "transport.client_key";
+
+/// A configured instance of a model, its secrets open.
+#[derive(Clone, Debug)]
+pub struct Integration {
+    /// Its name.
+    pub name: Name,
+    /// The model that it was made from.
+    pub model: Name,
+    /// The security scheme's name.
+    pub scheme: String,
+    /// The key in the scheme's `flows`, or its `scheme`, that the flow serves.
+    pub detail: Option<String>,
+    /// The scheme object, copied when the integration was made.
+    pub scheme_document: Value,
+    /// The flow's name.
+    pub flow: String,
+    /// The API's server.
+    pub server: Option<Url>,
+    /// Field values that aren't secret, defaults included.
+    pub values: BTreeMap<String, String>,
+    /// Field values that are secret, and `parameters.NAME`.
+    pub secrets: Secrets,
+    /// What connections need below HTTP.
+    pub transport: Transport,
+    /// How its tokens are handled.
+    pub settings: Settings,
+    /// Extra parameters of its token requests.
+    pub parameters: Vec<ExtraParameter>,
+    /// Another one each time that its secrets would go elsewhere. What was got for an earlier target is void.
+    pub target: Ulid,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+    /// Its record's revision.
+    pub revision: Revision,
+}
+
+impl Integration {
+    /// Makes a batch hold only while this integration's record is as it was read.
+    pub fn expect(&self, batch: &mut Batch) {
+        INTEGRATIONS.expect(batch, &[self.name.as_str()], Some(self.revision));
+    }
+}
+
+/// How an integration's tokens are handled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Seconds that a token lives where the provider doesn't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_lifetime: Option<u64>,
+    /// What to do where a refresh token may or may not have been used up.
+    #[serde(default)]
+    pub uncertain: Uncertain,
+}
+
+/// What to do with a refresh token that was sent and got no complete answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Uncertain {
+    /// Acquire anew where the flow needs no person; else try it once more, after the access token has ended.
+    #[default]
+    Auto,
+    /// Never send it again.
+    Acquire,
+    /// Send it once more at once. Providers that rotate refresh tokens may take that for theft.
+    Retry,
+}
+
+/// What a new integration is made from.
+#[derive(Clone, Debug)]
+pub struct NewIntegration {
+    /// Its name.
+    pub name: Name,
+    /// The model.
+    pub model: Name,
+    /// The security scheme; may be left out where only one can be used.
+    pub scheme: Option<String>,
+    /// The flow; may be left out where only one serves the scheme.
+    pub flow: Option<String>,
+    /// The server; the model's first one where left out.
+    pub server: Option<String>,
+    /// Values by field name; none means: not set, not even by the document or a default.
+    pub fields: BTreeMap<String, Option<String>>,
+    /// What connections need below HTTP.
+    pub transport: TransportChange,
+    /// How its tokens are handled.
+    pub settings: SettingsChange,
+}
+
+/// What of an integration is to change. What is left out stays.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// The server, or none.
+    pub server: Option<Option<String>>,
+    /// Values by field name; none unsets.
+    pub fields: BTreeMap<String, Option<String>>,
+    /// What connections need below HTTP.
+    pub transport: TransportChange,
+    /// How its tokens are handled.
+    pub settings: SettingsChange,
+    /// The revision that it must have.
+    pub expected: Option<Revision>,
+}
+
+/// A change of what connections need below HTTP: left out, unset, or set.
+#[derive(Clone, Debug, Default)]
+pub struct TransportChange {
+    /// PEM certificates to trust instead of the system's.
+    pub ca: Option<Option<String>>,
+    /// `http://host:port`.
+    pub proxy: Option<Option<String>>,
+    /// PEM certificate to show.
+    pub client_certificate: Option<Option<String>>,
+    /// PEM private key of that certificate.
+    pub client_key: Option<Option<SecretString>>,
+}
+
+/// A change of how tokens are handled.
+#[derive(Clone, Debug, Default)]
+pub struct SettingsChange {
+    /// Seconds that a token lives where the provider doesn't say.
+    pub default_lifetime: Option<Option<u64>>,
+    /// What to do with an uncertain refresh token.
+    pub uncertain: Option<Uncertain>,
+}
+
+/// The outcome of a change.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// As it is now.
+    pub integration: Integration,
+    /// Whether its token, and secrets that weren't given anew, were dropped because they would go elsewhere.
+    pub dropped: bool,
+}
+
+/// What lists show of an integration.
+#[derive(Clone, Debug)]
+pub struct IntegrationSummary {
+    /// Its name.
+    pub name: Name,
+    /// The model that it was made from.
+    pub model: Name,
+    /// The security scheme's name.
+    pub scheme: String,
+    /// The flow's name.
+    pub flow: String,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// An integration at rest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct IntegrationRecord {
+    name: Name,
+    model: Name,
+    scheme: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    scheme_document: Value,
+    flow: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server: Option<Url>,
+    values: BTreeMap<String, String>,
+    /// Sealed, by name; the client's key is among them.
+    secrets: BTreeMap<String, Sealed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ca: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proxy: Option<Url>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client_certificate: Option<String>,
+    settings: Settings,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    parameters: Vec<ExtraParameter>,
+    target: Ulid,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl IntegrationRecord {
+    /// The record of an integration.
+    pub(super) fn seal(integration: &Integration, keyring: &Keyring) -> Result<Self, SealError> {
+        let own_key = INTEGRATIONS.key(&[integration.name.as_str()]);
+        let client_key = integration.transport.client_key.as_ref().map(|key| (CLIENT_KEY, key));
+        let secrets = (integration.secrets.iter().chain(client_key))
+            .map(|(name, value)| Ok((name.to_owned(), keyring.seal_text(&bound_to(&own_key, name), value)?)))
+            .collect::<Result<_, SealError>>()?;
+        let Integration { name, model, scheme, detail, scheme_document, flow, server, values, .. } = integration.clone();
+        let Transport { ca, proxy, client_certificate, .. } = integration.transport.clone();
+        Ok(Self {
+            name,
+            model,
+            scheme,
+            detail,
+            scheme_document,
+            flow,
+            server,
+            values,
+            secrets,
+            ca,
+            proxy,
+            client_certificate,
+            settings: integration.settings.clone(),
+            parameters: integration.parameters.clone(),
+            target: integration.target,
+            created_at: integration.created_at,
+            updated_at: integration.updated_at,
+        })
+    }
+
+    /// The integration of a record.
+    pub(super) fn open(self, revision: Revision, keyring: &Keyring) -> Result<Integration, SealError> {
+        let own_key = INTEGRATIONS.key(&[self.name.as_str()]);
+        let mut secrets = Secrets::default();
+        for (name, value) in &self.secrets {
+            secrets.insert(name.clone(), keyring.open_text(&bound_to(&own_key, name), value)?);
+        }
+        let client_key = secrets.remove(CLIENT_KEY);
+        Ok(Integration {
+            transport: Transport {
+                ca: self.ca,
+                proxy: self.proxy,
+                client_certificate: self.client_certificate,
+                client_key,
+            },
+            name: self.name,
+            model: self.model,
+            scheme: self.scheme,
+            detail: self.detail,
+            scheme_document: self.scheme_document,
+            flow: self.flow,
+            server: self.server,
+            values: self.values,
+            secrets,
+            settings: self.settings,
+            parameters: self.parameters,
+            target: self.target,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            revision,
+        })
+    }
+
+    /// What lists show of it.
+    pub(super) fn summary(self) -> IntegrationSummary {
+        IntegrationSummary {
+            name: self.name,
+            model: self.model,
+            scheme: self.scheme,
+            flow: self.flow,
+            updated_at: self.updated_at,
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Makes, changes, reads and deletes integrations.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use ulid::Ulid;
+use url::Url;
+
+use super::error::{FaultCode, FieldFault, IntegrationError, ModelError};
+use super::extras::input_name;
+use super::fields::{Form, Values, absolute_url};
+use super::integration::{
+    Change, Changed, INTEGRATIONS, Integration, IntegrationRecord, IntegrationSummary, NewIntegration, Settings,
+    SettingsChange, TransportChange,
+};
+use super::model::{Model, Models, USES};
+use super::target::Target;
+use crate::clock::SharedClock;
+use crate::egress::{Egress, Transport};
+use crate::flows::{Catalog, Flow};
+use crate::name::Name;
+use crate::openapi::SecurityScheme;
+use crate::seal::Keyring;
+use crate::secrets::Secrets;
+use crate::store::table::Page;
+use crate::store::{Batch, Store, StoreError};
+
+/// The longest lifetime that can be set for tokens, in seconds: ten years.
+const MAX_LIFETIME: u64 = 10 * 365 * 24 * 60 * 60;
+
+/// Called with the name of an integration that was changed or deleted, before the change is acknowledged.
+type Listener = Box<dyn Fn(&Name) + Send + Sync>;
+
+/// The integrations there are.
+pub struct Integrations {
+    store: Arc<dyn Store>,
+    keyring: Arc<Keyring>,
+    clock: SharedClock,
+    models: Arc<Models>,
+    flows: Arc<dyn Catalog>,
+    /// Says what may be dialled.
+    egress: Arc<Egress>,
+    /// Who keeps something of integrations in memory.
+    listeners: RwLock<Vec<Listener>>,
+}
+
+/// The scheme and flow that an integration uses.
+struct Choice<'a> {
+    scheme: &'a SecurityScheme,
+    detail: Option<String>,
+    flow: Arc<dyn Flow>,
+}
+
+impl Integrations {
+    /// The integrations in this store.
+    pub fn new(
+        store: Arc<dyn Store>,
+        keyring: Arc<Keyring>,
+        clock: SharedClock,
+        models: Arc<Models>,
+        flows: Arc<dyn Catalog>,
+        egress: Arc<Egress>,
+    ) -> Self {
+        Self { store, keyring, clock, models, flows, egress, listeners: RwLock::default() }
+    }
+
+    /// Has the name of each integration that is changed or deleted told to someone who keeps something of it in memory.
+    pub fn subscribe(&self, listener: Listener) {
+        self.listeners.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(listener);
+    }
+
+    fn tell(&self, name: &Name) {
+        for listener in &*self.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            listener(name);
+        }
+    }
+
+    /// Reads an integration.
+    ///
+    /// # Errors
+    /// There is none of this name, or the storage failed.
+    pub async fn read(&self, name: &Name) -> Result<Integration, IntegrationError> {
+        let found = INTEGRATIONS.get(&*self.store, &[name.as_str()]).await?;
+        let found = found.ok_or_else(|| IntegrationError::NotFound(name.clone()))?;
+        Ok(found.value.open(found.revision, &self.keyring)?)
+    }
+
+    /// Integrations in the order of their names, from the first after the given one.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub async fn list(&self, after: Option<&Name>, limit: usize) -> Result<Vec<IntegrationSummary>, IntegrationError> {
+        let after = after.map(|name| [name.as_str()]);
+        let page = Page { after: after.as_ref().map(<[&str; 1]>::as_slice), limit, reverse: false };
+        let found = INTEGRATIONS.list(&*self.store, &[], page).await?;
+        Ok(found.into_iter().map(|found| found.value.summary()).collect())
+    }
+
+    /// The names of an integration's secret inputs, and whether each is set; none where its flow isn't installed.
+    pub fn secret_inputs(&self, integration: &Integration) -> BTreeMap<String, bool> {
+        let flow = self.flows.get(&integration.flow);
+        let fields = flow.iter().flat_map(|flow| flow.description().fields.iter().filter(|field| field.is_secret()));
+        let names = fields.map(|field| field.name.clone()).chain(integration.parameters.iter().map(input_name));
+        let set = integration.secrets.names().map(str::to_owned);
+        names.chain(set).map(|name| (name.clone(), integration.secrets.get(&name).is_some())).collect()
+    }
+
+    /// What must be set before a token can be got; empty unless a change of target dropped secrets.
+    pub fn missing(&self, integration: &Integration) -> Vec<FieldFault> {
+        let Some(flow) = self.flows.get(&integration.flow) else { return Vec::new() };
+        let form = self.form(&*flow, integration);
+        form.missing(&values_of(integration), &BTreeMap::new())
+    }
+
+    fn form<'a>(&self, flow: &'a dyn Flow, integration: &'a Integration) -> Form<'a> {
+        Form { flow: flow.description(), parameters: &integration.parameters, allow_http: self.egress.allows_http() }
+    }
+
+    /// Makes an integration.
+    ///
+    /// # Errors
+    /// Inputs are wrong (all that are, at once), the name is taken, there is no such model, or the storage failed.
+    pub async fn create(&self, new: NewIntegration) -> Result<Integration, IntegrationError> {
+        let mut batch = Batch::synced();
+        let model = match self.models.use_in(&mut batch, &new.model, &new.name).await {
+            Ok(model) => model,
+            Err(ModelError::Store(error)) => return Err(error.into()),
+            Err(_) => return Err(IntegrationError::ModelNotFound(new.model)),
+        };
+        let mut integration = self.assemble(&new, &model)?;
+        let parts = [new.name.as_str()];
+        INTEGRATIONS.expect(&mut batch, &parts, None);
+        INTEGRATIONS.put(&mut batch, &parts, &IntegrationRecord::seal(&integration, &self.keyring)?)?;
+        match self.store.commit(batch).await {
+            Ok(revision) => {
+                integration.revision = revision;
+                self.tell(&new.name);
+                Ok(integration)
+            }
+            Err(StoreError::Conflict) => match self.read(&new.name).await {
+                Ok(_) => Err(IntegrationError::Exists(new.name)),
+                Err(_) => Err(IntegrationError::Changed),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A new integration out of its inputs.
+    fn assemble(&self, new: &NewIntegration, model: &Model) -> Result<Integration, IntegrationError> {
+        let mut faults = Vec::new();
+        let server = self.choose_server(new.server.as_deref(), model, &mut faults);
+        let Some(Choice { scheme, detail, flow }) = self.choose(new, model, &mut faults) else {
+            return Err(IntegrationError::Invalid(faults));
+        };
+        let of_flow = |of: &Option<String>| of.is_none() || *of == detail;
+        let parameters: Vec<_> = scheme.parameters.iter().filter(|one| of_flow(&one.detail)).cloned().collect();
+        let form = Form { flow: flow.description(), parameters: &parameters, allow_http: self.egress.allows_http() };
+        let (plain, hints) = form.first_values(scheme, detail.as_deref(), server.as_ref());
+        let mut values = Values::default();
+        // The document's values go through the same checks as those that people give.
+        let plain = plain.into_iter().map(|(name, value)| (name, Some(value)));
+        let inputs: BTreeMap<_, _> = plain.chain(new.fields.clone()).collect();
+        form.apply(&mut values, &inputs, &mut faults);
+        faults.extend(form.missing(&values, &hints).into_iter().filter(|missing| {
+            // One that was given and is malformed isn't missing too.
+            faults.iter().all(|fault| fault.field != missing.field)
+        }).collect::<Vec<_>>());
+        let mut transport = Transport::default();
+        apply_transport(&self.egress, &mut transport, &new.transport, &mut faults);
+        let mut settings = Settings::default();
+        apply_settings(&mut settings, &new.settings, &mut faults);
+        if !faults.is_empty() {
+            return Err(IntegrationError::Invalid(faults));
+        }
+        let now = self.clock.now();
+        Ok(Integration {
+            name: new.name.clone(),
+            model: model.name.clone(),
+            scheme: scheme.name.clone(),
+            scheme_document: scheme.document.clone(),
+            detail,
+            flow: flow.description().name.clone(),
+            server,
+            values: values.plain,
+            secrets: values.secret,
+            transport,
+            settings,
+            parameters,
+            target: Ulid::generate(),
+            created_at: now,
+            updated_at: now,
+            revision: 0,
+        })
+    }
+
+    fn choose_server(&self, given: Option<&str>, model: &Model, faults: &mut Vec<FieldFault>) -> Option<Url> {
+        if let Some(given) = given {
+            return match absolute_url(given, self.egress.allows_http()) {
+                Ok(url) => Some(url),
+                Err((code, message)) => {
+                    faults.push(FieldFault::new("server", code, message));
+                    None
+                }
+            };
+        }
+        model.document.servers.iter().find_map(|server| Url::parse(&server.url).ok())
+    }
+
+    /// The scheme and the flow: those that are named, else the only ones that fit.
+    fn choose<'a>(&self, new: &NewIntegration, model: &'a Model, faults: &mut Vec<FieldFault>) -> Option<Choice<'a>> {
+        let schemes = &model.document.schemes;
+        let names = |schemes: &[&SecurityScheme]| schemes.iter().map(|scheme| scheme.name.clone()).collect::<Vec<_>>().join(", ");
+        let mut fault = |field: &str, code, message: String| faults.push(FieldFault::new(field, code, message));
+        let scheme = match &new.scheme {
+            Some(name) => match schemes.iter().find(|scheme| &scheme.name == name) {
+                Some(scheme) => scheme,
+                None => {
+                    let all: Vec<&SecurityScheme> = schemes.iter().collect();
+                    let message = format!("the model {} has no scheme {name:?}; it has: {}", model.name, names(&all));
+                    fault("scheme", FaultCode::Unknown, message);
+                    return None;
+                }
+            },
+            None => {
+                let usable: Vec<&SecurityScheme> = schemes.iter().filter(|scheme| !self.candidates(scheme).is_empty()).collect();
+                match usable.as_slice() {
+                    [scheme] => scheme,
+                    [] => {
+                        let message = format!("no installed flow serves a security scheme of the model {}", model.name);
+                        fault("scheme", FaultCode::NotAllowed, message);
+                        return None;
+                    }
+                    several => {
+                        let message = format!("the model {} has several that can be used: {}", model.name, names(several));
+                        fault("scheme", FaultCode::Ambiguous, message);
+                        return None;
+                    }
+                }
+            }
+        };
+        let mut candidates = self.candidates(scheme);
+        let listed = |candidates: &[(Option<String>, Arc<dyn Flow>)]| {
+            candidates.iter().map(|(_, flow)| flow.description().name.clone()).collect::<Vec<_>>().join(", ")
+        };
+        if let Some(name) = &new.flow {
+            if self.flows.get(name).is_none() {
+                fault("flow", FaultCode::Unknown, format!("no flow {name:?} is installed"));
+                return None;
+            }
+            let fitting = listed(&candidates);
+            candidates.retain(|(_, flow)| &flow.description().name == name);
+            if candidates.is_empty() {
+                let fitting = if fitting.is_empty() { "none".to_owned() } else { fitting };
+                let message = format!("the flow {name} doesn't serve the scheme {}; these do: {fitting}", scheme.name);
+                fault("flow", FaultCode::NotAllowed, message);
+                return None;
+            }
+        }
+        match candidates.len() {
+            1 => {}
+            0 => {
+                let why = scheme.problem.clone().unwrap_or_else(|| "no installed flow serves it".to_owned());
+                fault("scheme", FaultCode::NotAllowed, format!("the scheme {} can't be used: {why}", scheme.name));
+                return None;
+            }
+            _ => {
+                let message = format!("several serve the scheme {}: {}", scheme.name, listed(&candidates));
+                fault("flow", FaultCode::Ambiguous, message);
+                return None;
+            }
+        }
+        let (detail, flow) = candidates.pop()?;
+        Some(Choice { scheme, detail, flow })
+    }
+
+    /// The flows that serve a scheme, each with the part of the scheme that it serves.
+    fn candidates(&self, scheme: &SecurityScheme) -> Vec<(Option<String>, Arc<dyn Flow>)> {
+        if let Some(flow) = scheme.flow.as_ref().and_then(|name| self.flows.get(name)) {
+            let handles = &flow.description().handles;
+            let served = |detail: &&String| handles.iter().any(|one| one.kind == scheme.kind && one.detail.as_ref() == Some(*detail));
+            return vec![(scheme.details.iter().find(served).cloned(), flow)];
+        }
+        let details: Vec<Option<String>> = match scheme.details.is_empty() {
+            true => vec![None],
+            false => scheme.details.iter().cloned().map(Some).collect(),
+        };
+        (details.into_iter())
+            .flat_map(|detail| {
+                let flows = self.flows.for_scheme(&scheme.kind, detail.as_deref());
+                flows.into_iter().map(move |flow| (detail.clone(), flow))
+            })
+            .collect()
+    }
+
+    /// Changes an integration. Where its secrets would go elsewhere, those that aren't given anew are dropped, and its token.
+    ///
+    /// # Errors
+    /// Inputs are wrong (all that are, at once), somebody else changed it, or the storage failed.
+    pub async fn change(&self, name: &Name, change: Change) -> Result<Changed, IntegrationError> {
+        let mut integration = self.read(name).await?;
+        if change.expected.is_some_and(|expected| expected != integration.revision) {
+            return Err(IntegrationError::Changed);
+        }
+        let flow = self.flows.get(&integration.flow).ok_or_else(|| {
+            let message = format!("the flow {} isn't installed, so that no input can be checked", integration.flow);
+            IntegrationError::Invalid(vec![FieldFault::new("flow", FaultCode::NotAllowed, message)])
+        })?;
+        let before = Target::of(&integration, flow.description());
+        let was_complete = self.missing(&integration).is_empty();
+        let mut faults = Vec::new();
+        match &change.server {
+            Some(Some(server)) => match absolute_url(server, self.egress.allows_http()) {
+                Ok(url) => integration.server = Some(url),
+                Err((code, message)) => faults.push(FieldFault::new("server", code, message)),
+            },
+            Some(None) => integration.server = None,
+            None => {}
+        }
+        let mut values = values_of(&integration);
+        self.form(&*flow, &integration).apply(&mut values, &change.fields, &mut faults);
+        (integration.values, integration.secrets) = (values.plain, values.secret);
+        apply_transport(&self.egress, &mut integration.transport, &change.transport, &mut faults);
+        apply_settings(&mut integration.settings, &change.settings, &mut faults);
+        let dropped = Target::of(&integration, flow.description()) != before;
+        if !dropped && was_complete {
+            faults.extend(self.missing(&integration).into_iter().filter(|missing| {
+                !change.fields.contains_key(missing.field.trim_start_matches("fields.")) || faults.iter().all(|fault| fault.field != missing.field)
+            }).collect::<Vec<_>>());
+        }
+        if !faults.is_empty() {
+            return Err(IntegrationError::Invalid(faults));
+        }
+        if dropped {
+            integration.target = Ulid::generate();
+            let given = |name: &str| matches!(change.fields.get(name), Some(Some(_)));
+            let mut kept = Secrets::default();
+            for (name, value) in integration.secrets.iter().filter(|(name, _)| given(name)) {
+                kept.insert(name, value.clone());
+            }
+            integration.secrets = kept;
+            if !matches!(change.transport.client_key, Some(Some(_))) {
+                integration.transport.client_key = None;
+            }
+        }
+        integration.updated_at = self.clock.now();
+        let mut batch = Batch::synced();
+        integration.expect(&mut batch);
+        INTEGRATIONS.put(&mut batch, &[name.as_str()], &IntegrationRecord::seal(&integration, &self.keyring)?)?;
+        match self.store.commit(batch).await {
+            Ok(revision) => {
+                integration.revision = revision;
+                self.tell(name);
+                Ok(Changed { integration, dropped })
+            }
+            Err(StoreError::Conflict) => Err(IntegrationError::Changed),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Deletes an integration; its token is void from then on.
+    ///
+    /// # Errors
+    /// There is none of this name, or the storage failed.
+    pub async fn delete(&self, name: &Name) -> Result<(), IntegrationError> {
+        loop {
+            let found = INTEGRATIONS.get(&*self.store, &[name.as_str()]).await?;
+            let found = found.ok_or_else(|| IntegrationError::NotFound(name.clone()))?;
+            let mut batch = Batch::synced();
+            INTEGRATIONS.expect(&mut batch, &[name.as_str()], Some(found.revision));
+            INTEGRATIONS.remove(&mut batch, &[name.as_str()]);
+            USES.remove(&mut batch, &[found.value.summary().model.as_str(), name.as_str()]);
+            match self.store.commit(batch).await {
+                Ok(_) => {
+                    self.tell(name);
+                    return Ok(());
+                }
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+fn values_of(integration: &Integration) -> Values {
+    Values { plain: integration.values.clone(), secret: integration.secrets.clone() }
+}
+
+fn apply_transport(egress: &Egress, transport: &mut Transport, change: &TransportChange, faults: &mut Vec<FieldFault>) {
+    if let Some(ca) = &change.ca {
+        transport.ca.clone_from(ca);
+    }
+    if let Some(proxy) = &change.proxy {
+        match proxy.as_deref().map(Url::parse).transpose() {
+            Ok(proxy) => transport.proxy = proxy,
+            Err(_) => {
+                let message = "is no URL; http://host:port is wanted";
+                faults.push(FieldFault::new("transport.proxy", FaultCode::Malformed, message));
+            }
+        }
+    }
+    if let Some(certificate) = &change.client_certificate {
+        transport.client_certificate.clone_from(certificate);
+    }
+    if let Some(key) = &change.client_key {
+        transport.client_key.clone_from(key);
+    }
+    for problem in egress.check_transport(transport).err().into_iter().flat_map(|refusal| refusal.problems) {
+        faults.push(FieldFault::new(problem.part, FaultCode::Malformed, problem.message));
+    }
+}
+
+fn apply_settings(settings: &mut Settings, change: &SettingsChange, faults: &mut Vec<FieldFault>) {
+    match change.default_lifetime {
+        Some(Some(seconds)) if !(1..=MAX_LIFETIME).contains(&seconds) => {
+            let message = format!("is {seconds} s; 1 to {MAX_LIFETIME} is wanted");
+            faults.push(FieldFault::new("settings.default_lifetime", FaultCode::Malformed, message));
+        }
+        Some(lifetime) => settings.default_lifetime = lifetime,
+        None => {}
+    }
+    if let Some(uncertain) = change.uncertain {
+        settings.uncertain = uncertain;
+    }
+}

@@ -1,0 +1,19 @@
+//! Models and integrations: made, validated against a flow's description, changed.
+//!
+//! An integration copies what it needs from its model, so that a changed document never sends a secret elsewhere (rule 4). This
+//! room knows nothing of tokens: it says which target an integration has, and whatever was got for another one is void.
+
+mod error;
+mod extras;
+mod fields;
+mod integration;
+mod keeper;
+mod model;
+mod target;
+
+pub use self::error::{FaultCode, FieldFault, IntegrationError, ModelError};
+pub use self::integration::{
+    Change, Changed, Integration, IntegrationSummary, NewIntegration, Settings, SettingsChange, TransportChange, Uncertain,
+};
+pub use self::keeper::Integrations;
+pub use self::model::{Model, ModelSummary, Models};

@@ -1,0 +1,97 @@
+//! How attempts end without a token, and what people are told of it. Decides nothing.
+
+use std::time::Duration;
+
+use ulid::Ulid;
+
+use super::journal::AnswerStory;
+use super::record::FailureRecord;
+use crate::egress::Refusal;
+use crate::flows::Flow;
+use crate::flows::step::Response;
+use crate::integrations::FieldFault;
+use crate::seal::SealError;
+use crate::store::StoreError;
+
+/// Keys of a provider's JSON answer that are kept with a step.
+const KEYS: usize = 32;
+
+/// Why an attempt ended without a token.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// It failed, and that is recorded.
+    Failed(FailureRecord, Option<Ulid>),
+    /// The integration, or its token, was changed meanwhile: what came was thrown away.
+    Void,
+    /// It was cut short by an earlier stop of the daemon.
+    Interrupted,
+    /// The integration lacks values that its flow needs.
+    Incomplete(Vec<FieldFault>),
+    /// Only a person can get a token.
+    Person(&'static str),
+    /// The flow of this name isn't installed.
+    NoFlow(String),
+    /// The daemon is stopping; the journal holds what is needed to go on.
+    Stopping,
+    /// The storage failed.
+    Store(StoreError),
+    /// A sealed value can't be opened.
+    Seal(SealError),
+}
+
+impl From<StoreError> for Ended {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<SealError> for Ended {
+    fn from(error: SealError) -> Self {
+        Self::Seal(error)
+    }
+}
+
+/// A flow's name, version and abbreviated digest.
+pub(super) fn identity(flow: &dyn Flow) -> String {
+    let description = flow.description();
+    let digest = flow.digest().get(..12).unwrap_or_else(|| flow.digest());
+    format!("{} {} (sha256:{digest})", description.name, description.version)
+}
+
+/// The field that is most likely to blame for an error code of RFC 6749 section 5.2.
+pub(super) fn field_of(code: &str, unreachable: bool) -> Option<&'static str> {
+    match code {
+        _ if unreachable => Some("token_url"),
+        "invalid_client" => Some("client_secret"),
+        "invalid_grant" => Some("password"),
+        "unauthorized_client" => Some("client_id"),
+        "invalid_scope" => Some("scope"),
+        "invalid_target" => Some("resource"),
+        "unsupported_grant_type" | "invalid_token_response" => Some("token_url"),
+        _ => None,
+    }
+}
+
+/// The setting that a refused request points to.
+pub(super) fn field_of_refusal(refusal: &Refusal) -> Option<&'static str> {
+    refusal.problems.iter().find_map(|problem| match problem.part.as_str() {
+        "url" => Some("token_url"),
+        "transport.ca" => Some("transport.ca"),
+        "transport.proxy" => Some("transport.proxy"),
+        "transport.client_certificate" => Some("transport.client_certificate"),
+        "transport.client_key" => Some("transport.client_key"),
+        _ => None,
+    })
+}
+
+/// What people may see of an answer: status, header names, JSON keys, size and time (rule 8).
+pub(super) fn answer_story(response: &Response, taken: Duration) -> AnswerStory {
+    let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&response.body).unwrap_or_default();
+    AnswerStory {
+        status: response.status,
+        headers: response.headers.iter().map(|(name, _)| name.clone()).collect(),
+        json_keys: object.keys().take(KEYS).map(|key| key.chars().take(64).collect()).collect(),
+        bytes: response.body.len() as u64,
+        milliseconds: u64::try_from(taken.as_millis()).unwrap_or(u64::MAX),
+    }
+}

@@ -1,0 +1,131 @@
+//! Where tokens and attempts are kept: reads and writes of their records. Decides nothing.
+
+use std::sync::Arc;
+
+use ulid::Ulid;
+
+use super::journal::{ATTEMPTS, AttemptRecord, KEPT, OPEN, Stage};
+use super::key::TokenKey;
+use super::record::{TOKENS, TokenRecord};
+use crate::seal::Keyring;
+use crate::store::table::{Page, Versioned};
+use crate::store::{Batch, Revision, Store, StoreError};
+
+/// The records of tokens and attempts.
+pub(super) struct Ledger {
+    /// Where they are.
+    pub(super) store: Arc<dyn Store>,
+    /// What they are sealed with.
+    pub(super) keyring: Arc<Keyring>,
+}
+
+impl Ledger {
+    /// The record of a key as it stands for an integration's target, and its revision.
+    pub(super) async fn token(&self, key: &TokenKey, target: Ulid) -> Result<(TokenRecord, Option<Revision>), StoreError> {
+        let found = TOKENS.get(&*self.store, &[key.integration(), &key.slot()]).await?;
+        Ok(match found {
+            Some(found) => (found.value.for_target(target), Some(found.revision)),
+            None => (TokenRecord::new(key.clone(), target), None),
+        })
+    }
+
+    /// Adds the writing of a token's record to a batch, over the revision that was read.
+    pub(super) fn put_token(batch: &mut Batch, record: &TokenRecord, read: Option<Revision>) -> Result<(), StoreError> {
+        let slot = record.key.slot();
+        let parts = [record.key.integration(), slot.as_str()];
+        TOKENS.expect(batch, &parts, read);
+        TOKENS.put(batch, &parts, record)
+    }
+
+    /// Writes an attempt on its own.
+    pub(super) async fn put(&self, attempt: &AttemptRecord, mut batch: Batch) -> Result<(), StoreError> {
+        Self::put_attempt(&mut batch, attempt)?;
+        self.store.commit(batch).await.map(drop)
+    }
+
+    /// Adds the writing of an attempt to a batch. Until its last stage it is listed among the open ones.
+    pub(super) fn put_attempt(batch: &mut Batch, attempt: &AttemptRecord) -> Result<(), StoreError> {
+        let (integration, id) = (attempt.story.key.integration(), attempt.story.id.to_string());
+        ATTEMPTS.put(batch, &[integration, &id], attempt)?;
+        match attempt.stage {
+            Stage::Ended => OPEN.remove(batch, &[&id]),
+            _ => OPEN.put(batch, &[&id], &integration.to_owned())?,
+        }
+        Ok(())
+    }
+
+    /// Adds the removal of all but the last attempts of an integration to a batch. One more is about to be written.
+    pub(super) async fn prune(&self, batch: &mut Batch, integration: &str, keep: Ulid) -> Result<(), StoreError> {
+        let page = Page { limit: 2 * KEPT, reverse: true, ..Page::default() };
+        let attempts = ATTEMPTS.list(&*self.store, &[integration], page).await?;
+        for attempt in attempts.iter().filter(|attempt| attempt.value.story.id != keep).skip(KEPT - 1) {
+            // One that goes on, or that holds an answer, isn't over.
+            if matches!(attempt.value.stage, Stage::Ended) {
+                ATTEMPTS.remove(batch, &[integration, &attempt.value.story.id.to_string()]);
+            }
+        }
+        Ok(())
+    }
+
+    /// An attempt.
+    pub(super) async fn attempt(&self, integration: &str, id: Ulid) -> Result<Option<AttemptRecord>, StoreError> {
+        let found = ATTEMPTS.get(&*self.store, &[integration, &id.to_string()]).await?;
+        Ok(found.map(|found| found.value))
+    }
+
+    /// Attempts of an integration, the newest first, before the given one.
+    pub(super) async fn attempts(
+        &self,
+        integration: &str,
+        before: Option<Ulid>,
+        limit: usize,
+    ) -> Result<Vec<AttemptRecord>, StoreError> {
+        let before = before.map(|id| id.to_string());
+        let after = before.as_deref().map(|id| [integration, id]);
+        let page = Page { after: after.as_ref().map(<[&str; 2]>::as_slice), limit, reverse: true };
+        let found = ATTEMPTS.list(&*self.store, &[integration], page).await?;
+        Ok(found.into_iter().map(|found| found.value).collect())
+    }
+
+    /// All attempts that haven't ended.
+    pub(super) async fn open_attempts(&self) -> Result<Vec<AttemptRecord>, StoreError> {
+        let mut attempts = Vec::new();
+        let mut last: Option<String> = None;
+        loop {
+            let after = last.as_deref().map(|id| [id]);
+            let page = Page { after: after.as_ref().map(<[&str; 1]>::as_slice), limit: 1000, reverse: false };
+            let found: Vec<Versioned<String>> = OPEN.list(&*self.store, &[], page).await?;
+            let Some(end) = found.last().and_then(|entry| entry.key.first().cloned()) else { return Ok(attempts) };
+            for entry in found {
+                let id = entry.key.first().and_then(|id| Ulid::from_string(id).ok()).unwrap_or_default();
+                match self.attempt(&entry.value, id).await? {
+                    Some(attempt) => attempts.push(attempt),
+                    None => tracing::warn!(%id, integration = entry.value, "an open attempt has no record"),
+                }
+            }
+            last = Some(end);
+        }
+    }
+
+    /// Removes all that is kept of an integration's tokens.
+    pub(super) async fn purge(&self, integration: &str) -> Result<(), StoreError> {
+        loop {
+            let page = Page { limit: 1000, ..Page::default() };
+            let tokens = TOKENS.list(&*self.store, &[integration], page).await?;
+            let attempts = ATTEMPTS.list(&*self.store, &[integration], page).await?;
+            if tokens.is_empty() && attempts.is_empty() {
+                return Ok(());
+            }
+            let mut batch = Batch::synced();
+            for token in tokens {
+                TOKENS.remove(&mut batch, &[integration, &token.value.key.slot()]);
+            }
+            for attempt in attempts {
+                let id = attempt.value.story.id.to_string();
+                ATTEMPTS.remove(&mut batch, &[integration, &id]);
+                OPEN.remove(&mut batch, &[&id]);
+            }
+            self.store.commit(batch).await?;
+        }
+    }
+}

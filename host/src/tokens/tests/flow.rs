@@ -1,0 +1,119 @@
+//! A flow without WebAssembly: one form out, one JSON object back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::flows::description::{Description, Field, FieldKind, Requirement, SchemeMatch};
+use crate::flows::request::{Body, Method, Part, Request};
+use crate::flows::step::{Context, Event, Failure, FlowToken, Purpose, Remedy, Step};
+use crate::flows::{Catalog, Flow, PluginError, StepRun};
+
+/// The flow, and the only one in its catalog.
+pub(super) struct PlainFlow {
+    description: Description,
+    digest: String,
+    /// Whether it fails at answers.
+    pub(super) broken: AtomicBool,
+}
+
+impl PlainFlow {
+    pub(super) fn new(unattended: bool, version: &str) -> Arc<Self> {
+        let field = |name: &str, kind, source: Option<&str>| Field {
+            name: name.to_owned(),
+            title: name.to_owned(),
+            help: String::new(),
+            kind,
+            required: Requirement::Always,
+            default: None,
+            source: source.map(str::to_owned),
+        };
+        Arc::new(Self {
+            description: Description {
+                name: "plain".to_owned(),
+                version: version.to_owned(),
+                title: "Plain".to_owned(),
+                summary: String::new(),
+                handles: vec![SchemeMatch { kind: "oauth2".to_owned(), detail: Some("clientCredentials".to_owned()) }],
+                unattended,
+                fields: vec![
+                    field("token_url", FieldKind::Url, Some("tokenUrl")),
+                    field("client_secret", FieldKind::Secret, None),
+                ],
+            },
+            digest: format!("{version:0<64}"),
+            broken: AtomicBool::new(false),
+        })
+    }
+}
+
+#[async_trait]
+impl Flow for PlainFlow {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    async fn advance(&self, context: &Context, event: Event) -> Result<StepRun, PluginError> {
+        let failed = |code: &str, message: String, remedy| Err(Failure { code: code.to_owned(), message, remedy });
+        let outcome = match event {
+            Event::Begin(purpose) => {
+                let (name, secret) = match purpose {
+                    Purpose::Refresh => ("refresh", "token.refresh_token"),
+                    Purpose::Acquire | Purpose::Revoke => ("secret", "client_secret"),
+                };
+                let url = context.values.iter().find(|(name, _)| name == "token_url").unwrap().1.clone();
+                Ok(Step::Send(
+                    Request {
+                        method: Method::Post,
+                        url,
+                        query: Vec::new(),
+                        headers: Vec::new(),
+                        body: Body::Form(vec![(name.to_owned(), vec![Part::Secret(secret.to_owned())])]),
+                        derived: Vec::new(),
+                    },
+                    "state".into(),
+                ))
+            }
+            Event::Answered(_, _) if self.broken.load(Ordering::SeqCst) => {
+                return Err(PluginError { flow: "plain".to_owned(), fault: "it trapped".to_owned() });
+            }
+            Event::Answered(_, response) => {
+                let retry_after = response.headers.iter().find(|(name, _)| name == "retry-after");
+                let retry_after = retry_after.and_then(|(_, value)| value.parse().ok());
+                let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+                match body["access_token"].as_str() {
+                    Some(token) => Ok(Step::Done(Box::new(FlowToken {
+                        access_token: Some(token.into()),
+                        refresh_token: body["refresh_token"].as_str().map(Into::into),
+                        expires_in: body["expires_in"].as_u64(),
+                        ..FlowToken::default()
+                    }))),
+                    None => failed("invalid_grant", format!("it said {}", response.status), Remedy::Retry(retry_after)),
+                }
+            }
+            Event::Unanswered(_, unanswered) => failed("unanswered", unanswered.reason, Remedy::Retry(None)),
+            Event::Elapsed(_) | Event::Returned(..) => unreachable!("it never waits"),
+        };
+        Ok(StepRun { outcome, printed: String::new() })
+    }
+}
+
+/// A catalog whose flow can be exchanged.
+pub(super) struct OneFlow(pub(super) std::sync::Mutex<Arc<PlainFlow>>);
+
+impl Catalog for OneFlow {
+    fn get(&self, name: &str) -> Option<Arc<dyn Flow>> {
+        let flow = Arc::clone(&self.0.lock().unwrap());
+        (name == "plain").then_some(flow as Arc<dyn Flow>)
+    }
+
+    fn for_scheme(&self, _kind: &str, _detail: Option<&str>) -> Vec<Arc<dyn Flow>> {
+        self.get("plain").into_iter().collect()
+    }
+}

@@ -1,0 +1,9 @@
+//! The life of a token, in one process: a store that crashes, a clock that is set, a provider that fails on demand.
+
+mod flow;
+mod provider;
+mod world;
+
+mod crash;
+mod failing;
+mod life;
