@@ -304,7 +304,7 @@ fn a_document_with_mistakes_is_imported_with_warnings() {
 fn what_is_no_openapi_says_so_and_repeats_nothing() {
     let secret = "sesame-5c2e";
     let cases = [
-        (format!("{secret}"), "its root isn't an object"),
+        (secret.to_owned(), "its root isn't an object"),
         (format!("[\"{secret}\"]"), "its root isn't an object"),
         (format!("{{\"a\": \"{secret}\"}}"), "neither `openapi` nor `swagger`"),
         (format!("openapi: {secret}"), "its `openapi` is no version"),
