@@ -1,12 +1,11 @@
 //! Text cleaned of secrets, plain and encoded. What the encodings are is in `encodings`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{Secrets, encodings};
@@ -31,8 +30,6 @@ const LINE: usize = 16;
 pub struct Cleaner {
     /// The encoded secrets.
     patterns: Vec<Pattern>,
-    /// Their text and label, so that none is searched for twice.
-    known: HashSet<[u8; 32]>,
     /// Finds their heads; made when first needed.
     searcher: OnceLock<Option<Searcher>>,
 }
@@ -126,17 +123,19 @@ impl Cleaner {
 
     /// Looks for one encoded form, of which at least so many bytes are the same whatever follows it.
     fn add_pattern(&mut self, label: &str, encoded: Vec<u8>, certain: usize, word: bool, padded: bool) {
-        if self.known.insert(Sha256::digest(&encoded).into()) {
-            let (encoded, head) = (Zeroizing::new(encoded), certain.min(HEAD));
-            self.patterns.push(Pattern { encoded, head, label: label.to_owned(), word, padded });
-        }
+        let (encoded, head) = (Zeroizing::new(encoded), certain.min(HEAD));
+        self.patterns.push(Pattern { encoded, head, label: label.to_owned(), word, padded });
     }
 
     /// The text without the secrets.
     pub fn clean(&self, text: &str) -> String {
+        // Text that can't be searched is withheld, not shown.
+        let Some(searcher) = self.searcher.get_or_init(|| Searcher::new(&self.patterns)) else {
+            return "[withheld: there are too many secrets to search it for]".to_owned();
+        };
         let mut clean = String::with_capacity(text.len());
         let mut kept = 0;
-        for found in self.find(text.as_bytes()) {
+        for found in self.find(searcher, text.as_bytes()) {
             // A match may begin or end inside a character, if the secret is no text.
             let start = text.floor_char_boundary(found.start).max(kept);
             clean.push_str(&text[kept..start]);
@@ -148,8 +147,7 @@ impl Cleaner {
     }
 
     /// All that has to go, in order; pieces that overlap are one, named by the longest match in it.
-    fn find(&self, text: &[u8]) -> Vec<Found<'_>> {
-        let Some(searcher) = self.searcher.get_or_init(|| Searcher::new(&self.patterns)) else { return Vec::new() };
+    fn find(&self, searcher: &Searcher, text: &[u8]) -> Vec<Found<'_>> {
         let mut all: Vec<Found<'_>> = Vec::new();
         // How far each pattern has been followed, so that no byte is compared twice with the same pattern.
         let mut followed = vec![0; self.patterns.len()];
@@ -175,17 +173,15 @@ impl Cleaner {
 }
 
 impl Searcher {
-    /// A searcher for these patterns; none where there is nothing to look for.
+    /// A searcher for these patterns; none if they are beyond two thousand million states.
     fn new(patterns: &[Pattern]) -> Option<Self> {
         let mut heads: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
         for (index, pattern) in patterns.iter().enumerate() {
             heads.entry(&pattern.encoded[..pattern.head]).or_default().push(index);
         }
-        if heads.is_empty() {
-            return None;
-        }
-        // It fails only beyond two thousand million states.
-        let automaton = AhoCorasick::new(heads.keys()).ok()?;
+        // The kind that is made fastest: texts are short, and each attempt has a cleaner of its own.
+        let kind = Some(AhoCorasickKind::NoncontiguousNFA);
+        let automaton = AhoCorasick::builder().kind(kind).build(heads.keys()).ok()?;
         Some(Self { automaton, patterns: heads.into_values().collect() })
     }
 }

@@ -10,6 +10,9 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 pub(super) fn of(value: &[u8]) -> BTreeSet<Vec<u8>> {
     let mut forms = BTreeSet::new();
     hexadecimal(value, &mut forms);
+    if value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte)) {
+        return forms; // as most tokens are: nothing else changes them
+    }
     percent(value, &mut forms);
     if let Ok(text) = std::str::from_utf8(value) {
         json(text, &mut forms);
@@ -74,6 +77,10 @@ fn percent(value: &[u8], forms: &mut BTreeSet<Vec<u8>>) {
 
 /// The inside of JSON strings: with and without `\/`, non-ASCII as it is or as `\u`, markup as it is or as `\u`.
 fn json(text: &str, forms: &mut BTreeSet<Vec<u8>>) {
+    let changes = |character: char| !character.is_ascii() || character < ' ' || "\"\\/<>&'".contains(character);
+    if !text.contains(changes) {
+        return;
+    }
     for slash in [false, true] {
         for ascii in [false, true] {
             for safe in [false, true] {
