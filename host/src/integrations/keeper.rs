@@ -186,7 +186,7 @@ impl Integrations {
             transport,
             settings,
             parameters,
-            target: Ulid::generate(),
+            target: Ulid::new(),
             created_at: now,
             updated_at: now,
             revision: 0,
@@ -209,7 +209,6 @@ impl Integrations {
     /// The scheme and the flow: those that are named, else the only ones that fit.
     fn choose<'a>(&self, new: &NewIntegration, model: &'a Model, faults: &mut Vec<FieldFault>) -> Option<Choice<'a>> {
         let schemes = &model.document.schemes;
-        let names = |schemes: &[&SecurityScheme]| schemes.iter().map(|scheme| scheme.name.clone()).collect::<Vec<_>>().join(", ");
         let mut fault = |field: &str, code, message: String| faults.push(FieldFault::new(field, code, message));
         let scheme = match &new.scheme {
             Some(name) => match schemes.iter().find(|scheme| &scheme.name == name) {
@@ -331,7 +330,7 @@ impl Integrations {
             return Err(IntegrationError::Invalid(faults));
         }
         if dropped {
-            integration.target = Ulid::generate();
+            integration.target = Ulid::new();
             let given = |name: &str| matches!(change.fields.get(name), Some(Some(_)));
             let mut kept = Secrets::default();
             for (name, value) in integration.secrets.iter().filter(|(name, _)| given(name)) {
@@ -379,6 +378,10 @@ impl Integrations {
             }
         }
     }
+}
+
+fn names(schemes: &[&SecurityScheme]) -> String {
+    schemes.iter().map(|scheme| scheme.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn values_of(integration: &Integration) -> Values {

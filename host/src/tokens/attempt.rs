@@ -16,7 +16,7 @@ use ulid::Ulid;
 
 use super::expiry::{self, Fallback};
 use super::failure::{self, Ended};
-use super::journal::{AnswerStory, AttemptRecord, AttemptStory, Held, HeldAnswer, Outcome, Stage, StepStory};
+use super::journal::{AttemptRecord, AttemptStory, Held, HeldAnswer, Outcome, Stage, StepStory};
 use super::key::TokenKey;
 use super::ledger::Ledger;
 use super::parts::Parts;

@@ -62,7 +62,7 @@ impl World {
         let keyring = Arc::new(Keyring::load_or_create(&*store, &master).await.unwrap());
         let policy =
             Policy { allow_networks: vec!["127.0.0.0/8".parse().unwrap()], allow_http: true, ..Policy::default() };
-        let egress = Arc::new(Egress::new(policy, clock.clone()).unwrap());
+        let egress = Arc::new(Egress::new(policy, clock.clone()));
         let models = Arc::new(Models::new(store.clone(), clock.clone()));
         let integrations = Arc::new(Integrations::new(
             store.clone(),
