@@ -1,0 +1,270 @@
+//! The daemon's HTTP API, called: one client, one place that adds the token, one that reads problems.
+//!
+//! Talks to the daemon only. It takes no proxy from the environment and follows no redirect, since the token goes with
+//! every call.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use url::Url;
+
+use super::exit::{Exit, Failure};
+use super::problem::Problem;
+use super::values::{SecretReader, Source};
+
+/// Where the daemon is where nobody says otherwise.
+const DEFAULT_URL: &str = "http://127.0.0.1:8420";
+
+/// A daemon that is there accepts a connection in less.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Longer than any call makes the daemon silent: it waits at most 30 s for a token.
+const SILENCE: Duration = Duration::from_secs(90);
+
+/// How many items a page of a list has.
+const PAGE: &str = "200";
+
+/// How to reach the daemon.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Daemon")]
+pub struct Connection {
+    /// Where the daemon is [default: http://127.0.0.1:8420]
+    #[arg(long, value_name = "URL", env = "TOKENHOST_URL", hide_env_values = true, global = true)]
+    daemon: Option<String>,
+
+    /// A file with the application token to use; without it, the environment variable TOKENHOST_TOKEN
+    #[arg(long, value_name = "FILE", global = true)]
+    token_file: Option<PathBuf>,
+}
+
+impl Connection {
+    /// A client for the daemon.
+    ///
+    /// # Errors
+    /// The URL is none, or there is no token.
+    pub fn client(&self) -> Result<Client, Failure> {
+        let token = match (&self.token_file, std::env::var("TOKENHOST_TOKEN")) {
+            (Some(path), _) => SecretReader::default().read(&Source::File(path.clone()))?,
+            (None, Ok(token)) if !token.trim().is_empty() => SecretString::from(token.trim()),
+            _ => {
+                return Err(Failure::of(Exit::Refused, "no token for the daemon").hint(
+                    "Set TOKENHOST_TOKEN, or --token-file, to an application token (`tokenhost init` makes the first).",
+                ));
+            }
+        };
+        Client::new(self.daemon.as_deref().filter(|url| !url.is_empty()).unwrap_or(DEFAULT_URL), &token)
+    }
+}
+
+/// A connection to the daemon's API.
+pub struct Client {
+    /// The daemon's own address; its path ends with a slash.
+    base: Url,
+    /// Adds the token to every call.
+    http: reqwest::Client,
+}
+
+/// A successful answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The JSON document; null where there is none.
+    pub document: Value,
+}
+
+impl Client {
+    /// A client for the daemon at this URL, with this token.
+    ///
+    /// # Errors
+    /// The URL is none of http or https, the token has characters that no header can hold, or TLS can't be set up.
+    pub fn new(url: &str, token: &SecretString) -> Result<Self, Failure> {
+        let bad_url = |reason: String| {
+            Failure::usage(format!("the daemon's URL {url:?} {reason}"))
+                .hint("Set TOKENHOST_URL, or --daemon, to something like http://127.0.0.1:8420.")
+        };
+        let mut base = Url::parse(url).map_err(|error| bad_url(format!("is none: {error}")))?;
+        if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
+            return Err(bad_url("is not http or https".to_owned()));
+        }
+        if !base.username().is_empty() || base.password().is_some() || base.query().is_some() {
+            return Err(bad_url("has a user or a query".to_owned()));
+        }
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
+            .map_err(|_| Failure::of(Exit::Refused, "the daemon's token has characters that no token has"))?;
+        authorization.set_sensitive(true);
+        let headers = HeaderMap::from_iter([
+            (AUTHORIZATION, authorization),
+            (ACCEPT, HeaderValue::from_static("application/json, application/problem+json")),
+        ]);
+        // Fails only where a provider is installed already, which is as good.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .default_headers(headers)
+            .user_agent(concat!("tokenhost/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Failure::failed(format!("the HTTP client can't be set up: {}", chain(&error))))?;
+        Ok(Self { base, http })
+    }
+
+    /// The URL of an API path, e.g. `["integrations", "crm", "token"]`, each segment encoded.
+    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, Failure> {
+        let mut url = self.base.clone();
+        if let Some(dots) = path.iter().find(|segment| matches!(**segment, "" | "." | "..")) {
+            return Err(Failure::usage(format!("{dots:?} is no name")));
+        }
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("v1").extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+
+    /// `GET`.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Failure> {
+        Ok(self.call(Method::GET, path, query, None).await?.document)
+    }
+
+    /// A call with a JSON body, or none.
+    ///
+    /// # Errors
+    /// The daemon doesn't answer, or answers with a problem.
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
+        let mut request = self.http.request(method, self.url(path, query)?);
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
+        }
+        self.send(request).await
+    }
+
+    /// A call that carries a document of `bytes` bytes.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn upload(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        content_type: &str,
+        bytes: usize,
+        body: reqwest::Body,
+    ) -> Result<Answer, Failure> {
+        let request = self.http.request(method, self.url(path, query)?);
+        self.send(request.header(CONTENT_TYPE, content_type).header(CONTENT_LENGTH, bytes).body(body)).await
+    }
+
+    /// All items of a list, page after page.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn list(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Vec<Value>, Failure> {
+        let mut all = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut query = query.to_vec();
+            query.push(("limit", PAGE));
+            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let mut page = self.get(path, &query).await?;
+            if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
+                all.extend(items);
+            }
+            match page.get("next").and_then(Value::as_str) {
+                // A daemon that gives the same cursor again would have us go round for ever.
+                Some(next) if cursor.as_deref() != Some(next) => cursor = Some(next.to_owned()),
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    /// Sends it, and sorts the answer.
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
+        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = answer.status();
+        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
+        if !status.is_success() {
+            return Err(Problem::new(status.as_u16(), retry_after, &body).into());
+        }
+        let document = if body.is_empty() || status == StatusCode::NO_CONTENT {
+            Value::Null
+        } else {
+            serde_json::from_slice(&body).map_err(|_| {
+                Failure::failed(format!("{} answered with something that is no JSON", self.base))
+                    .hint("Is TOKENHOST_URL (or --daemon) right?")
+            })?
+        };
+        Ok(Answer { status: status.as_u16(), document })
+    }
+
+    /// The daemon gave no complete answer.
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        Failure::of(Exit::Unreachable, format!("the daemon at {} can't be reached: {}", self.base, chain(error)))
+            .hint("Is it running (`tokenhost serve`), and is TOKENHOST_URL (or --daemon) right?")
+    }
+}
+
+/// The innermost reasons of an error, without the URL.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut reason = error;
+    let mut depth = 0;
+    while let Some(source) = reason.source().filter(|_| depth < 16) {
+        reason = source;
+        depth += 1;
+    }
+    reason.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(url: &str) -> Result<Client, Failure> {
+        Client::new(url, &SecretString::from("tha_x"))
+    }
+
+    #[test]
+    fn urls_are_checked_and_segments_encoded() {
+        let check = |base: &str, path: &[&str], query: &[(&str, &str)], expected: Option<&str>| {
+            let got = client(base).and_then(|client| client.url(path, query));
+            assert_eq!(got.ok().as_ref().map(Url::as_str), expected, "{base} {path:?}");
+        };
+        check("http://127.0.0.1:8420", &["models"], &[], Some("http://127.0.0.1:8420/v1/models"));
+        check("https://a.example/th", &["models", "a/b"], &[], Some("https://a.example/th/v1/models/a%2Fb"));
+        check("https://a.example/th/", &["x"], &[("scope", "a b&c")], Some("https://a.example/th/v1/x?scope=a+b%26c"));
+        check("http://a", &["models", ".."], &[], None);
+        check("http://a", &["models", ""], &[], None);
+        check("127.0.0.1:8420", &["models"], &[], None);
+        check("ftp://a", &["models"], &[], None);
+        check("http://me:pw@a", &["models"], &[], None);
+        check("http://a?x=y", &["models"], &[], None);
+    }
+
+    #[test]
+    fn a_token_that_no_header_holds_is_not_repeated() {
+        let failure = Client::new("http://a", &SecretString::from("tha_\nx")).err().map(|failure| failure.text());
+        assert!(failure.is_some_and(|text| !text.contains("tha_")));
+    }
+}

@@ -1,0 +1,92 @@
+//! `tokenhost init`: keys, a data folder, and the first administrator's token, shown once.
+
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::exit::Failure;
+use super::output::{Output, Pairs, member};
+use crate::config::{Config, KeySource, Overrides};
+use crate::daemon::{self, InitOutcome};
+
+/// Prepare this machine: make the master key, the data folder and the first token
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The token is shown once and kept nowhere: it may do everything on this daemon. Nothing that is sealed can be opened without the master key's file; back it up, apart from the data.\n\nExamples:\n  tokenhost init\n  export TOKENHOST_TOKEN=$(tokenhost init --json | jq -r .token)\n  tokenhost init --data /var/lib/tokenhost --key-file /etc/tokenhost/master.key"
+)]
+pub struct Init {
+    /// The daemon's settings.
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// What to type next.
+const NEXT: &str = "
+The token is shown this once. It may do everything here: keep it as you keep a password.
+
+Next:
+  export TOKENHOST_TOKEN=...        # the token above
+  tokenhost serve                   # in another terminal, or as a service
+  tokenhost model import NAME FILE  # an OpenAPI document
+  tokenhost integration create NAME --model MODEL --field client_id=... --secret client_secret=@FILE
+  tokenhost token get NAME
+";
+
+impl Init {
+    /// Does it.
+    ///
+    /// # Errors
+    /// The settings can't be used, the folder is in use or was prepared before, or the key doesn't fit it.
+    pub async fn run(self, output: Output) -> Result<(), Failure> {
+        let config = Config::load(&self.overrides).map_err(|error| Failure::usage(error.to_string()))?;
+        let made = daemon::init(&config).await?;
+        output.show(&document(&config, &made), show)
+    }
+}
+
+/// What was made, as JSON.
+fn document(config: &Config, made: &InitOutcome) -> Value {
+    let key_file = match &config.key {
+        KeySource::File(path) => Some(path.display().to_string()),
+        KeySource::Given(_) => None,
+    };
+    json!({
+        "token": made.token.expose_secret(),
+        "data": made.data.display().to_string(),
+        "key_file": key_file,
+        "key_file_made": made.key_file_made.is_some(),
+    })
+}
+
+/// The same for people.
+fn show(document: &Value) -> String {
+    let is_new = document.get("key_file_made") == Some(&Value::Bool(true));
+    let mut pairs = Pairs::default();
+    pairs.add("data folder", member(document, "data"));
+    pairs.add(
+        "master key",
+        match member(document, "key_file") {
+            Some(path) if is_new => format!("{path} (new; back it up, apart from the data)"),
+            Some(path) => format!("{path} (was there already)"),
+            None => "as the settings give it".to_owned(),
+        },
+    );
+    pairs.add("token", member(document, "token"));
+    pairs.to_text("") + NEXT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_is_shown_with_the_next_steps() {
+        let check = |key_file: Value, made: bool, expected: &str| {
+            let text = show(&json!({"token": "tha_x", "data": "/d", "key_file": key_file, "key_file_made": made}));
+            assert!(text.starts_with(&format!("data folder  /d\nmaster key   {expected}\ntoken        tha_x\n")), "{text}");
+            assert!(text.contains("tokenhost serve"));
+        };
+        check(json!("/k"), true, "/k (new; back it up, apart from the data)");
+        check(json!("/k"), false, "/k (was there already)");
+        check(Value::Null, false, "as the settings give it");
+    }
+}

@@ -1,0 +1,183 @@
+//! What `integration create` and `integration set` take alike, and the request made from it.
+//!
+//! It judges nothing: which fields there are, and what they may be, the daemon knows from the flow.
+
+use std::path::PathBuf;
+
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value};
+
+use super::super::exit::Failure;
+use super::super::output::Output;
+use super::super::values::{SECRET_HELP, SecretReader, Source, assignment, fields_file};
+
+/// Fields, secrets, and how to connect.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Inputs {
+    /// Base URL of the service, for the document's relative URLs
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// A field that is no secret
+    #[arg(long, value_name = "NAME=VALUE")]
+    field: Vec<String>,
+    #[arg(long, value_name = "NAME=SOURCE", help = format!("A secret: {SECRET_HELP}"))]
+    secret: Vec<String>,
+    /// A file with fields by name: a JSON object, or TOML
+    #[arg(long, value_name = "FILE")]
+    fields: Option<PathBuf>,
+    /// PEM certificates of the authorities to trust for the provider, instead of the system's
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// An HTTP proxy for the token requests
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
+    /// PEM certificate to show to the provider
+    #[arg(long, value_name = "FILE")]
+    client_certificate: Option<PathBuf>,
+    /// PEM private key of that certificate
+    #[arg(long, value_name = "FILE")]
+    client_key: Option<PathBuf>,
+    /// How long a token lasts where the provider doesn't say
+    #[arg(long, value_name = "SECONDS")]
+    default_lifetime: Option<u64>,
+    /// What to do when nobody knows whether a refresh token was used up
+    #[arg(long, value_parser = ["auto", "acquire", "retry"])]
+    uncertain: Option<String>,
+}
+
+impl Inputs {
+    /// The members of the request. `unset`: what is to be cleared, `server`, `transport.*`, `settings.*`, else a field.
+    ///
+    /// # Errors
+    /// Something is malformed, given twice, or can't be read.
+    pub(super) fn body(&self, unset: &[String]) -> Result<Map<String, Value>, Failure> {
+        let mut secrets = SecretReader::default();
+        let mut fields = Map::new();
+        if let Some(path) = &self.fields {
+            fields.extend(fields_file(path)?.into_iter().map(|(name, value)| (name, Value::from(value))));
+        }
+        let mut given = Vec::new();
+        for text in &self.field {
+            let (name, value) = assignment("--field", text)?;
+            fields.insert(name.clone(), value.into());
+            given.push(name);
+        }
+        for text in &self.secret {
+            let (name, value) = secrets.assignment("--secret", text)?;
+            fields.insert(name.clone(), value.expose_secret().into());
+            given.push(name);
+        }
+        given.sort_unstable();
+        if let Some([name, _]) = given.array_windows().find(|[first, second]| first == second) {
+            return Err(Failure::usage(format!("{name} is given twice")));
+        }
+
+        let mut file = |path: &Option<PathBuf>| {
+            let read = path.as_ref().map(|path| secrets.read(&Source::File(path.clone())));
+            // PEM wants its last line ended; nothing here is longer kept than the request that carries it.
+            read.transpose().map(|text| text.map(|text| Value::from(format!("{}\n", text.expose_secret()))))
+        };
+        let mut transport = Map::new();
+        for (name, value) in [
+            ("ca", file(&self.ca)?),
+            ("proxy", self.proxy.as_deref().map(Value::from)),
+            ("client_certificate", file(&self.client_certificate)?),
+            ("client_key", file(&self.client_key)?),
+        ] {
+            transport.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        let mut settings = Map::new();
+        settings.extend(self.default_lifetime.map(|seconds| ("default_lifetime".to_owned(), seconds.into())));
+        settings.extend(self.uncertain.as_deref().map(|way| ("uncertain".to_owned(), way.into())));
+
+        let mut body = Map::new();
+        body.extend(self.server.as_deref().map(|server| ("server".to_owned(), server.into())));
+        for name in unset {
+            let (place, name) = match name.split_once('.') {
+                None if name == "server" => (&mut body, name.as_str()),
+                Some(("transport", name)) => (&mut transport, name),
+                Some(("settings", name)) => (&mut settings, name),
+                Some(("fields", name)) => (&mut fields, name),
+                _ => (&mut fields, name.as_str()),
+            };
+            if place.insert(name.to_owned(), Value::Null).is_some() {
+                return Err(Failure::usage(format!("{name} is both given and unset")));
+            }
+        }
+        for (name, members) in [("fields", fields), ("transport", transport), ("settings", settings)] {
+            if !members.is_empty() {
+                body.insert(name.to_owned(), Value::Object(members));
+            }
+        }
+        Ok(body)
+    }
+
+    /// Tells a person that a `--field` turned out to be a secret, which others could see there.
+    pub(super) fn warn_of_secrets(&self, integration: &Value, output: Output) {
+        for name in self.field.iter().filter_map(|text| assignment("--field", text).ok()).map(|(name, _)| name) {
+            let is_secret = integration.pointer("/fields").and_then(|fields| fields.get(&name)?.get("set")).is_some();
+            if is_secret {
+                output.note(&format!(
+                    "warning: {name} is a secret and stood on the command line, where `ps` and the shell's history show \
+                     it; next time write --secret {name}=@FILE"
+                ));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    #[test]
+    fn the_request_has_what_was_given_and_nulls_for_what_is_unset() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, content: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path
+        };
+        let inputs = Inputs {
+            server: Some("https://eu".into()),
+            field: words(&["scope=a=b c", "client_id=abc"]),
+            secret: words(&[&format!("client_secret=@{}", file("secret", "hunter2\n").display())]),
+            fields: Some(file("fields.json", r#"{"client_id":"replaced","audience":"x"}"#)),
+            ca: Some(file("ca.pem", "PEM\n")),
+            uncertain: Some("retry".into()),
+            ..Inputs::default()
+        };
+        assert_eq!(
+            Value::Object(inputs.body(&words(&["resource", "transport.proxy", "settings.default_lifetime"])).unwrap()),
+            json!({
+                "server": "https://eu",
+                "fields": {"client_id": "abc", "audience": "x", "scope": "a=b c", "client_secret": "hunter2", "resource": null},
+                "transport": {"ca": "PEM\n", "proxy": null},
+                "settings": {"uncertain": "retry", "default_lifetime": null},
+            })
+        );
+        assert_eq!(Inputs::default().body(&[]).unwrap(), Map::new());
+        assert_eq!(Value::Object(Inputs::default().body(&words(&["server"])).unwrap()), json!({"server": null}));
+    }
+
+    #[test]
+    fn contradictions_are_usage_errors() {
+        let check = |field: &[&str], secret: &[&str], unset: &[&str]| {
+            let inputs = Inputs { field: words(field), secret: words(secret), ..Inputs::default() };
+            let failure = inputs.body(&words(unset)).unwrap_err();
+            assert_eq!(failure.code(), 2, "{field:?} {secret:?} {unset:?}");
+            assert!(!failure.text().contains("hunter2"), "{}", failure.text());
+        };
+        check(&["a=1", "a=2"], &[], &[]);
+        check(&["a=1"], &[], &["a"]);
+        check(&["a"], &[], &[]);
+        check(&[], &["a=hunter2"], &[]);
+        check(&[], &["hunter2"], &[]);
+    }
+}

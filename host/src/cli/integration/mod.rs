@@ -1,0 +1,302 @@
+//! `tokenhost integration …`: configured instances of a model, made, looked at, changed, tested.
+
+mod inputs;
+
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use self::inputs::Inputs;
+use super::attempt;
+use super::client::{Client, Connection};
+use super::exit::{Exit, Failure};
+use super::output::{Output, Pairs, can_ask, cell, items, member, scalar, table};
+use super::values::SecretReader;
+
+/// Integrations: a model, a scheme, a flow, and the values that the flow needs
+#[derive(Debug, clap::Args)]
+pub struct Integration {
+    /// Which daemon.
+    #[command(flatten)]
+    connection: Connection,
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What can be done with integrations.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make an integration of a model
+    #[command(
+        after_help = "A secret is never written on the command line, where `ps` and the shell's history show it: it is read from a file (NAME=@FILE), stdin (NAME=-) or an environment variable (NAME=env:VARIABLE). At a terminal, what is missing is asked for.\n\nExamples:\n  tokenhost integration create crm-prod --model crm --field client_id=abc --secret client_secret=@secret.txt\n  pass show crm | tokenhost integration create crm-prod --model crm --field client_id=abc --secret client_secret=-\n  tokenhost integration create crm-prod --model crm --scheme oauth2 --flow password --server https://eu.crm.example \\\n      --fields crm.toml --secret password=env:CRM_PASSWORD"
+    )]
+    Create {
+        /// The new integration's name
+        name: String,
+        /// The model
+        #[arg(long)]
+        model: String,
+        /// The security scheme; needed where the model has several that can be served
+        #[arg(long)]
+        scheme: Option<String>,
+        /// The flow; needed where several can serve the scheme
+        #[arg(long)]
+        flow: Option<String>,
+        /// Fields, secrets, connection.
+        #[command(flatten)]
+        inputs: Box<Inputs>,
+    },
+    /// List the integrations
+    #[command(after_help = "Examples:\n  tokenhost integration list\n  tokenhost integration list --json")]
+    List,
+    /// Show an integration and how its token is; secrets only as set or not
+    #[command(after_help = "Examples:\n  tokenhost integration show crm-prod\n  tokenhost integration show crm-prod --json")]
+    Show {
+        /// The integration
+        name: String,
+    },
+    /// Change fields, secrets or the connection of an integration
+    #[command(
+        after_help = "Who changes where an integration's requests go (a URL's origin, the server, the proxy, the CA) gives its secrets anew in the same command; else they and the token are dropped.\n\nExamples:\n  tokenhost integration set crm-prod --secret client_secret=@new-secret.txt\n  tokenhost integration set crm-prod --field scope='read write' --unset audience\n  tokenhost integration set crm-prod --proxy http://proxy.example:3128 --secret client_secret=-"
+    )]
+    Set {
+        /// The integration
+        name: String,
+        /// Fields, secrets, connection.
+        #[command(flatten)]
+        inputs: Box<Inputs>,
+        /// A field to clear; also `server`, `transport.proxy`, `settings.default_lifetime` and the like
+        #[arg(long, value_name = "NAME")]
+        unset: Vec<String>,
+    },
+    /// Delete an integration, its secrets and its token
+    #[command(after_help = "Examples:\n  tokenhost integration delete crm-prod")]
+    Delete {
+        /// The integration
+        name: String,
+    },
+    /// Tell in one line whether a token can be had, and if not, why and which field to look at
+    #[command(
+        after_help = "Makes a real attempt. Exit code 0: a token can be had; 1: it can't.\n\nExamples:\n  tokenhost integration test crm-prod"
+    )]
+    Test {
+        /// The integration
+        name: String,
+    },
+    /// List the last attempts to get a token, newest first
+    #[command(after_help = "Examples:\n  tokenhost integration attempts crm-prod")]
+    Attempts {
+        /// The integration
+        name: String,
+    },
+    /// Show an attempt step by step, secrets as names
+    #[command(after_help = "Examples:\n  tokenhost integration attempt crm-prod 01JD3Q5Z8Y0000000000000000")]
+    Attempt {
+        /// The integration
+        name: String,
+        /// The attempt, as `integration attempts` lists it
+        id: String,
+    },
+}
+
+impl Integration {
+    /// Does it.
+    ///
+    /// # Errors
+    /// The command line is wrong, a secret can't be read, or the daemon refuses.
+    pub async fn run(self, output: Output) -> Result<(), Failure> {
+        match self.command {
+            Command::Create { name, model, scheme, flow, inputs } => {
+                let mut body = inputs.body(&[])?;
+                body.insert("name".to_owned(), name.into());
+                body.insert("model".to_owned(), model.into());
+                body.extend(scheme.map(|scheme| ("scheme".to_owned(), Value::from(scheme))));
+                body.extend(flow.map(|flow| ("flow".to_owned(), Value::from(flow))));
+                let client = self.connection.client()?;
+                let integration = create(&client, body, &mut ask).await?;
+                inputs.warn_of_secrets(&integration, output);
+                output.show(&integration, show)
+            }
+            Command::List => {
+                let integrations = self.connection.client()?.list(&["integrations"], &[]).await?;
+                output.show(&Value::Array(integrations), list)
+            }
+            Command::Show { name } => {
+                output.show(&self.connection.client()?.get(&["integrations", &name], &[]).await?, show)
+            }
+            Command::Set { name, inputs, unset } => {
+                let body = inputs.body(&unset)?;
+                if body.is_empty() {
+                    return Err(Failure::usage("nothing to change was given; see --field, --secret, --unset"));
+                }
+                let client = self.connection.client()?;
+                let path = ["integrations", name.as_str()];
+                let changed = client.call(Method::PATCH, &path, &[], Some(&Value::Object(body))).await?.document;
+                inputs.warn_of_secrets(&changed, output);
+                if changed.get("dropped") == Some(&Value::Bool(true)) {
+                    output.note(
+                        "warning: its requests now go elsewhere, so its secrets and its token were dropped; \
+                         set the secrets with `tokenhost integration set`",
+                    );
+                }
+                output.show(&changed, show)
+            }
+            Command::Delete { name } => {
+                let path = ["integrations", name.as_str()];
+                self.connection.client()?.call(Method::DELETE, &path, &[], None).await?;
+                output.show(&json!({"deleted": name}), |_| format!("integration {name} is deleted"))
+            }
+            Command::Test { name } => {
+                let path = ["integrations", name.as_str(), "test"];
+                let verdict = self.connection.client()?.call(Method::POST, &path, &[], None).await?.document;
+                output.show(&verdict, |verdict| cell(verdict, "line"))?;
+                if verdict.get("ok") == Some(&Value::Bool(true)) { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
+            }
+            Command::Attempts { name } => {
+                let attempts = self.connection.client()?.list(&["integrations", &name, "attempts"], &[]).await?;
+                output.show(&Value::Array(attempts), attempt::list)
+            }
+            Command::Attempt { name, id } => {
+                let found = self.connection.client()?.get(&["integrations", &name, "attempts", &id], &[]).await?;
+                output.show(&found, attempt::show)
+            }
+        }
+    }
+}
+
+/// Creates an integration. The daemon says which fields are missing; where a person can be asked, they are, once.
+async fn create(
+    client: &Client,
+    mut body: Map<String, Value>,
+    ask: &mut dyn FnMut(&str) -> Option<Result<String, Failure>>,
+) -> Result<Value, Failure> {
+    let path = ["integrations"];
+    let problem = match client.call(Method::POST, &path, &[], Some(&Value::Object(body.clone()))).await {
+        Err(Failure::Problem(problem)) => problem,
+        other => return Ok(other?.document),
+    };
+    // Only what is all a person's to fill in: another fault would make the typing vain.
+    let faults = problem.faults();
+    let missing: Option<Vec<&str>> = faults
+        .iter()
+        .map(|(field, code, _)| if code == "missing" { field.strip_prefix("fields.") } else { None })
+        .collect();
+    let Some(missing) = missing.filter(|missing| !missing.is_empty()) else {
+        return Err(Failure::Problem(problem));
+    };
+    let mut typed = Map::new();
+    for name in missing {
+        match ask(name) {
+            Some(value) => typed.insert(name.to_owned(), value?.into()),
+            None => return Err(Failure::Problem(problem)),
+        };
+    }
+    match body.entry("fields").or_insert_with(|| json!({})) {
+        Value::Object(fields) => fields.extend(typed),
+        fields => *fields = Value::Object(typed),
+    }
+    Ok(client.call(Method::POST, &path, &[], Some(&Value::Object(body))).await?.document)
+}
+
+/// Asks the person at the terminal, without showing what is typed: any of them may be a secret. None where nobody is there.
+fn ask(name: &str) -> Option<Result<String, Failure>> {
+    use secrecy::ExposeSecret;
+    can_ask().then(|| SecretReader::ask(name).map(|value| value.expose_secret().to_owned()))
+}
+
+/// Integrations as a table.
+fn list(integrations: &Value) -> String {
+    let rows: Vec<_> = integrations
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|integration| {
+            [
+                cell(integration, "name"),
+                cell(integration, "model"),
+                cell(integration, "scheme"),
+                cell(integration, "flow"),
+                cell(integration, "updated_at"),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return "no integrations yet; `tokenhost integration create NAME --model MODEL …` makes one".to_owned();
+    }
+    table(["NAME", "MODEL", "SCHEME", "FLOW", "CHANGED"], &rows)
+}
+
+/// One integration.
+fn show(integration: &Value) -> String {
+    let mut pairs = Pairs::default();
+    for name in ["name", "model", "scheme", "flow", "server"] {
+        pairs.add(name, member(integration, name));
+    }
+    pairs.add("created", member(integration, "created_at"));
+    pairs.add("changed", member(integration, "updated_at"));
+    if let Some(token) = integration.get("token").filter(|token| token.is_object()) {
+        pairs.add("token", self::token(token));
+    }
+    let mut text = pairs.to_text("");
+    for (name, title) in [("fields", "Fields"), ("transport", "Connection"), ("settings", "Settings")] {
+        let mut pairs = Pairs::default();
+        for (name, value) in integration.get(name).and_then(Value::as_object).into_iter().flatten() {
+            pairs.add(name, self::value(value));
+        }
+        let lines = pairs.to_text("  ");
+        if !lines.is_empty() {
+            text += &format!("\n{title}:\n{lines}");
+        }
+    }
+    for fault in items(integration, "missing") {
+        text += &format!("\n{}: {}", cell(fault, "field"), cell(fault, "message"));
+    }
+    text
+}
+
+/// A field's value; of a secret, whether it is set.
+fn value(value: &Value) -> Option<String> {
+    match value.get("set").and_then(Value::as_bool) {
+        Some(true) => Some("(secret, set)".to_owned()),
+        Some(false) => Some("(secret, not set)".to_owned()),
+        None => scalar(value),
+    }
+}
+
+/// How the token is, in one line.
+fn token(token: &Value) -> String {
+    let mut text = cell(token, "state");
+    for (name, label) in [("generation", ", generation "), ("expires_at", ", expires "), ("renewing", ", renewing: ")] {
+        if let Some(value) = member(token, name).filter(|value| value != "false" && value != "0") {
+            text += &format!("{label}{value}");
+        }
+    }
+    if let Some(failure) = token.get("failure").filter(|failure| failure.is_object()) {
+        text += &format!("\nlast failure: {}: {}", cell(failure, "code"), cell(failure, "message"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_integration_shows_secrets_as_set_or_not() {
+        let text = show(&json!({
+            "name": "crm-prod", "model": "crm", "scheme": "oauth2", "flow": "client-credentials", "server": null,
+            "fields": {"client_id": "abc", "client_secret": {"set": true}, "password": {"set": false}, "scope": null},
+            "transport": {"proxy": "http://p:3128", "client_key": {"set": true}}, "settings": {},
+            "missing": [{"field": "fields.password", "code": "missing", "message": "must be given"}],
+            "token": {"state": "valid", "generation": 3, "renewing": false, "expires_at": "2026-11-22T10:00:00Z"},
+        }));
+        assert_eq!(
+            text,
+            "name    crm-prod\nmodel   crm\nscheme  oauth2\nflow    client-credentials\n\
+             token   valid, generation 3, expires 2026-11-22T10:00:00Z\n\n\
+             Fields:\n  client_id      abc\n  client_secret  (secret, set)\n  password       (secret, not set)\n\n\
+             Connection:\n  proxy       http://p:3128\n  client_key  (secret, set)\n\n\
+             fields.password: must be given"
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! The command line: `serve` and `init`, what talks to a daemon over its API, and what works on flow plugins.
+//!
+//! It decides nothing about tokens. What talks to a daemon does so over HTTP alone, as any other client.
+
+mod attempt;
+mod client;
+mod completion;
+mod exit;
+mod flow;
+#[cfg(test)]
+mod help_tests;
+mod init;
+mod integration;
+mod model;
+mod output;
+mod plugin;
+mod problem;
+mod serve;
+mod token;
+mod values;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use self::exit::Failure;
+use self::output::Output;
+
+/// Gets, keeps and renews API tokens
+///
+/// tokenhost reads an API's OpenAPI document, asks for the few credentials that its security scheme needs, and from then on
+/// has a valid token for whoever may ask. How a token is got is a flow: a WebAssembly plugin.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tokenhost",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = exit::HELP,
+    after_long_help = LONG_HELP
+)]
+struct Cli {
+    /// Print JSON instead of text for people; a failure is a JSON object on stderr
+    #[arg(long, global = true)]
+    json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The end of the long help.
+const LONG_HELP: &str = "\
+Start with:
+  tokenhost init                                # makes keys, a data folder and the first token
+  tokenhost serve &
+  tokenhost model import crm crm.yaml
+  tokenhost integration create crm-prod --model crm --field client_id=abc --secret client_secret=@secret.txt
+  tokenhost token get crm-prod
+
+Environment of the commands that talk to a daemon:
+  TOKENHOST_URL    where it is (http://127.0.0.1:8420)
+  TOKENHOST_TOKEN  the application token to use
+
+Exit codes:
+  0  done
+  1  it didn't work; the reason is on stderr
+  2  the command line is wrong
+  3  refused: no valid token, or a right is missing
+  4  what was named doesn't exist
+  5  the daemon can't be reached";
+
+/// The nouns.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Init),
+    Serve(serve::Serve),
+    Model(model::Model),
+    Integration(integration::Integration),
+    Token(token::Token),
+    Flow(flow::Flow),
+    Plugin(plugin::Plugin),
+    Completion(completion::Completion),
+}
+
+/// Runs the command line of this process, says on stderr what went wrong, and gives the exit code.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // Known before the arguments are understood, since a failure to do so is told in the same form.
+    let json = arguments.iter().any(|argument| argument == "--json");
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(json),
+    }
+}
+
+/// The whole command line, as clap sees it.
+fn command() -> clap::Command {
+    fn without_values(command: clap::Command) -> clap::Command {
+        // The help shows names of variables, and not what they hold.
+        command.mut_args(|argument| argument.hide_env_values(true)).mut_subcommands(without_values)
+    }
+    without_values(Cli::command())
+}
+
+/// Understands the arguments and does what they say.
+fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
+    let cli = Cli::from_arg_matches(&command().try_get_matches_from(arguments)?)?;
+    let output = Output::new(cli.json);
+    let runtime = |command: &Command| match command {
+        // Only the daemon has use for several threads.
+        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+    };
+    let runtime = runtime(&cli.command).map_err(|error| Failure::failed(format!("no threads: {error}")))?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Init(init) => init.run(output).await,
+            Command::Serve(serve) => serve.run().await,
+            Command::Model(model) => model.run(output).await,
+            Command::Integration(integration) => integration.run(output).await,
+            Command::Token(token) => token.run(output).await,
+            Command::Flow(flow) => flow.run(output).await,
+            Command::Plugin(plugin) => plugin.run(output).await,
+            Command::Completion(completion) => completion.run(output),
+        }
+    })
+}

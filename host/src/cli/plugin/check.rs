@@ -1,0 +1,115 @@
+//! `tokenhost plugin check FILE`: the report on a component, for people and as JSON. Judges nothing; `flows::check` does.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::super::exit::{Exit, Failure};
+use super::super::flow;
+use super::super::output::{Output, cell, items, member};
+use crate::flows::Description;
+use crate::flows::check::{Report, check};
+use crate::flows::description::{Field, FieldKind, Requirement};
+
+/// Checks it.
+pub(super) async fn run(file: &Path, output: Output) -> Result<(), Failure> {
+    let report = check(&super::engine()?, super::read(file)?).await;
+    let good = report.faults.is_empty();
+    output.show(&document(&report), show)?;
+    if good { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
+}
+
+/// The report as JSON.
+fn document(report: &Report) -> Value {
+    let faults: Vec<Value> =
+        report.faults.iter().map(|fault| json!({"problem": fault.problem, "remedy": fault.remedy})).collect();
+    json!({
+        "ok": faults.is_empty(),
+        "sha256": report.digest,
+        "size": report.size,
+        "contract": report.contract,
+        "wasi": report.wasi,
+        "description": report.description.as_ref().map(description),
+        "faults": faults,
+    })
+}
+
+/// What a flow says of itself, in the shape in which the API shows flows.
+pub(super) fn description(description: &Description) -> Value {
+    let handles: Vec<Value> =
+        description.handles.iter().map(|handled| json!({"kind": handled.kind, "detail": handled.detail})).collect();
+    json!({
+        "name": description.name,
+        "version": description.version,
+        "title": description.title,
+        "summary": description.summary,
+        "unattended": description.unattended,
+        "handles": handles,
+        "fields": description.fields.iter().map(field).collect::<Vec<_>>(),
+    })
+}
+
+/// A field in that shape.
+fn field(field: &Field) -> Value {
+    let (kind, choices) = match &field.kind {
+        FieldKind::Text => ("text", None),
+        FieldKind::Secret => ("secret", None),
+        FieldKind::Url => ("url", None),
+        FieldKind::MetadataUrl => ("metadata_url", None),
+        FieldKind::Choice(choices) => ("choice", Some(choices)),
+        FieldKind::Flag => ("flag", None),
+        FieldKind::Words => ("words", None),
+    };
+    let required = match &field.required {
+        Requirement::Always => json!("always"),
+        Requirement::Never => json!("never"),
+        Requirement::When(condition) => json!({"when": {"field": condition.field, "one_of": condition.one_of}}),
+    };
+    json!({
+        "name": field.name, "title": field.title, "help": field.help, "kind": kind, "choices": choices,
+        "required": required, "default": field.default, "source": field.source,
+    })
+}
+
+/// The report for people.
+fn show(report: &Value) -> String {
+    let mut text = String::new();
+    if let Some(description) = report.get("description").filter(|description| description.is_object()) {
+        text += &flow::show(description);
+        text += "\n";
+    }
+    text += &format!("sha256    {}\nsize      {} bytes\n", cell(report, "sha256"), cell(report, "size"));
+    if let Some(contract) = member(report, "contract") {
+        text += &format!("contract  {contract}\n");
+    }
+    if let Some(wasi) = member(report, "wasi").filter(|wasi| !wasi.is_empty()) {
+        text += &format!("wasi      {wasi} (each finds an empty world)\n");
+    }
+    let faults = items(report, "faults");
+    if faults.is_empty() {
+        return text + "\nno faults";
+    }
+    text += &format!("\n{} fault{}:\n", faults.len(), if faults.len() == 1 { "" } else { "s" });
+    for fault in faults {
+        text += &format!("  - {}\n    {}\n", cell(fault, "problem"), cell(fault, "remedy"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_come_with_what_to_do() {
+        let report = json!({
+            "sha256": "ab", "size": 7, "contract": null, "wasi": [], "description": null,
+            "faults": [{"problem": "it imports wasi:http", "remedy": "build it without"}],
+        });
+        assert_eq!(
+            show(&report),
+            "sha256    ab\nsize      7 bytes\n\n1 fault:\n  - it imports wasi:http\n    build it without\n"
+        );
+        assert!(show(&json!({"sha256": "ab", "size": 7, "faults": []})).ends_with("no faults"));
+    }
+}
