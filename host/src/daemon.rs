@@ -23,7 +23,7 @@ use crate::config::{Config, KeySource};
 use crate::egress::{Egress, Limits, Policy};
 use crate::flows::compile::Compiler;
 use crate::flows::registry::Flows;
-use crate::flows::{Engine, EngineOptions};
+use crate::flows::{Catalog, Engine, EngineOptions};
 use crate::integrations::{Integrations, Models};
 use crate::seal::{Keyring, MasterKey, SealError};
 use crate::store::Store;
@@ -120,23 +120,22 @@ impl Daemon {
             allow_http: config.egress.http,
             limits: Limits::default(),
         };
-        // One of its own for documents, so that fetching one never takes a token's turn.
-        let egress = Egress::new(policy.clone(), Arc::clone(&clock));
+        let egress = Arc::new(Egress::new(policy, Arc::clone(&clock)));
         let models = Arc::new(Models::new(Arc::clone(&shared), Arc::clone(&clock)));
         let integrations = Arc::new(Integrations::new(
             Arc::clone(&shared),
             Arc::clone(&keyring),
             Arc::clone(&clock),
             Arc::clone(&models),
-            Arc::clone(&flows),
-            config.egress.http,
+            Arc::clone(&flows) as Arc<dyn Catalog>,
+            Arc::clone(&egress),
         ));
         let tokens = Tokens::new(
             Arc::clone(&shared),
             keyring,
             Arc::clone(&integrations),
-            Arc::clone(&flows),
-            Egress::new(policy, Arc::clone(&clock)),
+            Arc::clone(&flows) as Arc<dyn Catalog>,
+            Arc::clone(&egress),
             Arc::clone(&clock),
             Margin::default(),
         );

@@ -32,7 +32,7 @@ pub struct Rooms {
     pub flows: Arc<Flows>,
     /// Where installed flows are kept.
     pub shelf: Shelf,
-    pub egress: Egress,
+    pub egress: Arc<Egress>,
     /// Asked by `/readyz` whether it answers.
     pub store: Arc<dyn Store>,
     pub clock: SharedClock,

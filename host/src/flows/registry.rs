@@ -170,6 +170,16 @@ impl Flows {
     }
 }
 
+impl super::Catalog for Flows {
+    fn get(&self, name: &str) -> Option<Arc<dyn Flow>> {
+        Self::get(self, name)
+    }
+
+    fn for_scheme(&self, kind: &str, detail: Option<&str>) -> Vec<Arc<dyn Flow>> {
+        Self::for_scheme(self, kind, detail)
+    }
+}
+
 /// The components in a folder, in the order of their names.
 fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
