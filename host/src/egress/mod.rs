@@ -7,6 +7,7 @@
 mod address;
 mod body;
 mod derive;
+mod extras;
 mod json;
 mod jwt;
 mod policy;
@@ -30,8 +31,9 @@ use http::{HeaderMap, HeaderValue};
 use tokio::sync::Semaphore;
 use url::Url;
 
+pub use self::extras::{Extra, ExtraLocation};
 pub use self::policy::{Destinations, Limits, Policy};
-pub use self::prepare::{Extra, ExtraLocation, Prepared};
+pub use self::prepare::Prepared;
 pub use self::record::{BodyRecord, Pair, RequestRecord};
 pub use self::refusal::{Blame, Fault, Problem, Refusal, Unsent};
 pub use self::send::Answer;
@@ -64,6 +66,20 @@ impl Egress {
         let policy = Arc::new(policy);
         let permits = Semaphore::new(policy.limits.at_once.min(Semaphore::MAX_PERMITS));
         Self { resolver: Resolver::new(Arc::clone(&policy)), tls: Tls::new(), policy, clock, permits }
+    }
+
+    /// Whether the operator allows plain http.
+    pub fn allows_http(&self) -> bool {
+        self.policy.allow_http
+    }
+
+    /// Holds a transport against the policy, and reads its certificates and key. The parts of its problems are
+    /// `transport.ca`, `transport.proxy`, `transport.client_certificate` and `transport.client_key`.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn check_transport(&self, transport: &Transport) -> Result<(), Refusal> {
+        transport.check(&self.policy, &self.tls).map(drop)
     }
 
     /// Renders a flow's request, computes its derived values, and holds it against policy and destinations.

@@ -13,6 +13,7 @@ use url::Url;
 
 use super::body;
 use super::derive;
+use super::extras::{Extra, merge};
 use super::policy::{Destinations, Policy, shown};
 use super::record::{Pair, RequestRecord};
 use super::refusal::{Problem, Problems, Refusal};
@@ -37,30 +38,6 @@ const RESERVED: &[&str] = &[
     "transfer-encoding",
     "upgrade",
 ];
-
-/// A parameter that the integration adds to a flow's request (`x-itential-parameters`). It replaces what the flow set of the
-/// same name, since whoever set up the integration knows the provider better than a flow for all.
-#[derive(Clone, Debug)]
-pub struct Extra {
-    /// Where it goes.
-    pub location: ExtraLocation,
-    /// Its name.
-    pub name: String,
-    /// Its value: text, or a secret by name.
-    pub value: Template,
-}
-
-/// Where an extra parameter goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ExtraLocation {
-    /// A header.
-    Header,
-    /// The query.
-    Query,
-    /// The body: a form's parameter, or a member of a JSON document.
-    Body,
-}
 
 /// A request that may be sent, once. Its `Debug` shows the record.
 pub struct Prepared {
@@ -165,10 +142,7 @@ pub(super) fn prepare(
     let mut record = RequestRecord { method: method(request.method).to_string(), ..RequestRecord::default() };
     let url = url(policy, &scope, &request, to, &mut used, &mut record, &mut problems);
     let mut headers = headers(&scope, &request, &mut used, &mut record, &mut problems);
-    if let Err(problem) = transport.check_proxy(policy) {
-        problems.push(problem);
-    }
-    let tls = match tls.config(transport) {
+    let tls = match transport.check(policy, tls) {
         Ok(config) => Some(config),
         Err(refusal) => {
             refusal.problems.into_iter().for_each(|problem| problems.push(problem));
@@ -337,39 +311,6 @@ fn content_type(headers: &mut HeaderMap, body: &Body, content_type: Option<&str>
         Ok(value) => drop(headers.insert(CONTENT_TYPE, value)),
         Err(_) => problems.push(Problem::flow("body", "has a content type that is no header value")),
     }
-}
-
-/// Merges an extra parameter into a request.
-fn merge(request: &mut Request, extra: &Extra) -> Result<(), Problem> {
-    let Extra { name, value, .. } = extra;
-    match (extra.location, &mut request.body) {
-        (ExtraLocation::Header, _) => {
-            request.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
-            request.headers.push((name.clone(), value.clone()));
-        }
-        (ExtraLocation::Query, _) => replace(&mut request.query, name, value),
-        (ExtraLocation::Body, Body::Form(pairs)) => replace(pairs, name, value),
-        (ExtraLocation::Body, Body::Json(members)) => {
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-            members.push(Member { pointer, value: JsonValue::Text(value.clone()) });
-        }
-        (ExtraLocation::Body, body @ Body::Empty) if request.method != Method::Get => {
-            *body = Body::Form(vec![(name.clone(), value.clone())]);
-        }
-        (ExtraLocation::Body, Body::Empty | Body::Raw(_)) => {
-            return Err(Problem::integration(
-                format!("extra parameter `{name}`"),
-                "belongs in the body, but the flow's request has none that parameters can be added to",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Sets a parameter in the place of all of its name.
-fn replace(pairs: &mut Vec<(String, Template)>, name: &str, value: &Template) {
-    pairs.retain(|(other, _)| other != name);
-    pairs.push((name.to_owned(), value.clone()));
 }
 
 /// How many parts a body has.

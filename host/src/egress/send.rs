@@ -167,7 +167,10 @@ impl Sending {
         }
         if self.left.get().is_none() {
             if error.is_timeout() {
-                return self.unsent(Fault::Timeout, format!("could not be reached within {:?}", limits.connect));
+                return self.unsent(
+                    Fault::Timeout,
+                    format!("could not be reached within {:?}", limits.connect.min(limits.idle)),
+                );
             }
             return match tls_error(error) {
                 Some(error) => self.unsent(Fault::Tls, format!("failed the TLS handshake: {}", tls_text(error))),

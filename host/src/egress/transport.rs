@@ -47,15 +47,27 @@ impl Transport {
         hasher.finalize().into()
     }
 
+    /// Holds it against the policy, and makes its TLS settings; tells all that is wrong.
+    pub(super) fn check(&self, policy: &Policy, tls: &Tls) -> Result<Arc<ClientConfig>, Refusal> {
+        match (self.check_proxy(policy), tls.config(self)) {
+            (Ok(()), outcome) => outcome,
+            (Err(problem), Ok(_)) => Err(problem.into()),
+            (Err(problem), Err(mut refusal)) => {
+                refusal.problems.push(problem);
+                Err(refusal)
+            }
+        }
+    }
+
     /// Holds the proxy against the policy.
-    pub(super) fn check_proxy(&self, policy: &Policy) -> Result<(), Problem> {
+    fn check_proxy(&self, policy: &Policy) -> Result<(), Problem> {
         let Some(proxy) = &self.proxy else { return Ok(()) };
         let part = "transport.proxy";
         if proxy.scheme() != "http" {
             return Err(Problem::integration(part, "http://host:port is wanted"));
         }
         check_userinfo(part, proxy)?;
-        if proxy.path().trim_start_matches('/') != "" || proxy.query().is_some() {
+        if !proxy.path().trim_start_matches('/').is_empty() || proxy.query().is_some() {
             return Err(Problem::integration(part, "has a path or query; http://host:port is wanted"));
         }
         policy.check_literal(part, proxy)
@@ -224,6 +236,9 @@ mod tests {
         let both = Transport { ca: Some("x".to_owned()), client_key: None, ..full };
         check(&both, "transport.ca: holds no readable");
         check(&both, "transport.client_key: is missing");
+        let proxy = Some(Url::parse("socks5://proxy.example").unwrap());
+        let refusal = Transport { proxy, ..both }.check(&Policy::default(), &Tls::new()).unwrap_err();
+        assert_eq!(refusal.problems.len(), 3, "{refusal}");
     }
 
     #[test]

@@ -149,3 +149,50 @@ fn context(description: &Description, filled: bool) -> Context {
     }
     context
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flows::tests::engine;
+    use crate::flows::tests::guest::{DONE, EXPIRES_AT, Guest};
+
+    /// Checks a plugin and looks for a fault; none: there must be none.
+    async fn look(component: Vec<u8>, expected: Option<&str>) {
+        let report = check(engine(), component).await;
+        let faults: Vec<String> = report.faults.iter().map(Fault::to_string).collect();
+        match expected {
+            Some(part) => {
+                assert!(faults.iter().any(|fault| fault.contains(part)), "{faults:#?}\nshould contain {part}")
+            }
+            None => assert!(faults.is_empty() && report.description.is_some(), "{faults:#?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn faults_are_found_and_told() {
+        look(Guest::good("good").build(), None).await;
+        look(b"\0asm".to_vec(), Some("isn't a valid component")).await;
+        look(
+            Guest::answering("trapping", "(unreachable)").build(),
+            Some("`advance` on `begin(revoke)` with no field set"),
+        )
+        .await;
+        // The size of the context decides: with nothing set, its list of values is empty.
+        let picky = format!(
+            "(if (i32.eqz (i32.load (i32.add (local.get 0) (i32.const 20)))) (then (unreachable))) (i32.const {DONE})"
+        );
+        let report = check(engine(), Guest::answering("picky", &picky).build()).await;
+        assert_eq!(report.faults.len(), 6 - report.faults.len(), "{:#?}", report.faults);
+        assert!(report.faults.iter().all(|fault| fault.problem.contains("with no field set")));
+    }
+
+    #[tokio::test]
+    async fn an_impure_flow_can_only_be_one_through_what_the_step_gives() {
+        // It answers the moment of the step: that may differ between steps, and doesn't with the same context.
+        let now = format!(
+            "(i32.store (i32.const {EXPIRES_AT}) (i32.const 1)) (i64.store (i32.const {}) (i64.load (i32.add (local.get 0) (i32.const 40)))) (i32.const {DONE})",
+            EXPIRES_AT + 8
+        );
+        look(Guest::answering("timely", &now).build(), None).await;
+    }
+}

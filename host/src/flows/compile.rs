@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use wasmtime::component::Component;
 
-use super::cache::Cache;
+use super::cache::{self, Cache};
 use super::engine::{self, Engine};
 use super::text::printable;
 
@@ -83,7 +83,7 @@ async fn in_child(
     digest: &str,
     bytes: &bytes::Bytes,
 ) -> Result<Component, CompileError> {
-    let folder = tempfile::tempdir().map_err(failed)?;
+    let folder = cache::passing_folder().map_err(failed)?;
     let (input, output) = (folder.path().join("in.wasm"), folder.path().join("out.cwasm"));
     tokio::fs::write(&input, bytes).await.map_err(failed)?;
     // No environment: the child needs none of it, and the master key may be in there.
@@ -119,7 +119,7 @@ async fn in_child(
             }
         }
         // No cache, or none that can be written: a folder of its own for the one time.
-        let folder = tempfile::tempdir().map_err(failed)?;
+        let folder = cache::passing_folder().map_err(failed)?;
         let cache = Cache::open(folder.path(), engine.runtime()).map_err(failed)?;
         cache.keep(&digest, &code).map_err(failed)?;
         cache.load(engine.runtime(), &digest).ok_or_else(|| failed("its compiled code can't be loaded"))
@@ -157,4 +157,84 @@ fn invalid(error: wasmtime::Error) -> CompileError {
 
 fn failed(error: impl std::fmt::Display) -> CompileError {
     CompileError::Failed(format!("{error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::flows::tests::guest::Guest;
+    use crate::flows::{EngineOptions, Flow as _, Plugin};
+
+    /// A component that is too big to be compiled in process.
+    fn big() -> Vec<u8> {
+        let mut guest = Guest::good("big");
+        guest.ballast = IN_PROCESS;
+        guest.build()
+    }
+
+    /// Loads a component with this script in the place of the compiler.
+    async fn load(bytes: Vec<u8>, cache: Option<&Path>, script: &str) -> Result<Plugin, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let executable = folder.path().join("compiler");
+        // Written under another name: an executable that is open for writing can't be run.
+        let written = folder.path().join("written");
+        fs::write(&written, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&written, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::copy(&written, &executable).unwrap();
+        let compiler = Compiler::Child(executable);
+        let cache = cache.map(Path::to_owned);
+        let engine = Engine::new(EngineOptions { compiler, cache, slots: 1, ..EngineOptions::default() }).unwrap();
+        Plugin::load(&engine, bytes).await.map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_big_component_is_compiled_by_a_child() {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, output) = (folder.path().join("in"), folder.path().join("out"));
+        fs::write(&input, big()).unwrap();
+        precompile(&input, &output).unwrap();
+        // It is called as documented, with no environment, and its code fits this engine.
+        let script = format!(
+            "PATH=/usr/bin:/bin
+             [ \"$1 $2\" = 'plugin precompile' ] || {{ echo \"arguments $*\" >&2; exit 1; }}
+             [ -z \"$HOME$CARGO\" ] || {{ echo environment >&2; exit 1; }}
+             cmp -s {} \"$3\" || {{ echo input >&2; exit 1; }}
+             cp {} \"$4\"",
+            input.display(),
+            output.display()
+        );
+        assert_eq!(load(big(), None, &script).await.unwrap().description().name, "big");
+
+        let cache = folder.path().join("cache");
+        load(big(), Some(&cache), &script).await.unwrap();
+        load(big(), Some(&cache), "echo 'compiled again' >&2; exit 1").await.unwrap();
+        // A small one needs no child.
+        load(Guest::good("small").build(), None, "exit 1").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_compiler_that_fails_is_reported() {
+        for (script, part) in [
+            ("echo 'unknown instruction' >&2; exit 1", "it doesn't compile: unknown instruction"),
+            ("kill -9 $$", "is there enough memory?"),
+            ("exit 0", "it can't be compiled here"),
+            ("echo garbage > \"$4\"", "its compiled code can't be loaded"),
+        ] {
+            let error = load(big(), None, script).await.unwrap_err();
+            assert!(error.contains(part), "{error}\nshould contain {part}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_valid_is_not_compiled() {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, output) = (folder.path().join("in"), folder.path().join("out"));
+        assert!(matches!(precompile(&input, &output), Err(CompileError::Failed(_))));
+        fs::write(&input, &big()[..5000]).unwrap();
+        assert!(matches!(precompile(&input, &output), Err(CompileError::Invalid(_))));
+        assert!(!output.exists());
+    }
 }

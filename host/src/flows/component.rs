@@ -114,7 +114,8 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<Outside, Vec<Fault>> {
         )
     }));
     if more > 0 {
-        faults.push(Fault::new(format!("it imports {more} more interfaces that no flow is given"), "leave them out too"));
+        faults
+            .push(Fault::new(format!("it imports {more} more interfaces that no flow is given"), "leave them out too"));
     }
     match version {
         Some(version) if faults.is_empty() => Ok(Outside { version, wasi }),
@@ -196,7 +197,10 @@ fn version(exports: &[String]) -> Result<Version, Fault> {
         ));
     }
     Err(Fault::new(
-        format!("it is made for version {} of the contract, and this host knows {known}", printable(&offered.join(", "), 60)),
+        format!(
+            "it is made for version {} of the contract, and this host knows {known}",
+            printable(&offered.join(", "), 60)
+        ),
         "build it for a version that this host knows, or install a newer tokenhost",
     ))
 }

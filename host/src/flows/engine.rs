@@ -13,8 +13,8 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Wasm
 
 use super::cache::{Cache, CacheError};
 use super::compile::Compiler;
-use super::sandbox;
 use super::run::Host;
+use super::sandbox;
 
 /// How often running code is looked at. Short, since a step that needs longer gives its thread to others at each tick.
 const TICK: Duration = Duration::from_millis(10);
@@ -98,7 +98,9 @@ impl Default for EngineOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The runtime refused its configuration, or the address space is too small.
-    #[error("the WebAssembly engine doesn't start: {0}; if the address space is limited (`ulimit -v`), lift that limit")]
+    #[error(
+        "the WebAssembly engine doesn't start: {0}; if the address space is limited (`ulimit -v`), lift that limit"
+    )]
     Runtime(String),
     /// The compile cache can't be used.
     #[error(transparent)]

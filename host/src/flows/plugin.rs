@@ -151,14 +151,18 @@ impl fmt::Debug for Plugin {
 impl Program {
     async fn load(engine: &Engine, version: Version, digest: &str, bytes: &Bytes) -> Result<Self, Fault> {
         let component = compile::compile(engine, digest, bytes).await.map_err(|error| match error {
-            CompileError::Invalid(problem) => {
-                Fault::new(format!("it doesn't compile: {problem}"), "build it again, with a toolchain for WASI 0.2 or none")
+            CompileError::Invalid(_) => {
+                let remedy = "build it again, with a toolchain for WASI 0.2 or none";
+                Fault::new(format!("it doesn't compile: {error}"), remedy)
             }
-            CompileError::Failed(problem) => Fault::new(problem, "try again, or look into the daemon's log"),
+            CompileError::Failed(_) => Fault::new(error.to_string(), "try again, or look into the daemon's log"),
         })?;
         let differs = |error: wasmtime::Error| {
             Fault::new(
-                format!("its interface isn't that of the contract: {}", super::text::printable(&format!("{error:#}"), 300)),
+                format!(
+                    "its interface isn't that of the contract: {}",
+                    super::text::printable(&format!("{error:#}"), 300)
+                ),
                 format!("build it with the `wit/` of version {}, unchanged", version.as_str()),
             )
         };
@@ -189,4 +193,3 @@ impl Program {
         }
     }
 }
-

@@ -196,3 +196,97 @@ async fn read(path: &Path) -> Result<Vec<u8>, String> {
     tokio::fs::read(path).await.map_err(unreadable)
 }
 
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::flows::step::{Event, Purpose};
+    use crate::flows::tests::guest::Guest;
+    use crate::flows::tests::{context, engine};
+
+    fn names(flows: &[Arc<dyn Flow>]) -> Vec<&str> {
+        flows.iter().map(|flow| flow.description().name.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn one_bad_file_stops_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let put = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+        put("a.wasm", &Guest::good("alpha").build());
+        put("b.wasm", b"\0asm and no more");
+        let mut second = Guest::good("alpha");
+        second.version = "2.0.0".to_owned();
+        put("c.wasm", &second.build());
+        put("d.wasm", &Guest::good("delta").build());
+        put("e.txt", b"notes");
+        fs::create_dir(folder.path().join("f.wasm")).unwrap();
+
+        let (flows, problems) = Flows::load(engine().clone(), &[missing, folder.path().to_owned()]).await;
+        let listed: Vec<String> = flows.list().iter().map(|plugin| plugin.identity()).collect();
+        assert_eq!(listed.len(), 2);
+        assert!(listed[0].starts_with("alpha 1.0.0 (") && listed[1].starts_with("delta 1.0.0 ("), "{listed:?}");
+        let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
+        for (problem, part) in problems.iter().zip([
+            "missing: the folder of flows can't be read",
+            "b.wasm: flow with digest",
+            "a.wasm has a flow of the same name",
+            "f.wasm: isn't a file",
+        ]) {
+            assert!(problem.contains(part), "{problem}\nshould contain {part}");
+        }
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert!(problems[2].contains("c.wasm: flow alpha 2.0.0 ("));
+    }
+
+    #[tokio::test]
+    async fn a_version_is_swapped_while_the_old_one_runs() {
+        let flows = Flows::new(engine().clone());
+        let first = flows.install(Guest::good("swapped").build()).await.unwrap();
+        assert!(first.replaced.is_none());
+        let running = flows.get("swapped").unwrap();
+        let mut guest = Guest::good("swapped");
+        guest.version = "1.1.0".to_owned();
+        let second = flows.install(guest.build()).await.unwrap();
+        assert_eq!(second.replaced.unwrap().digest(), first.flow.digest());
+        assert_eq!(flows.get("swapped").unwrap().description().version, "1.1.0");
+        // The same again replaces nothing.
+        assert!(flows.install(guest.build()).await.unwrap().replaced.is_none());
+        assert!(running.advance(&context(), Event::Begin(Purpose::Acquire)).await.is_ok());
+        // What can't be loaded changes nothing; and back.
+        flows.install(&b"garbage"[..]).await.unwrap_err();
+        assert_eq!(flows.get("swapped").unwrap().description().version, "1.1.0");
+        flows.serve(first.flow);
+        assert_eq!(flows.get("swapped").unwrap().description().version, "1.0.0");
+        assert!(
+            flows.remove("swapped").is_some() && flows.get("swapped").is_none() && flows.remove("swapped").is_none()
+        );
+    }
+
+    #[tokio::test]
+    async fn flows_are_found_by_scheme() {
+        let flows = Flows::new(engine().clone());
+        for (name, kind, detail) in [
+            ("any-http", "http", None),
+            ("basic", "http", Some("basic")),
+            ("credentials", "oauth2", Some("clientCredentials")),
+            ("by-name", "named", None),
+        ] {
+            let mut guest = Guest::good(name);
+            guest.handles = Some((kind.to_owned(), detail.map(str::to_owned)));
+            flows.install(guest.build()).await.unwrap();
+        }
+        for (kind, detail, expected) in [
+            ("oauth2", Some("clientCredentials"), &["credentials"][..]),
+            ("oauth2", Some("clientcredentials"), &[]),
+            ("oauth2", Some("password"), &[]),
+            ("oauth2", None, &[]),
+            ("http", Some("Basic"), &["any-http", "basic"]),
+            ("http", Some("bearer"), &["any-http"]),
+            ("apiKey", None, &[]),
+        ] {
+            assert_eq!(names(&flows.for_scheme(kind, detail)), expected, "{kind} {detail:?}");
+        }
+    }
+}

@@ -3,7 +3,6 @@
 //! A step that runs longer than a tick gives its thread to others, at each tick again, and shares half of the cores with
 //! all other such steps. So endless loops disturb nobody, however many they are.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -93,43 +92,43 @@ struct Limits {
     most: usize,
 }
 
-/// The instance asked for more memory than it may have.
-#[derive(Debug)]
-struct OutOfMemory {
-    /// How much it may have, in bytes.
-    most: usize,
+/// The instance asked for more than it may have.
+#[derive(Debug, thiserror::Error)]
+enum Excess {
+    /// How much linear memory it may have, in MiB.
+    #[error("asked for more than {0} MiB of memory")]
+    Memory(usize),
+    #[error("asked for more table elements than any program needs")]
+    Tables,
 }
 
-impl fmt::Display for OutOfMemory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "asked for more than {} MiB of memory", self.most >> 20)
-    }
-}
-
-impl std::error::Error for OutOfMemory {}
-
-impl Limits {
-    fn take(left: &mut usize, current: usize, desired: usize, most: usize) -> wasmtime::Result<bool> {
-        *left = left.checked_sub(desired.saturating_sub(current)).ok_or(OutOfMemory { most })?;
-        Ok(true)
-    }
+fn take(left: &mut usize, current: usize, desired: usize, excess: Excess) -> wasmtime::Result<bool> {
+    *left = left.checked_sub(desired.saturating_sub(current)).ok_or(excess)?;
+    Ok(true)
 }
 
 /// Growing too far is a trap and not a failed `memory.grow`: guests handle that in their own ways, most of them obscure.
+/// Growing beyond what the module itself or the pool allows one table fails as always.
 impl ResourceLimiter for Limits {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Self::take(&mut self.memory, current, desired, self.most)
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        take(&mut self.memory, current, desired, Excess::Memory(self.most >> 20))
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Self::take(&mut self.elements, current, desired, self.most)
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        take(&mut self.elements, current, desired, Excess::Tables)
     }
 }
 
 /// What went wrong in a call, in words that an author understands. Holds nothing of what the plugin was given.
 pub(super) fn explain(engine: &Engine, error: &wasmtime::Error) -> String {
-    let mut text = if let Some(out) = error.downcast_ref::<OutOfMemory>() {
-        format!("it {out}; it should release what it no longer needs")
+    let mut text = if let Some(excess) = error.downcast_ref::<Excess>() {
+        format!("it {excess}; it should release what it no longer needs")
     } else if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
         format!("it ended itself with exit code {code} instead of answering; it should return a failure")
     } else {

@@ -57,9 +57,14 @@ mod tests {
             assert_eq!((is_kebab_case(text), is_snake_case(text)), (kebab, snake), "{text}");
         }
         assert!(!is_snake_case(&"a".repeat(65)));
-        for (text, expected) in
-            [("1.2.3", true), ("0.1.0-beta.1+7", true), ("1.2", false), ("v1.2.3", false), ("01.2.3", false), ("", false)]
-        {
+        for (text, expected) in [
+            ("1.2.3", true),
+            ("0.1.0-beta.1+7", true),
+            ("1.2", false),
+            ("v1.2.3", false),
+            ("01.2.3", false),
+            ("", false),
+        ] {
             assert_eq!(is_semantic_version(text), expected, "{text}");
         }
     }

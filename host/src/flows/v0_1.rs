@@ -9,7 +9,7 @@ use self::bindings::FlowPluginPre;
 use super::run::Host;
 use super::{Context, Description, Event, Failure, Step};
 
-#[expect(missing_docs, unreachable_pub, clippy::all, reason = "generated from wit/")]
+#[allow(clippy::all, reason = "generated from wit/")]
 mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",

@@ -85,7 +85,10 @@ fn handles(faults: &mut Vec<Fault>, description: &Description) {
         ));
     }
     if description.handles.len() > LISTED {
-        faults.push(Fault::new(format!("it handles more than {LISTED} schemes"), "leave out the `detail`: it then handles all"));
+        faults.push(Fault::new(
+            format!("it handles more than {LISTED} schemes"),
+            "leave out the `detail`: it then handles all",
+        ));
     }
     for (index, handled) in description.handles.iter().take(LISTED).enumerate() {
         let place = format!("handles[{index}]");
@@ -139,7 +142,8 @@ fn one_field(faults: &mut Vec<Fault>, description: &Description, field: &Field, 
     }
     if let Some(default) = &field.default {
         if field.is_secret() {
-            faults.push(Fault::new(format!("the secret field `{name}` has a default, which is public"), "leave it out"));
+            faults
+                .push(Fault::new(format!("the secret field `{name}` has a default, which is public"), "leave it out"));
         } else if let Err(expected) = fits(&field.kind, default) {
             faults.push(Fault::new(
                 format!("the default `{}` of field `{name}` isn't {expected}", printable(default, 70)),
@@ -222,7 +226,11 @@ pub(super) fn outcome(outcome: &Result<Step, Failure>) -> Vec<String> {
                 faults.hold(prompt.message.len() <= PROSE, "wait.prompt.message", "is too long");
                 let url = prompt.url.as_deref();
                 faults.hold(url.is_none_or(is_web_url), "wait.prompt.url", "isn't an absolute http or https URL");
-                faults.hold(prompt.code.as_ref().is_none_or(|code| code.len() <= TITLE), "wait.prompt.code", "is too long");
+                faults.hold(
+                    prompt.code.as_ref().is_none_or(|code| code.len() <= TITLE),
+                    "wait.prompt.code",
+                    "is too long",
+                );
             }
         }
         Ok(Step::Redirect(url, state)) => {
@@ -329,7 +337,8 @@ fn request(faults: &mut Faults, request: &Request) {
 }
 
 fn token(faults: &mut Faults, token: &FlowToken) {
-    for (place, secret) in [("token.access-token", &token.access_token), ("token.refresh-token", &token.refresh_token)] {
+    for (place, secret) in [("token.access-token", &token.access_token), ("token.refresh-token", &token.refresh_token)]
+    {
         let fits = secret.as_ref().is_none_or(|secret| (1..=TOKEN).contains(&secret.expose_secret().len()));
         faults.hold(fits, place, "is empty or longer than 128 KiB");
     }
@@ -372,5 +381,243 @@ fn token(faults: &mut Faults, token: &FlowToken) {
     if let Some(signer) = &token.signer {
         faults.hold(is_parameter(&signer.name), "token.signer.name", "is empty or too long");
         faults.templates("token.signer.parameters", &signer.parameters, is_parameter);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::flows::description::SchemeMatch;
+    use crate::flows::request::{Escape, Method, Raw};
+    use crate::flows::step::{Location, Placement, Prompt, Remedy};
+
+    fn field(name: &str, kind: FieldKind) -> Field {
+        Field {
+            name: name.to_owned(),
+            title: "A field".to_owned(),
+            help: String::new(),
+            kind,
+            required: Requirement::Never,
+            default: None,
+            source: None,
+        }
+    }
+
+    fn good() -> Description {
+        Description {
+            name: "client-credentials".to_owned(),
+            version: "1.0.0".to_owned(),
+            title: "OAuth 2.0 client credentials".to_owned(),
+            summary: "For machines.".to_owned(),
+            handles: vec![SchemeMatch { kind: "oauth2".to_owned(), detail: Some("clientCredentials".to_owned()) }],
+            unattended: true,
+            fields: vec![
+                Field {
+                    default: Some("basic".to_owned()),
+                    ..field("client_auth", FieldKind::Choice(vec!["basic".to_owned(), "none".to_owned()]))
+                },
+                Field {
+                    required: Requirement::When(Condition {
+                        field: "client_auth".to_owned(),
+                        one_of: vec!["basic".to_owned()],
+                    }),
+                    ..field("client_secret", FieldKind::Secret)
+                },
+                Field { source: Some("tokenUrl".to_owned()), ..field("token_url", FieldKind::Url) },
+                field("enabled", FieldKind::Flag),
+            ],
+        }
+    }
+
+    #[test]
+    fn descriptions() {
+        assert_eq!(description(&good()), []);
+        type Change = fn(&mut Description);
+        let cases: &[(Change, &[&str])] = &[
+            (|it| it.name = "clientCredentials".to_owned(), &["name `clientCredentials` isn't in kebab-case"]),
+            (|it| it.version = "1".to_owned(), &["version `1` isn't a semantic version"]),
+            (|it| it.title.clear(), &["the flow's title is empty"]),
+            (|it| it.summary = "x".repeat(5000), &["the flow's summary is empty or longer than 4000 bytes"]),
+            (|it| it.handles.clear(), &["it handles no scheme"]),
+            (|it| it.handles[0].kind = "oauth".to_owned(), &["handles[0]: OpenAPI has no schemes of type `oauth`"]),
+            (|it| it.handles[0].detail = Some(String::new()), &["handles[0]: its detail is empty"]),
+            (|it| it.handles[0].kind = "named".to_owned(), &["handles[0]: `named` has no detail"]),
+            (|it| it.handles.push(it.handles[0].clone()), &["handles[1]: it is there twice"]),
+            (|it| it.fields[2].name = "tokenUrl".to_owned(), &["field `tokenUrl` isn't named in snake_case"]),
+            (|it| it.fields[2].name = "enabled".to_owned(), &["two fields are named `enabled`"]),
+            (
+                |it| it.fields[0].default = Some("best".to_owned()),
+                &["default `best` of field `client_auth` isn't one of the choices"],
+            ),
+            (
+                |it| it.fields[0].kind = FieldKind::Choice(vec![]),
+                &["choices of field `client_auth` are none", "isn't one of", "isn't one of"],
+            ),
+            (|it| it.fields[1].default = Some("x".to_owned()), &["secret field `client_secret` has a default"]),
+            (|it| it.fields[2].default = Some("/token".to_owned()), &["isn't an absolute http or https URL"]),
+            (|it| it.fields[3].default = Some("yes".to_owned()), &["isn't `true` or `false`"]),
+            (|it| it.fields[2].source = Some(String::new()), &["source of field `token_url` is empty"]),
+            (
+                |it| {
+                    it.fields.remove(0);
+                },
+                &["depends on the field `client_auth`, which there isn't"],
+            ),
+            (|it| condition(it).one_of.clear(), &["depends on no value of `client_auth`"]),
+            (
+                |it| condition(it).one_of.push("best".to_owned()),
+                &["`client_auth` being `best`, which isn't one of the choices"],
+            ),
+            (|it| condition(it).field = "client_secret".to_owned(), &["which is itself or a secret"]),
+            // All at once.
+            (
+                |it| {
+                    it.name.clear();
+                    it.version.clear();
+                    it.handles.clear();
+                },
+                &["kebab-case", "semantic version", "no scheme"],
+            ),
+        ];
+        for (change, expected) in cases {
+            let mut changed = good();
+            change(&mut changed);
+            let faults: Vec<String> = description(&changed).iter().map(Fault::to_string).collect();
+            assert_eq!(faults.len(), expected.len(), "{faults:#?}, expected {expected:?}");
+            for (fault, part) in faults.iter().zip(*expected) {
+                assert!(fault.contains(part), "{fault}\nshould contain {part}");
+            }
+        }
+    }
+
+    fn condition(description: &mut Description) -> &mut Condition {
+        let Requirement::When(condition) = &mut description.fields[1].required else { panic!() };
+        condition
+    }
+
+    fn text(text: &str) -> Template {
+        vec![Part::Text(text.to_owned())]
+    }
+
+    fn sent() -> Request {
+        Request {
+            method: Method::Post,
+            url: "https://provider.example/token".to_owned(),
+            query: vec![("a".to_owned(), text("b"))],
+            headers: vec![("accept".to_owned(), text("application/json"))],
+            body: Body::Form(vec![("grant_type".to_owned(), text("password"))]),
+            derived: vec![Derived {
+                name: "signature".to_owned(),
+                value: Derivation::Transform { value: vec![Part::Body], how: vec![] },
+            }],
+        }
+    }
+
+    #[test]
+    fn requests() {
+        let fault = |change: &dyn Fn(&mut Request), state: &str| {
+            let mut request = sent();
+            change(&mut request);
+            outcome(&Ok(Step::Send(request, SecretString::from(state)))).join("; ")
+        };
+        assert_eq!(fault(&|_| {}, "state"), "");
+        assert_eq!(fault(&|_| {}, &"x".repeat(STATE + 1)), "state is bigger than 64 KiB");
+        assert!(fault(&|it| it.url = "x".repeat(URL + 1), "").starts_with("request.url is longer"));
+        assert_eq!(
+            fault(&|it| it.headers[0].0 = "a b".to_owned(), ""),
+            "request.headers[0] has a name that can't be sent"
+        );
+        assert_eq!(
+            fault(&|it| it.headers = vec![it.headers[0].clone(); ENTRIES + 1], ""),
+            "request.headers has too many entries"
+        );
+        assert_eq!(
+            fault(&|it| it.body = Body::Form(vec![(String::new(), vec![Part::Body])]), ""),
+            "request.body[0] has a name that can't be sent; request.body[0] places the body, which only a derivation may"
+        );
+        let json = |pointer: &str, literal: &str| {
+            let value = JsonValue::Literal(literal.to_owned());
+            Body::Json(vec![Member { pointer: pointer.to_owned(), value }])
+        };
+        assert_eq!(fault(&|it| it.body = json("/a", "{\"b\": [1]}"), ""), "");
+        assert_eq!(
+            fault(&|it| it.body = json("a", "{"), ""),
+            "request.body[0].pointer isn't a JSON pointer (RFC 6901); request.body[0].literal isn't JSON"
+        );
+        let raw = |content_type: &str| {
+            let (content_type, content) = (content_type.to_owned(), text("<a/>"));
+            Body::Raw(Raw { content_type, content, escape: Escape::Xml })
+        };
+        assert_eq!(fault(&|it| it.body = raw("text/xml"), ""), "");
+        assert_eq!(fault(&|it| it.body = raw("text/xml\r\na: b"), ""), "request.body.content-type can't be sent");
+        assert_eq!(fault(&|it| it.derived.push(it.derived[0].clone()), ""), "request.derived[1].name is there twice");
+    }
+
+    #[test]
+    fn tokens() {
+        let fault = |change: &dyn Fn(&mut FlowToken)| {
+            let access_token = Some(SecretString::from("abc"));
+            let mut token = FlowToken { access_token, token_type: Some("Bearer".to_owned()), ..FlowToken::default() };
+            change(&mut token);
+            outcome(&Ok(Step::Done(Box::new(token)))).join("; ")
+        };
+        assert_eq!(fault(&|_| {}), "");
+        assert_eq!(fault(&|it| it.access_token = None), "", "after a refresh the old one stays");
+        assert!(fault(&|it| it.access_token = Some("".into())).starts_with("token.access-token is empty"));
+        assert!(fault(&|it| it.access_token = Some("a\r\nb".into())).contains("no header can carry"));
+        assert!(fault(&|it| it.refresh_token = Some("x".repeat(TOKEN + 1).into())).contains("token.refresh-token"));
+        assert!(fault(&|it| it.token_type = Some("Bear er".into())).contains("token.token-type"));
+        assert!(fault(&|it| it.expires_in = Some(u64::MAX)).contains("token.expires-in is beyond the year 9999"));
+        assert!(fault(&|it| it.scope = Some("x".repeat(URL + 1))).contains("token.scope"));
+        assert!(
+            fault(&|it| {
+                it.values.push(("a".to_owned(), String::new()));
+                it.secrets.push(("a".to_owned(), "b".into()));
+            })
+            .contains("has a name twice")
+        );
+        // Where the token goes is then the flow's own affair.
+        let placed = |name: &str| Placement { location: Location::Header, name: name.to_owned(), value: text("x") };
+        assert_eq!(
+            fault(&|it| {
+                it.placements = vec![placed("x-key")];
+                it.access_token = Some("ä".into());
+            }),
+            ""
+        );
+        assert!(fault(&|it| it.placements = vec![placed("x key")]).contains("token.placements[0]"));
+    }
+
+    #[test]
+    fn other_steps_and_failures() {
+        let wait = |url: Option<&str>| {
+            let prompt = Prompt { message: "Go there".to_owned(), url: url.map(str::to_owned), code: None };
+            outcome(&Ok(Step::Wait(Wait { seconds: 5, prompt: Some(prompt), state: "".into() })))
+        };
+        assert_eq!(wait(Some("https://provider.example/device")), [""; 0]);
+        assert_eq!(wait(Some("javascript:alert(1)")), ["wait.prompt.url isn't an absolute http or https URL"]);
+        let redirect = |url: &str| outcome(&Ok(Step::Redirect(url.to_owned(), "".into())));
+        assert_eq!(redirect("https://provider.example/authorize?a=b"), [""; 0]);
+        assert_eq!(redirect("data:text/html,x").len(), 1);
+        assert_eq!(outcome(&Ok(Step::Revoked)), [""; 0]);
+        let failure = |code: &str| {
+            let (code, message) = (code.to_owned(), "Something.".to_owned());
+            outcome(&Err(Failure { code, message, remedy: Remedy::Reacquire }))
+        };
+        assert_eq!(failure("invalid_grant"), [""; 0]);
+        assert_eq!(failure("").len() + failure("a\nb").len() + failure(&"x".repeat(300)).len(), 3);
+    }
+
+    #[test]
+    fn messages_repeat_nothing_that_was_answered() {
+        let secret = "s3cr3t value";
+        let mut request = sent();
+        request.headers[0].0 = secret.to_owned();
+        request.body =
+            Body::Json(vec![Member { pointer: secret.to_owned(), value: JsonValue::Literal(secret.to_owned()) }]);
+        let faults = outcome(&Ok(Step::Send(request, "".into()))).join("; ");
+        assert!(!faults.is_empty() && !faults.contains("s3cr3t"), "{faults}");
     }
 }

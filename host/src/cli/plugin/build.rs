@@ -71,8 +71,6 @@ struct Package {
     name: String,
     /// The name of its library, as its file has it.
     library: String,
-    /// The workspace's folder, which holds the lock file.
-    workspace: PathBuf,
     /// The folder for what is built.
     target: PathBuf,
 }
@@ -108,7 +106,6 @@ impl Package {
         Ok(Self {
             name: text(&package["name"]).context("cargo metadata names no package")?,
             library: text(&library["name"]).context("cargo metadata names no library")?.replace('-', "_"),
-            workspace: text(&metadata["workspace_root"]).context("cargo metadata names no workspace")?.into(),
             target: text(&metadata["target_directory"]).context("cargo metadata names no target folder")?.into(),
         })
     }
@@ -123,7 +120,7 @@ fn compile(
     progress: &mut dyn FnMut(&str),
 ) -> anyhow::Result<PathBuf> {
     let mut command = toolchain.cargo(dir);
-    toolchain.configure(&mut command, &package.workspace);
+    toolchain.configure(&mut command);
     command.args(["--package", &package.name]).arg("--target-dir").arg(folder);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut cargo = command.spawn().with_context(|| format!("cannot run {toolchain}"))?;

@@ -41,20 +41,25 @@ impl Toolchain {
     /// There is none; the text says what to install.
     pub(super) fn find(dir: &Path) -> anyhow::Result<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let system = PathBuf::from("/usr/bin");
-        let pairs: Vec<(PathBuf, PathBuf)> = std::env::split_paths(&path)
-            .chain([system])
+        let mut folders: Vec<PathBuf> = Vec::new();
+        for folder in std::env::split_paths(&path).chain([PathBuf::from("/usr/bin")]) {
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+        let pairs: Vec<(PathBuf, PathBuf)> = folders
+            .iter()
             .map(|folder| (folder.join("cargo"), folder.join("rustc")))
             .filter(|(cargo, rustc)| cargo.is_file() && rustc.is_file())
             .collect();
-        let linker = ["wasm-ld", "rust-lld", "lld"]
+        let linker = ["wasm-ld", "rust-lld"]
             .iter()
-            .find_map(|name| std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file()));
+            .find_map(|name| folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file()));
         Self::choose(&pairs, linker.as_deref(), |rustc| sysroot(rustc, dir))
     }
 
-    /// The choice itself, apart from the machine: pairs of cargo and rustc in order, a linker for WebAssembly that
-    /// `PATH` finds, and where a rustc says it is installed.
+    /// The choice itself, apart from the machine: pairs of cargo and rustc in order, a linker for WebAssembly, and
+    /// where a rustc says it is installed.
     fn choose(
         pairs: &[(PathBuf, PathBuf)],
         linker: Option<&Path>,
@@ -100,7 +105,7 @@ impl Toolchain {
     }
 
     /// The arguments and variables by which `cargo build` makes a small module, the same on every machine.
-    pub(super) fn configure(&self, command: &mut Command, workspace: &Path) {
+    pub(super) fn configure(&self, command: &mut Command) {
         command.args(["build", "--release", "--lib", "--target", TARGET]);
         for setting in [
             "opt-level=\"s\"",
@@ -119,7 +124,7 @@ impl Toolchain {
         if let Some(linker) = &self.linker {
             command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
         }
-        command.env("CARGO_ENCODED_RUSTFLAGS", self.flags(workspace));
+        command.env("CARGO_ENCODED_RUSTFLAGS", self.flags());
     }
 
     /// The name of the sub-folder for what this toolchain makes, so that two toolchains don't undo each other's work.
@@ -128,8 +133,8 @@ impl Toolchain {
     }
 
     /// Compiler flags that keep this machine's paths out of the component, so that its digest depends less on where
-    /// it was built. Later ones win, so the innermost folder comes last.
-    fn flags(&self, workspace: &Path) -> OsString {
+    /// it was built. The workspace's own paths are relative already.
+    fn flags(&self) -> OsString {
         let home = |variable: &str, folder: &str| {
             std::env::var_os(variable)
                 .map(PathBuf::from)
@@ -141,7 +146,6 @@ impl Toolchain {
             (Some(self.sysroot.join("lib/rustlib/src/rust")), "/rust"),
             // Debian's source folder is a link to this.
             (std::fs::canonicalize(self.sysroot.join("lib/rustlib/src/rust")).ok(), "/rust"),
-            (Some(workspace.to_owned()), "/flow"),
         ];
         for (folder, name) in folders.into_iter().filter_map(|(folder, name)| Some((folder?, name))) {
             if !flags.is_empty() {

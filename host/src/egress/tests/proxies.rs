@@ -94,9 +94,10 @@ async fn a_proxy_that_hangs_is_left_in_time() {
         let _ = tokio::io::copy(&mut tcp, &mut tokio::io::sink()).await;
     })
     .await;
-    let limits = Limits { connect: Duration::from_millis(200), ..Limits::default() };
+    let limits = Limits { connect: Duration::from_millis(200), total: Duration::from_secs(5), ..Limits::default() };
     let unsent = send(&egress(limits), "https://idp.invalid/token", &through(&proxy, None)).await.unwrap_err();
     assert_eq!((unsent.left, unsent.fault), (false, Fault::Timeout), "{unsent}");
+    assert!(unsent.reason.contains("within 200ms"), "{unsent}");
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ async fn a_client_certificate_is_shown_where_it_is_set() {
 async fn a_port_that_speaks_no_tls_has_got_nothing() {
     let server = Server::answering(None, "HTTP/1.1 400 Bad Request\r\n\r\n").await;
     let url = server.url("https://127.0.0.1", "/token");
-    let limits = Limits { connect: Duration::from_millis(300), ..Limits::default() };
+    let limits = Limits { connect: Duration::from_millis(300), total: Duration::from_secs(5), ..Limits::default() };
     let unsent = send(&egress(limits.clone()), &url, &Transport::default()).await.unwrap_err();
     assert!(!unsent.left, "{unsent}");
 

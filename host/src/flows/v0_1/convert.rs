@@ -319,3 +319,107 @@ impl From<wit::Transformation> for Transformation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A template of one text, which tells where it ended up.
+    fn text(text: &str) -> wit::Template {
+        vec![wit::Part::Text(text.to_owned())]
+    }
+
+    /// What is alike in type is not mixed up: each value says where it belongs.
+    #[test]
+    fn every_value_arrives_in_its_place() {
+        let derivations = [
+            wit::Derivation::Basic(wit::Basic {
+                user: text("user"),
+                password: text("password"),
+                encoding: wit::BasicEncoding::Percent,
+            }),
+            wit::Derivation::Jwt(wit::Jwt {
+                algorithm: "algorithm".to_owned(),
+                key: "key".to_owned(),
+                header: vec![wit::Member {
+                    pointer: "/header".to_owned(),
+                    value: wit::JsonValue::Literal("1".to_owned()),
+                }],
+                claims: vec![wit::Member { pointer: "/claims".to_owned(), value: wit::JsonValue::Text(text("claim")) }],
+            }),
+            wit::Derivation::Hmac(wit::Hmac {
+                hash: wit::Hash::Sha384,
+                key: text("key"),
+                message: vec![wit::Part::Body],
+                encoding: wit::Encoding::Base64url,
+            }),
+            wit::Derivation::Digest(wit::Digest {
+                hash: wit::Hash::Md5,
+                message: vec![wit::Part::Secret("name".to_owned())],
+                encoding: wit::Encoding::Raw,
+            }),
+            wit::Derivation::Transform(wit::Transform {
+                value: text("value"),
+                how: vec![wit::Transformation::Base64Decode, wit::Transformation::UpperCase],
+            }),
+        ];
+        let shown: Vec<String> =
+            derivations.into_iter().map(|derivation| format!("{:?}", Derivation::from(derivation))).collect();
+        assert_eq!(
+            shown,
+            [
+                r#"Basic { user: [Text("user")], password: [Text("password")], encoding: Percent }"#,
+                r#"Jwt { algorithm: "algorithm", key: "key", header: [Member { pointer: "/header", value: Literal("1") }], claims: [Member { pointer: "/claims", value: Text([Text("claim")]) }] }"#,
+                r#"Hmac { hash: Sha384, key: [Text("key")], message: [Body], encoding: Base64Url }"#,
+                r#"Digest { hash: Md5, message: [Secret("name")], encoding: Raw }"#,
+                r#"Transform { value: [Text("value")], how: [Base64Decode, UpperCase] }"#,
+            ]
+        );
+        let token = FlowToken::from(wit::Token {
+            access_token: Some("access".to_owned()),
+            refresh_token: Some("refresh".to_owned()),
+            token_type: Some("type".to_owned()),
+            expires_in: Some(1),
+            expires_at: Some(2),
+            refresh_expires_in: Some(3),
+            scope: Some("scope".to_owned()),
+            values: vec![("value".to_owned(), "1".to_owned())],
+            secrets: vec![("secret".to_owned(), "2".to_owned())],
+            placements: vec![wit::Placement {
+                location: wit::Location::Cookie,
+                name: "name".to_owned(),
+                value: text("placed"),
+            }],
+            derived: Vec::new(),
+            signer: Some(wit::Signer { name: "signer".to_owned(), parameters: vec![("region".to_owned(), text("x"))] }),
+        });
+        assert_eq!(token.access_token.as_ref().map(plain).as_deref(), Some("access"));
+        assert_eq!(token.refresh_token.as_ref().map(plain).as_deref(), Some("refresh"));
+        assert_eq!((token.token_type.as_deref(), token.scope.as_deref()), (Some("type"), Some("scope")));
+        assert_eq!((token.expires_in, token.expires_at, token.refresh_expires_in), (Some(1), Some(2), Some(3)));
+        assert_eq!((token.values.len(), plain(&token.secrets[0].1).as_str()), (1, "2"));
+        assert_eq!((token.placements[0].location, token.placements[0].name.as_str()), (Location::Cookie, "name"));
+        assert_eq!(token.signer.unwrap().parameters[0].0, "region");
+    }
+
+    #[test]
+    fn events_keep_their_state() {
+        let state = || SecretString::from("state");
+        let answered = crate::flows::step::Response {
+            status: 418,
+            headers: vec![("a".to_owned(), "b".to_owned())],
+            body: bytes::Bytes::from_static(b"body"),
+        };
+        let wit::Event::Answered(answered) = Event::Answered(state(), answered).into() else { panic!() };
+        assert_eq!((answered.state.as_str(), answered.response.status), ("state", 418));
+        assert_eq!((answered.response.headers.len(), answered.response.body.as_slice()), (1, &b"body"[..]));
+        let unanswered = crate::flows::step::Unanswered { left: true, reason: "reset".to_owned() };
+        let wit::Event::Unanswered(unanswered) = Event::Unanswered(state(), unanswered).into() else { panic!() };
+        assert_eq!((unanswered.state.as_str(), unanswered.left, unanswered.reason.as_str()), ("state", true, "reset"));
+        let query = vec![("code".to_owned(), SecretString::from("1234"))];
+        let wit::Event::Returned(returned) = Event::Returned(state(), query).into() else { panic!() };
+        assert_eq!((returned.state.as_str(), returned.query[0].1.as_str()), ("state", "1234"));
+        assert!(matches!(Event::Elapsed(state()).into(), wit::Event::Elapsed(text) if text == "state"));
+        assert!(matches!(Event::Begin(Purpose::Revoke).into(), wit::Event::Begin(wit::Purpose::Revoke)));
+    }
+}

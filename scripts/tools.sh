@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Installs what building and testing need and this machine lacks: Debian packages, the npm packages and the Python
+# packages of tests/. Quick when nothing is missing; safe to run again, also after it was interrupted.
+#
+# Does not install Rust, Node.js or Python themselves: it says what to do when one is missing or too old.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/tokenhost
+log=$cache/tools.log
+mkdir -p "$cache"
+
+fail() {
+    printf 'tools: %s\n' "$@" >&2
+    exit 1
+}
+
+# run_step NAME COMMAND...: a line when a long step starts and ends, and each 15 s between; what it printed if it fails.
+run_step() {
+    local name=$1 start=$SECONDS rc=0 never ticker
+    shift
+    printf '==> %s ...\n' "$name"
+    : >"$log"
+    # `read` from a pipe that never speaks in place of `sleep`, which would live on when the ticker is ended.
+    exec {never}<> <(:)
+    {
+        while read -r -t 15 -u "$never" || (($? > 128)); do
+            printf '    %3s s  %.100s\n' $((SECONDS - start)) "$(tail -n 1 "$log")"
+        done
+    } 9>&- &
+    ticker=$!
+    "$@" >"$log" 2>&1 </dev/null || rc=$?
+    kill "$ticker"
+    wait "$ticker" 2>/dev/null || true
+    exec {never}<&-
+    if ((rc != 0)); then
+        tail -n 40 "$log" >&2
+        printf '==> %s: failed after %s s; all of its output is in %s\n' "$name" $((SECONDS - start)) "$log" >&2
+        return 1
+    fi
+    printf '==> %s: done in %s s\n' "$name" $((SECONDS - start))
+}
+trap 'jobs -p | xargs -r kill 2>/dev/null' EXIT
+
+# --- one at a time ---------------------------------------------------------------------------------------------------
+# Two runs at once would build the same folders. util-linux, and with it flock, is on every Debian machine.
+exec 9>"$cache/tools.lock"
+flock -n 9 || { echo '==> waiting for another run of tools.sh ...'; flock 9; }
+
+# --- what must be there ----------------------------------------------------------------------------------------------
+missing=()
+command -v cargo >/dev/null || missing+=("cargo is not in PATH: install stable Rust with rustup")
+command -v npm >/dev/null || missing+=("npm is not in PATH: install Node.js 20 or newer with npm")
+command -v python3 >/dev/null || missing+=("python3 is not in PATH: install Python 3.11 or newer")
+((${#missing[@]} == 0)) || fail "${missing[@]}"
+
+# --- Debian packages -------------------------------------------------------------------------------------------------
+installed() {
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+}
+
+apt_install() {
+    local as_root=() options=(-y -q --no-install-recommends -o DPkg::Lock::Timeout=600)
+    if ((EUID != 0)); then
+        as_root=(sudo)
+    fi
+    # The lists may be absent or older than what the archive holds now: then, and only then, they are fetched anew. An
+    # interrupted run of dpkg is finished first.
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${options[@]}" "$@" || {
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
+        "${as_root[@]}" apt-get update -q
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${options[@]}" "$@"
+    }
+}
+
+# need WHY PACKAGE...: installs those of the packages that are missing.
+need() {
+    local why=$1 package wanted=()
+    shift
+    for package in "$@"; do
+        installed "$package" || wanted+=("$package")
+    done
+    ((${#wanted[@]} > 0)) || return 0
+    if ! command -v apt-get >/dev/null; then
+        fail "$why needs what Debian calls: ${wanted[*]}" 'this is no Debian: install the same with your package manager'
+    fi
+    # A person at the terminal may type the password, nobody else can.
+    if ((EUID != 0)) && ! sudo -n true 2>/dev/null && ! { [[ -t 0 ]] && command -v sudo >/dev/null && sudo -v; }; then
+        fail "$why needs Debian packages, and this user may not install them. Run by hand:" \
+            "    sudo apt-get update && sudo apt-get install -y --no-install-recommends ${wanted[*]}"
+    fi
+    run_step "Debian packages for $why: ${wanted[*]}" apt_install "${wanted[@]}"
+}
+
+if command -v dpkg-query >/dev/null; then
+    need 'RocksDB' g++ libclang-dev
+    # Flows are built for wasm32-unknown-unknown: by rustup's target where it is there, else by Debian's own toolchain.
+    if [[ ! -d $(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown/lib ]]; then
+        need 'WebAssembly' rustc-web cargo-web rust-web-src lld ||
+            fail 'without these packages, `rustup target add wasm32-unknown-unknown` does as well'
+    fi
+    # The scripts talk to the providers with them.
+    need 'the demo' curl jq
+fi
+
+# --- npm packages ----------------------------------------------------------------------------------------------------
+# The stamp lies inside node_modules, which npm removes first: an interrupted run leaves none.
+npm_stamp=$root/tests/node_modules/.installed
+npm_wanted=$(cat "$root"/tests/{package.json,package-lock.json,.npmrc} | sha256sum)
+if [[ $(cat "$npm_stamp" 2>/dev/null) != "$npm_wanted" ]]; then
+    run_step 'npm packages of tests/' npm --prefix "$root/tests" ci --no-audit --no-fund
+    printf '%s\n' "$npm_wanted" >"$npm_stamp"
+fi
+
+# --- Python packages -------------------------------------------------------------------------------------------------
+# One environment for each state of requirements.txt, so that branches don't disturb each other. The same name is computed
+# by tests/providers/django/server.py.
+key=$(sha256sum "$root/tests/requirements.txt" | cut -c1-16)
+venv=$cache/venv/$key
+
+# Each command decides: bash ignores `set -e` in a function whose outcome is looked at.
+make_venv() {
+    local install=(-m pip install --disable-pip-version-check -r "$root/tests/requirements.txt")
+    rm -rf "$venv" && mkdir -p "$venv/bin" || return
+    if python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        python3 -m venv "$venv" && "$venv/bin/python" "${install[@]}" || return
+    else
+        # This python3 has pip but no venv: a folder of packages and a wrapper that shows it to Python do the same.
+        python3 "${install[@]}" --target "$venv/packages" || return
+        printf '#!/bin/sh\nPYTHONPATH=%q exec %q "$@"\n' "$venv/packages" "$(command -v python3)" >"$venv/bin/python"
+        chmod +x "$venv/bin/python"
+    fi
+    "$venv/bin/python" -c 'import django, oauthlib' && touch "$venv/complete"
+}
+
+# Also made anew if the python3 that it was made with is gone or another one.
+if [[ ! -e $venv/complete ]] || ! "$venv/bin/python" -c 'import django, oauthlib' 2>/dev/null; then
+    if [[ $(command -v python3) == /usr/bin/python3 ]] && ! python3 -c 'import ensurepip, venv' 2>/dev/null &&
+        ! python3 -m pip --version >/dev/null 2>&1; then
+        need 'Python environments' python3-venv
+    fi
+    run_step 'Python packages of tests/' make_venv
+fi
