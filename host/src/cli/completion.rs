@@ -1,8 +1,5 @@
 //! `tokenhost completion SHELL`: the script that completes commands and flags.
 
-use clap::CommandFactory;
-
-use super::Cli;
 use super::exit::Failure;
 use super::output::Output;
 
@@ -24,7 +21,7 @@ impl Completion {
     /// stdout can't be written.
     pub fn run(self, output: Output) -> Result<(), Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "tokenhost", &mut script);
+        clap_complete::generate(self.shell, &mut super::command(), "tokenhost", &mut script);
         output.raw(&String::from_utf8_lossy(&script))
     }
 }

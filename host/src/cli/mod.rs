@@ -5,6 +5,8 @@
 mod attempt;
 mod client;
 mod completion;
+#[cfg(test)]
+mod daemon_tests;
 mod exit;
 mod flow;
 #[cfg(test)]

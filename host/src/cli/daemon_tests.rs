@@ -1,0 +1,94 @@
+//! The client against a real daemon on a socket: what comes back, and which exit code a refusal has.
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::exit::{Exit, Failure};
+use crate::config::{Config, Overrides};
+use crate::daemon::{self, Daemon};
+
+const DOCUMENT: &str = "openapi: 3.1.0\ninfo: {title: CRM, version: '1.2'}\npaths: {}\ncomponents:\n  securitySchemes:\n    oauth2:\n      type: oauth2\n      flows: {clientCredentials: {tokenUrl: 'https://idp.example/token', scopes: {}}}\n";
+
+/// A daemon on folders of its own.
+async fn daemon() -> (tempfile::TempDir, Daemon, SecretString) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| Some(folder.path().join(name).display().to_string());
+    std::fs::create_dir(folder.path().join("flows")).unwrap();
+    let config = Config::load(&Overrides {
+        data: path("data"),
+        key_file: path("keys/master.key"),
+        flows: path("flows"),
+        listen: Some("127.0.0.1:0".to_owned()),
+        ..Overrides::default()
+    })
+    .unwrap();
+    let made = daemon::init(&config).await.unwrap();
+    let daemon = Daemon::start(config).await.unwrap();
+    (folder, daemon, made.token)
+}
+
+/// Asserts that a call was refused with this exit code, and that its message has this part.
+fn refused<T: std::fmt::Debug>(outcome: Result<T, Failure>, exit: Exit, part: &str) {
+    let failure = outcome.unwrap_err();
+    assert_eq!(failure.code(), exit as u8, "{}", failure.text());
+    assert!(failure.text().contains(part), "{}", failure.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_succeed_or_are_refused_with_their_exit_code() {
+    let (_folder, daemon, token) = daemon().await;
+    let url = format!("http://{}", daemon.address());
+    let client = Client::new(&url, &token).unwrap();
+    let import = async |name: &str, document: &'static str| {
+        let body = reqwest::Body::wrap_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(document.as_bytes())]));
+        client.upload(Method::POST, &["models"], &[("name", name)], "application/yaml", document.len(), body).await
+    };
+
+    assert_eq!(client.list(&["models"], &[]).await.unwrap(), Vec::<Value>::new());
+    let model = import("crm", DOCUMENT).await.unwrap();
+    assert_eq!(model.status, 201);
+    assert_eq!(model.document["title"], "CRM");
+    refused(import("crm", DOCUMENT).await, Exit::Failed, "exists");
+    refused(import("No Name", DOCUMENT).await, Exit::Failed, "name: ");
+    refused(import("other", "hello").await, Exit::Failed, "can't be imported");
+    refused(client.get(&["models", "nope"], &[]).await, Exit::NotFound, "no model nope");
+    refused(client.get(&["models", "a/b"], &[]).await, Exit::NotFound, "no such model");
+
+    let stranger = Client::new(&url, &SecretString::from("tha_nobody")).unwrap();
+    refused(stranger.get(&["models"], &[]).await, Exit::Refused, "TOKENHOST_TOKEN");
+
+    let body = json!({"name": "crm-prod", "model": "crm", "fields": {}});
+    refused(client.call(Method::POST, &["integrations"], &[], Some(&body)).await, Exit::Failed, "scheme");
+    let gone = client.call(Method::DELETE, &["models", "crm"], &[], None).await.unwrap();
+    assert_eq!((gone.status, gone.document), (204, Value::Null));
+
+    daemon.stop().await.unwrap();
+    refused(client.get(&["models"], &[]).await, Exit::Unreachable, "can't be reached");
+}
+
+#[tokio::test]
+async fn lists_are_read_to_the_end_and_not_for_ever() {
+    /// Pages of two; the last gives its own cursor again, as a broken server might.
+    async fn page(uri: axum::http::Uri) -> axum::Json<Value> {
+        let query = uri.query().unwrap_or_default();
+        let start = query.split('&').find_map(|pair| pair.strip_prefix("cursor=")?.parse::<u64>().ok()).unwrap_or(0);
+        let next = (start + 2).min(4);
+        axum::Json(json!({"items": [start, start + 1], "next": next.to_string()}))
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let served = Arc::new(tokio::sync::Notify::new());
+    let stop = Arc::clone(&served);
+    let router = axum::Router::new().route("/v1/things", axum::routing::get(page));
+    let server = tokio::spawn(async move {
+        tokio::select! { outcome = axum::serve(listener, router) => outcome.unwrap(), () = stop.notified() => {} }
+    });
+    let client = Client::new(&url, &SecretString::from("tha_x")).unwrap();
+    assert_eq!(client.list(&["things"], &[]).await.unwrap(), [0, 1, 2, 3, 4, 5].map(Value::from));
+    served.notify_one();
+    server.await.unwrap();
+}
