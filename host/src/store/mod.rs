@@ -1,6 +1,17 @@
 //! Keys, bytes and atomic batches with expected revisions, over a small ordered key-value trait.
 //!
-//! The only room that knows RocksDB. It knows nothing of what the bytes mean: each room defines its own records.
+//! The only room that knows RocksDB. It knows nothing of what the bytes mean: each room defines its own records,
+//! most of them through [`table`].
+
+mod committer;
+pub mod memory;
+pub mod rocks;
+pub mod table;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod durability;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,13 +41,69 @@ pub struct Batch {
     pub durability: Durability,
 }
 
+impl Batch {
+    /// An empty batch that is acknowledged once it is on disk.
+    pub fn synced() -> Self {
+        Self::default()
+    }
+
+    /// An empty batch that a power cut may undo.
+    pub fn buffered() -> Self {
+        Self { durability: Durability::Buffered, ..Self::default() }
+    }
+
+    /// Demands that the key has this revision when the batch is committed (`None`: that it doesn't exist).
+    pub fn expect(&mut self, key: impl Into<Vec<u8>>, revision: Option<Revision>) {
+        self.expected.push((key.into(), revision));
+    }
+
+    /// Sets a value. The last write to a key counts.
+    pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Bytes>) {
+        self.writes.push((key.into(), Some(value.into())));
+    }
+
+    /// Removes a key; there need be none.
+    pub fn remove(&mut self, key: impl Into<Vec<u8>>) {
+        self.writes.push((key.into(), None));
+    }
+
+    /// Whether it asks for nothing. A synced empty batch still makes all earlier ones durable.
+    pub fn is_empty(&self) -> bool {
+        self.expected.is_empty() && self.writes.is_empty()
+    }
+
+    /// Refuses keys that no caller may use.
+    fn check_keys(&self) -> Result<(), StoreError> {
+        let written = self.writes.iter().map(|(key, _)| key);
+        if self.expected.iter().map(|(key, _)| key).chain(written).any(|key| is_reserved(key)) {
+            return Err(StoreError::Storage(
+                "a key is empty or begins with a zero byte, which the store keeps for itself".into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the key is the store's own (its format, its revision counter), or empty.
+fn is_reserved(key: &[u8]) -> bool {
+    key.first().is_none_or(|first| *first == 0)
+}
+
+/// The first key after all that begin with the prefix, where there is one.
+fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte < u8::MAX)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end)
+}
+
 /// When a commit is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// Once it is on disk.
     #[default]
     Synced,
-    /// Once it is in order; a power cut may undo it.
+    /// Once it has its place in the order; a power cut may undo it, the end of the process (`kill -9` too) does not.
     Buffered,
 }
 
@@ -53,7 +120,17 @@ pub struct Scan {
     pub reverse: bool,
 }
 
-/// An ordered key-value store.
+impl Scan {
+    /// The first entries of this prefix.
+    pub fn prefix(prefix: impl Into<Vec<u8>>, limit: usize) -> Self {
+        Self { prefix: prefix.into(), after: None, limit, reverse: false }
+    }
+}
+
+/// An ordered key-value store. Keys are neither empty nor begin with a zero byte.
+///
+/// A commit that failed, other than by [`StoreError::Conflict`], wasn't acknowledged: its batch isn't seen by anyone in
+/// this process, but where the process then dies, the next one may find it in full. Never a part of it.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The entry of this key.
@@ -88,7 +165,9 @@ pub enum StoreError {
     #[error("the data folder {0} is in use by another daemon; stop that one, or give this one a folder of its own")]
     InUse(String),
     /// A later version wrote it.
-    #[error("the data folder was written by a later tokenhost (format {found}, this one knows up to {known}); install that version")]
+    #[error(
+        "the data folder was written by a later tokenhost (format {found}, this one knows up to {known}); install that version"
+    )]
     TooNew {
         /// The format found.
         found: u64,

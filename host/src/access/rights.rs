@@ -1,0 +1,134 @@
+//! What a principal may do. Which call needs which right is said where the call is served.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// One right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// To see integration models.
+    ReadModels,
+    /// To import, change and delete models given as a document.
+    WriteModels,
+    /// To have the daemon fetch a model from a URL, which makes it open a connection of the caller's choosing.
+    FetchModels,
+    /// To see integrations: fields, states and attempts, but no token and no secret.
+    ReadIntegrations,
+    /// To make, change and delete integrations, secrets included, and to enter a token by hand.
+    WriteIntegrations,
+    /// To set an integration's proxy, through which all its secrets then go.
+    SetProxy,
+    /// To use an integration's token without seeing it: renew, reject, authorize, call.
+    UseTokens,
+    /// To read a token's value.
+    ReadTokenValues,
+    /// To see flows.
+    ReadFlows,
+    /// To install, upgrade, roll back and remove flows, and to reveal secrets to them.
+    ManageFlows,
+    /// To see principals and inbound tokens, never their values.
+    ReadPrincipals,
+    /// To make, change and delete principals and inbound tokens.
+    ManagePrincipals,
+    /// To read the audit log and the exact reasons of refusals.
+    ReadAudit,
+    /// To see metrics and the daemon's state, and to rotate its keys.
+    Operate,
+}
+
+impl Right {
+    /// All rights, in the order of their declaration.
+    pub const ALL: [Self; 14] = [
+        Self::ReadModels,
+        Self::WriteModels,
+        Self::FetchModels,
+        Self::ReadIntegrations,
+        Self::WriteIntegrations,
+        Self::SetProxy,
+        Self::UseTokens,
+        Self::ReadTokenValues,
+        Self::ReadFlows,
+        Self::ManageFlows,
+        Self::ReadPrincipals,
+        Self::ManagePrincipals,
+        Self::ReadAudit,
+        Self::Operate,
+    ];
+
+    /// Its place in a set.
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+}
+
+/// A set of rights.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rights(u32);
+
+impl Rights {
+    /// No right.
+    pub const NONE: Self = Self(0);
+
+    /// Every right.
+    pub fn all() -> Self {
+        Right::ALL.into_iter().collect()
+    }
+
+    /// Whether the right is among them.
+    pub const fn contains(self, right: Right) -> bool {
+        self.0 & right.bit() != 0
+    }
+
+    /// Those of both.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The rights, in the order of their declaration.
+    pub fn iter(self) -> impl Iterator<Item = Right> {
+        Right::ALL.into_iter().filter(move |right| self.contains(*right))
+    }
+}
+
+impl FromIterator<Right> for Rights {
+    fn from_iter<I: IntoIterator<Item = Right>>(rights: I) -> Self {
+        Self(rights.into_iter().fold(0, |set, right| set | right.bit()))
+    }
+}
+
+impl fmt::Debug for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+/// The rights that a profile gives. A profile that isn't known gives none.
+pub(super) fn of_profile(profile: &str) -> Rights {
+    match profile {
+        ADMINISTRATOR => Rights::all(),
+        _ => Rights::NONE,
+    }
+}
+
+/// The profile that has every right.
+pub(super) const ADMINISTRATOR: &str = "Administrator";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_right_stands_for_itself() {
+        for right in Right::ALL {
+            let set: Rights = [right].into_iter().collect();
+            assert_eq!(set.iter().collect::<Vec<_>>(), [right]);
+            assert!(of_profile(ADMINISTRATOR).contains(right));
+        }
+        assert_eq!(Rights::all().iter().count(), Right::ALL.len());
+        assert_eq!(Right::Operate as usize, Right::ALL.len() - 1, "ALL lists every right");
+        assert_eq!(of_profile("administrator"), Rights::NONE);
+    }
+}

@@ -1,0 +1,328 @@
+//! The data keys: made once, kept in the store wrapped by the master key, opened at the start and held in memory.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use hkdf::Hkdf;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::{KEY_BYTES, KeyId, MasterKey, SealError, Sealed, bound_to, into_text, random_key};
+use crate::store::table::{Page, Table};
+use crate::store::{Batch, Store, StoreError};
+
+/// Wrapped keys, under [`ROOT`] or a data key's number in decimal.
+const KEYS: Table<WrappedKey> = Table::new("key");
+/// The root that other keys are derived from; it never rotates.
+const ROOT: &str = "root";
+/// The key id that wrapped keys name: the master key's.
+const MASTER: KeyId = 0;
+/// More keys than anyone rotates to; a bound for reading them.
+const MAX_KEYS: usize = 10_000;
+
+/// A key as it is stored.
+#[derive(Serialize, Deserialize)]
+struct WrappedKey {
+    /// The id of the master key that wraps it.
+    master: String,
+    /// The key, sealed with the master key.
+    wrapped: Sealed,
+}
+
+/// All data keys, opened. Seals with the newest, opens with each.
+pub struct Keyring {
+    /// The data keys; replaced as a whole by a rotation.
+    data: ArcSwap<DataKeys>,
+    /// What subkeys are derived from.
+    root: Zeroizing<[u8; KEY_BYTES]>,
+}
+
+/// Ciphers of the data keys. They clear their keys when dropped.
+#[derive(Clone)]
+struct DataKeys {
+    /// The newest, which seals.
+    current: KeyId,
+    /// All of them.
+    ciphers: BTreeMap<KeyId, XChaCha20Poly1305>,
+}
+
+impl Keyring {
+    /// Opens the keys in the store; in a new store, makes them.
+    ///
+    /// # Errors
+    /// [`SealError::WrongMasterKey`], or the store failed.
+    pub async fn load_or_create(store: &dyn Store, master: &MasterKey) -> Result<Self, SealError> {
+        if let Some(keyring) = Self::load(store, master).await? {
+            return Ok(keyring);
+        }
+        let mut batch = Batch::synced();
+        for id in [ROOT, "1"] {
+            add_key(&mut batch, id, &*random_key()?, master)?;
+        }
+        match store.commit(batch).await {
+            // Another made them at the same moment.
+            Ok(_) | Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Self::load(store, master).await?.ok_or(SealError::UnknownKey(1))
+    }
+
+    /// Opens the keys in the store. `None`: it has none, so nothing was ever sealed in it.
+    ///
+    /// # Errors
+    /// As for [`Keyring::load_or_create`].
+    pub async fn load(store: &dyn Store, master: &MasterKey) -> Result<Option<Self>, SealError> {
+        let records = KEYS.list(store, &[], Page { limit: MAX_KEYS, ..Page::default() }).await?;
+        if records.is_empty() {
+            return Ok(None);
+        }
+        let mut root = None;
+        let mut ciphers = BTreeMap::new();
+        for record in records {
+            let id = record.key.first().map_or("", String::as_str);
+            if record.value.master != master.id() {
+                return Err(SealError::WrongMasterKey {
+                    origin: master.origin().to_owned(),
+                    found: master.id(),
+                    needed: record.value.master,
+                });
+            }
+            let opened = record.value.wrapped.open(&master.cipher(), &place_of(id))?;
+            let mut key = Zeroizing::new([0; KEY_BYTES]);
+            if opened.len() != KEY_BYTES {
+                return Err(SealError::Altered);
+            }
+            key.copy_from_slice(&opened);
+            if id == ROOT {
+                root = Some(key);
+            } else {
+                let number = id.parse().map_err(|_| SealError::Malformed("the number of a data key isn't one"))?;
+                ciphers.insert(number, XChaCha20Poly1305::new((&*key).into()));
+            }
+        }
+        let current = ciphers.last_key_value().map(|(id, _)| *id).ok_or(SealError::UnknownKey(1))?;
+        let root = root.ok_or(SealError::Malformed("the root key is missing"))?;
+        Ok(Some(Self { data: ArcSwap::from_pointee(DataKeys { current, ciphers }), root }))
+    }
+
+    /// Seals a value for the place that `bound` names; see [`bound_to`].
+    ///
+    /// # Errors
+    /// The operating system gave no random bytes.
+    pub fn seal(&self, bound: &[u8], value: &[u8]) -> Result<Sealed, SealError> {
+        let keys = self.data.load();
+        let cipher = keys.ciphers.get(&keys.current).ok_or(SealError::UnknownKey(keys.current))?;
+        Sealed::seal(cipher, keys.current, bound, value)
+    }
+
+    /// Opens a value that was sealed for this place.
+    ///
+    /// # Errors
+    /// [`SealError::Altered`] where it wasn't, [`SealError::UnknownKey`].
+    pub fn open(&self, bound: &[u8], sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let keys = self.data.load();
+        let cipher = keys.ciphers.get(&sealed.key_id()).ok_or(SealError::UnknownKey(sealed.key_id()))?;
+        sealed.open(cipher, bound)
+    }
+
+    /// [`Keyring::seal`] for text.
+    ///
+    /// # Errors
+    /// As for [`Keyring::seal`].
+    pub fn seal_text(&self, bound: &[u8], text: &SecretString) -> Result<Sealed, SealError> {
+        self.seal(bound, text.expose_secret().as_bytes())
+    }
+
+    /// [`Keyring::open`] for text.
+    ///
+    /// # Errors
+    /// As for [`Keyring::open`]; [`SealError::Malformed`] where it isn't text.
+    pub fn open_text(&self, bound: &[u8], sealed: &Sealed) -> Result<SecretString, SealError> {
+        into_text(self.open(bound, sealed)?)
+    }
+
+    /// A key for this one purpose, the same at every start and after every rotation (RFC 5869). It is never stored.
+    pub fn subkey(&self, purpose: &str) -> Zeroizing<[u8; KEY_BYTES]> {
+        let mut key = Zeroizing::new([0; KEY_BYTES]);
+        let expanded =
+            Hkdf::<Sha256>::new(Some(b"tokenhost subkey"), &*self.root).expand(purpose.as_bytes(), &mut *key);
+        debug_assert!(expanded.is_ok(), "HKDF-SHA256 gives up to 8160 bytes");
+        key
+    }
+
+    /// Makes a new data key, which seals from now on, and returns its number. What older keys sealed stays readable.
+    ///
+    /// # Errors
+    /// The store failed; [`StoreError::Conflict`] where another rotation came first.
+    pub async fn rotate(&self, store: &dyn Store, master: &MasterKey) -> Result<KeyId, SealError> {
+        let mut keys = DataKeys::clone(&self.data.load());
+        keys.current += 1;
+        let key = random_key()?;
+        let mut batch = Batch::synced();
+        add_key(&mut batch, &keys.current.to_string(), &key, master)?;
+        store.commit(batch).await?;
+        keys.ciphers.insert(keys.current, XChaCha20Poly1305::new((&*key).into()));
+        let current = keys.current;
+        self.data.store(Arc::new(keys));
+        Ok(current)
+    }
+
+    /// The key that seals now.
+    pub fn current(&self) -> KeyId {
+        self.data.load().current
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = self.data.load();
+        write!(f, "Keyring({} data keys, current {})", keys.ciphers.len(), keys.current)
+    }
+}
+
+/// Adds a wrapped key, which must be new, to a batch.
+fn add_key(batch: &mut Batch, id: &str, key: &[u8; KEY_BYTES], master: &MasterKey) -> Result<(), SealError> {
+    let wrapped = Sealed::seal(&master.cipher(), MASTER, &place_of(id), key)?;
+    KEYS.expect(batch, &[id], None);
+    KEYS.put(batch, &[id], &WrappedKey { master: master.id(), wrapped })?;
+    Ok(())
+}
+
+/// The place that a wrapped key is bound to.
+fn place_of(id: &str) -> Vec<u8> {
+    bound_to(&KEYS.key(&[id]), "wrapped")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::MemoryStore;
+
+    const SECRET: &str = "s3cr3t-hunter2";
+
+    fn master(name: &str) -> MasterKey {
+        MasterKey::generate(name).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_sealed_opens_only_in_its_place() {
+        let keyring = Keyring::load_or_create(&MemoryStore::new(), &master("a file")).await.unwrap();
+        let place = bound_to(b"integration\0crm\0", "client_secret");
+        let sealed = keyring.seal_text(&place, &SECRET.into()).unwrap();
+        assert_eq!(keyring.open_text(&place, &sealed).unwrap().expose_secret(), SECRET);
+        assert_ne!(sealed, keyring.seal_text(&place, &SECRET.into()).unwrap(), "the nonce is fresh");
+        assert_eq!(format!("{sealed:?}"), format!("Sealed(key 1, {} bytes)", 5 + 24 + SECRET.len() + 16));
+
+        for (key, field) in [("integration\0crm\0", "password"), ("integration\0cr\0", "mclient_secret"), ("", "")] {
+            let outcome = keyring.open(&bound_to(key.as_bytes(), field), &sealed);
+            assert!(matches!(outcome, Err(SealError::Altered)), "{key:?} {field}");
+        }
+        // Every single bit counts: version, key id, nonce, ciphertext, tag.
+        for bit in 0..sealed.as_bytes().len() * 8 {
+            let mut bytes = sealed.as_bytes().to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let outcome = Sealed::from_bytes(bytes).and_then(|sealed| keyring.open(&place, &sealed));
+            assert!(outcome.is_err(), "bit {bit}");
+        }
+        for length in 0..sealed.as_bytes().len() {
+            let cut = Sealed::from_bytes(sealed.as_bytes()[..length].to_vec());
+            assert!(cut.and_then(|sealed| keyring.open(&place, &sealed)).is_err(), "{length} bytes");
+        }
+        let bytes = keyring.seal(&place, &[0xff]).unwrap();
+        assert!(matches!(keyring.open_text(&place, &bytes), Err(SealError::Malformed(_))));
+    }
+
+    #[tokio::test]
+    async fn json_holds_base64_and_refuses_the_rest() {
+        let keyring = Keyring::load_or_create(&MemoryStore::new(), &master("a file")).await.unwrap();
+        let sealed = keyring.seal(b"place", SECRET.as_bytes()).unwrap();
+        let json = serde_json::to_string(&sealed).unwrap();
+        assert_eq!(serde_json::from_str::<Sealed>(&json).unwrap(), sealed);
+        for (json, part) in [
+            ("\"\"", "cut short"),
+            ("\"%\"", "isn't base64"),
+            ("\"AQAAAAE=\"", "cut short"),
+            ("\"Av//\"", "a later version"),
+        ] {
+            let error = serde_json::from_str::<Sealed>(json).unwrap_err().to_string();
+            assert!(error.contains(part), "{json}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_store_holds_no_key_in_the_clear() {
+        let (store, master) = (MemoryStore::new(), master("a file"));
+        let keyring = Keyring::load_or_create(&store, &master).await.unwrap();
+        let secrets = [*keyring.root, hex::decode(&*master.to_text()).unwrap().try_into().unwrap()];
+        for (_, value) in store.dump() {
+            let record: WrappedKey = serde_json::from_slice(&value).unwrap();
+            for secret in &secrets {
+                assert!(!record.wrapped.as_bytes().windows(KEY_BYTES).any(|part| part == secret));
+                assert!(!String::from_utf8_lossy(&value).contains(&hex::encode(secret)));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_are_made_once_and_survive() {
+        let (store, master) = (MemoryStore::new(), master("a file"));
+        let keyring = Keyring::load_or_create(&store, &master).await.unwrap();
+        let sealed = keyring.seal(b"place", b"value").unwrap();
+        let store = store.crash();
+        let again = Keyring::load_or_create(&store, &master).await.unwrap();
+        assert_eq!(*again.open(b"place", &sealed).unwrap(), b"value");
+        assert_eq!(again.subkey("pepper"), keyring.subkey("pepper"));
+        assert_ne!(again.subkey("pepper"), keyring.subkey("other"));
+        assert_eq!(store.commits(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_master_key_is_named_and_changes_nothing() {
+        let (store, right, wrong) = (MemoryStore::new(), master("a file"), master("the variable TOKENHOST_KEY"));
+        Keyring::load_or_create(&store, &right).await.unwrap();
+        let commits = store.commits();
+        let error = Keyring::load_or_create(&store, &wrong).await.unwrap_err();
+        assert!(matches!(error, SealError::WrongMasterKey { .. }));
+        for part in ["the variable TOKENHOST_KEY", &right.id(), &wrong.id()] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        assert_eq!(store.commits(), commits);
+    }
+
+    #[tokio::test]
+    async fn a_rotation_keeps_old_values_and_subkeys() {
+        let (store, master) = (MemoryStore::new(), master("a file"));
+        let keyring = Keyring::load_or_create(&store, &master).await.unwrap();
+        let (old, subkey) = (keyring.seal(b"place", b"value").unwrap(), keyring.subkey("pepper"));
+        let stale = Keyring::load_or_create(&store, &master).await.unwrap();
+        assert_eq!(keyring.rotate(&store, &master).await.unwrap(), 2);
+        let new = keyring.seal(b"place", b"value").unwrap();
+        assert_eq!((old.key_id(), new.key_id()), (1, 2));
+
+        let again = Keyring::load_or_create(&store, &master).await.unwrap();
+        for keyring in [&keyring, &again] {
+            assert_eq!(*keyring.open(b"place", &old).unwrap(), b"value");
+            assert_eq!(*keyring.open(b"place", &new).unwrap(), b"value");
+            assert_eq!(keyring.subkey("pepper"), subkey);
+        }
+        assert!(matches!(stale.open(b"place", &new), Err(SealError::UnknownKey(2))));
+        let outcome = stale.rotate(&store, &master).await;
+        assert!(matches!(outcome, Err(SealError::Store(StoreError::Conflict))), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_wrapped_key_in_anothers_place_is_refused() {
+        let (store, master) = (MemoryStore::new(), master("a file"));
+        Keyring::load_or_create(&store, &master).await.unwrap();
+        let root = store.get(&KEYS.key(&[ROOT])).await.unwrap().unwrap();
+        let mut batch = Batch::synced();
+        batch.put(KEYS.key(&["1"]), root.value);
+        store.commit(batch).await.unwrap();
+        assert!(matches!(Keyring::load(&store, &master).await, Err(SealError::Altered)));
+    }
+}
