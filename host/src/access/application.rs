@@ -38,7 +38,13 @@ impl ApplicationToken {
     /// Who presents it.
     pub(super) fn principal(&self, id: &TokenId) -> Principal {
         let rights = self.profiles.iter().fold(Rights::NONE, |set, profile| set.union(rights::of_profile(profile)));
-        Principal { kind: PrincipalKind::Application, name: self.name.clone(), token_kind: TokenKind::Application, token_id: *id, rights }
+        Principal {
+            kind: PrincipalKind::Application,
+            name: self.name.clone(),
+            token_kind: TokenKind::Application,
+            token_id: *id,
+            rights,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use rand::distr::Alphanumeric;
 use secrecy::SecretString;
 
 /// Characters of a public id: 71 bits, so that ids of a million tokens don't meet.
-pub const ID_LENGTH: usize = 12;
+pub(super) const ID_LENGTH: usize = 12;
 /// Characters of a secret: 43 of 62 characters hold 256 bits.
 const SECRET_LENGTH: usize = 43;
 /// Characters of a checksum: 6 of 62 characters hold a CRC-32.
@@ -17,7 +17,7 @@ const PREFIX_LENGTH: usize = 4;
 /// All that the checksum is over.
 const BODY_LENGTH: usize = PREFIX_LENGTH + ID_LENGTH + 1 + SECRET_LENGTH;
 /// Characters of a token.
-pub const TOKEN_LENGTH: usize = BODY_LENGTH + CHECK_LENGTH;
+pub(super) const TOKEN_LENGTH: usize = BODY_LENGTH + CHECK_LENGTH;
 
 /// The digits of base 62.
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -47,17 +47,17 @@ impl TokenKind {
 
 /// A token in the right form, borrowed from what was presented. Whether it is known is not said.
 #[derive(Clone, Copy)]
-pub struct Presented<'a> {
+pub(super) struct Presented<'a> {
     /// What it belongs to.
-    pub kind: TokenKind,
+    pub(super) kind: TokenKind,
     /// Its public id.
-    pub id: &'a TokenId,
+    pub(super) id: &'a TokenId,
     /// All but the checksum: what is digested, so that prefix and id are bound to the secret.
-    pub body: &'a [u8],
+    pub(super) body: &'a [u8],
 }
 
 /// Reads a token. `None`: it is in no right form, or mistyped. Takes no longer for a longer text.
-pub fn parse(presented: &str) -> Option<Presented<'_>> {
+pub(super) fn parse(presented: &str) -> Option<Presented<'_>> {
     let token: &[u8; TOKEN_LENGTH] = presented.as_bytes().try_into().ok()?;
     let (prefix, rest) = token.split_first_chunk::<PREFIX_LENGTH>()?;
     let kind = match prefix {
@@ -74,7 +74,7 @@ pub fn parse(presented: &str) -> Option<Presented<'_>> {
 }
 
 /// A new token of this kind: 256 random bits and an id of its own. The text is shown once and kept nowhere.
-pub fn generate(kind: TokenKind) -> (TokenId, SecretString) {
+pub(super) fn generate(kind: TokenKind) -> (TokenId, SecretString) {
     let mut id = [0; ID_LENGTH];
     for digit in &mut id {
         *digit = rand::rng().sample(Alphanumeric);
@@ -83,7 +83,7 @@ pub fn generate(kind: TokenKind) -> (TokenId, SecretString) {
 }
 
 /// A new token under an id that exists, as a rebuild needs it.
-pub fn with_id(kind: TokenKind, id: &TokenId) -> SecretString {
+pub(super) fn with_id(kind: TokenKind, id: &TokenId) -> SecretString {
     // Full size at once: text that grew would leave copies of the secret behind.
     let mut token = String::with_capacity(TOKEN_LENGTH);
     token.push_str(kind.prefix());
@@ -96,13 +96,13 @@ pub fn with_id(kind: TokenKind, id: &TokenId) -> SecretString {
 }
 
 /// An id as text.
-pub fn id_text(id: &TokenId) -> &str {
+pub(super) fn id_text(id: &TokenId) -> &str {
     // Ids are ASCII wherever they come from: `parse` and `generate` make no others.
     std::str::from_utf8(id).unwrap_or_default()
 }
 
 /// An id from text; `None` where it is none.
-pub fn parse_id(text: &str) -> Option<TokenId> {
+pub(super) fn parse_id(text: &str) -> Option<TokenId> {
     let id: TokenId = text.as_bytes().try_into().ok()?;
     id.iter().all(u8::is_ascii_alphanumeric).then_some(id)
 }

@@ -149,7 +149,8 @@ impl Keyring {
     /// A key for this one purpose, the same at every start and after every rotation (RFC 5869). It is never stored.
     pub fn subkey(&self, purpose: &str) -> Zeroizing<[u8; KEY_BYTES]> {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
-        let expanded = Hkdf::<Sha256>::new(Some(b"tokenhost subkey"), &*self.root).expand(purpose.as_bytes(), &mut *key);
+        let expanded =
+            Hkdf::<Sha256>::new(Some(b"tokenhost subkey"), &*self.root).expand(purpose.as_bytes(), &mut *key);
         debug_assert!(expanded.is_ok(), "HKDF-SHA256 gives up to 8160 bytes");
         key
     }

@@ -79,9 +79,11 @@ impl MasterKey {
         };
         let (mode, is_file, text) = read().map_err(|error| {
             key.fault(match error.kind() {
-                std::io::ErrorKind::NotFound => "there is none; `tokenhost init` makes one, and a data folder that has \
+                std::io::ErrorKind::NotFound => {
+                    "there is none; `tokenhost init` makes one, and a data folder that has \
                                                  been used needs its own key again, from a backup"
-                    .into(),
+                        .into()
+                }
                 std::io::ErrorKind::InvalidData => "it isn't text".into(),
                 _ => error.to_string(),
             })
@@ -210,7 +212,8 @@ mod tests {
             (url_safe, Ok(hex.as_str())),
             (String::new(), Err("it is empty")),
             ("correct horse battery staple".into(), Err("neither 64 hexadecimal digits nor")),
-            (hex[..62].into(), Err("it hasn't 256 bits")),
+            (hex[..60].into(), Err("it hasn't 256 bits")),
+            ("c2hvcnQ=".into(), Err("it hasn't 256 bits")),
             (format!("{}xy", &hex[..62]), Err("neither 64")),
             ("00".repeat(32), Err("all its bytes are the same")),
             ("é".repeat(32), Err("neither 64")),

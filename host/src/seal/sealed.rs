@@ -54,12 +54,7 @@ impl Sealed {
     }
 
     /// Seals a value with this cipher, which is that of the key.
-    pub(super) fn seal(
-        cipher: &XChaCha20Poly1305,
-        key: KeyId,
-        bound: &[u8],
-        value: &[u8],
-    ) -> Result<Self, SealError> {
+    pub(super) fn seal(cipher: &XChaCha20Poly1305, key: KeyId, bound: &[u8], value: &[u8]) -> Result<Self, SealError> {
         let mut sealed = Vec::with_capacity(HEADER_BYTES + NONCE_BYTES + value.len() + TAG_BYTES);
         sealed.push(VERSION);
         sealed.extend_from_slice(&key.to_be_bytes());

@@ -12,13 +12,14 @@ use std::sync::atomic::Ordering;
 use rocksdb::WriteBatch;
 use tokio::sync::{mpsc, oneshot};
 
-use super::rocks::{Database, revision_key, with_revision, write};
+use super::rocks::{Database, WRITE_BUFFER_BYTES, revision_key, with_revision, write};
 use super::{Batch, Durability, Revision, StoreError};
 
 /// Batches written together at most. Bounds the time that the first of them waits for the last.
 const GROUP: usize = 512;
-/// Room that must be free on the disk before the database is opened again: enough for a new log and its bookkeeping.
-const ROOM_BYTES: usize = 1 << 20;
+/// Room that must be free on the disk before the database is opened again: what its log holds is then written out to a
+/// table, and a new log begun.
+const ROOM_BYTES: usize = WRITE_BUFFER_BYTES + (2 << 20);
 /// The file that is written, and removed, to see whether there is room.
 const ROOM_FILE: &str = "room.tmp";
 
@@ -201,9 +202,9 @@ impl Committer {
         });
         let removed = std::fs::remove_file(&path);
         written.and(removed).map_err(|error| match error.kind() {
-            std::io::ErrorKind::StorageFull
-            | std::io::ErrorKind::QuotaExceeded
-            | std::io::ErrorKind::FileTooLarge => StoreError::Full(error.to_string()),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge => {
+                StoreError::Full(error.to_string())
+            }
             _ => StoreError::Storage(error.to_string()),
         })
     }
@@ -213,5 +214,45 @@ impl Committer {
 fn answer_all(waiting: Vec<Waiting>, error: &StoreError) {
     for (_, answer) in waiting {
         drop(answer.send(Err(error.clone())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rocks::RocksStore;
+    use super::super::{Scan, Store};
+    use super::*;
+
+    /// Where the log took a write and only its sync failed, the write is there when the database is opened again.
+    #[tokio::test]
+    async fn what_a_failed_write_left_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = RocksStore::open(folder.path()).unwrap();
+        let mut batch = Batch::synced();
+        batch.put("changed", "old");
+        batch.put("removed", "old");
+        let good = store.commit(batch).await.unwrap();
+        store.close().await.unwrap();
+
+        let database = Arc::new(Database::open(folder.path()).unwrap());
+        let (_queue, requests) = mpsc::channel(1);
+        let mut committer = Committer::new(Arc::clone(&database), requests, good);
+        let (mut group, mut last) = (Group::default(), good);
+        let mut refused = Batch::synced();
+        refused.put("changed", "new");
+        refused.put("made", "new");
+        refused.remove("removed");
+        committer.add(&mut group, &refused, &mut last).unwrap();
+        committer.fail(last, group.written.into_keys());
+        database.write(group.writes, last, true).unwrap();
+        assert_eq!(database.revision(b"made").unwrap(), Some(last));
+        committer.recover().unwrap();
+
+        let found = database.scan(&Scan::prefix("", 9)).unwrap();
+        let found: Vec<_> = found.iter().map(|entry| (&*entry.key, &*entry.value, entry.revision)).collect();
+        assert_eq!(found, [(&b"changed"[..], &b"old"[..], good), (&b"removed"[..], &b"old"[..], good)]);
+        let (answer, answered) = oneshot::channel();
+        committer.commit(vec![(refused, answer)]);
+        assert_eq!(answered.await.unwrap().unwrap(), good + 1, "the next write goes through");
     }
 }

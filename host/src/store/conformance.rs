@@ -57,7 +57,8 @@ async fn expectations_decide_the_whole_batch() {
     on_each(|store| async move {
         let one = store.commit(puts(&[("a", "1")])).await.unwrap();
         let two = store.commit(puts(&[("b", "1")])).await.unwrap();
-        let cases: [(&[(&str, Option<Revision>)], bool); 10] = [
+        type Expected<'a> = &'a [(&'a str, Option<Revision>)];
+        let cases: [(Expected<'_>, bool); 10] = [
             (&[], true),
             (&[("a", Some(one))], true),
             (&[("a", Some(one)), ("b", Some(two))], true),
@@ -107,7 +108,9 @@ async fn scans_are_ordered_and_bounded() {
         let every = ["a", "a\u{1}", "aa", "ab", "b", "b\u{7f}", "c", "\u{fffd}\u{fffd}"];
         let a = ["a", "a\u{1}", "aa", "ab"];
         let backwards = |keys: &[&'static str]| keys.iter().rev().copied().collect::<Vec<_>>();
-        let cases: [(&[u8], Option<&[u8]>, usize, Vec<&str>, Vec<&str>); 13] = [
+        type Keys = Vec<&'static str>;
+        type Case<'a> = (&'a [u8], Option<&'a [u8]>, usize, Keys, Keys);
+        let cases: [Case<'_>; 13] = [
             (b"", None, 99, every.to_vec(), backwards(&every)),
             (b"a", None, 99, a.to_vec(), backwards(&a)),
             (b"a", None, 2, vec!["a", "a\u{1}"], vec!["ab", "aa"]),
@@ -222,7 +225,11 @@ async fn a_conflict_within_a_group_fails_only_its_batch() {
         let outcomes = futures_util::future::join_all(batches.into_iter().map(|batch| store.commit(batch))).await;
         let winners: Vec<_> = (0..40).filter(|index| outcomes[*index].is_ok()).collect();
         assert_eq!(winners.iter().filter(|index| **index % 2 == 0).count(), 1, "one of those that expect wins");
-        assert_eq!(winners.iter().filter(|index| **index % 2 == 1).count(), 20, "the others have nothing to do with it");
+        assert_eq!(
+            winners.iter().filter(|index| **index % 2 == 1).count(),
+            20,
+            "the others have nothing to do with it"
+        );
         let winner = winners.iter().find(|index| **index % 2 == 0).unwrap();
         assert_eq!(read(&*store, "a").await.unwrap().0, winner.to_string());
         for index in 0..40 {

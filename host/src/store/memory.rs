@@ -36,13 +36,16 @@ pub struct MemoryStore {
     state: Mutex<State>,
 }
 
+/// A value and its revision.
+type Held = (Revision, Bytes);
+
 /// Records, and what a crash would undo.
 #[derive(Default)]
 struct State {
     /// What readers see.
-    records: BTreeMap<Vec<u8>, (Revision, Bytes)>,
+    records: BTreeMap<Vec<u8>, Held>,
     /// Keys written since the last sync and what they held before, oldest first.
-    undo: Vec<(Vec<u8>, Option<(Revision, Bytes)>)>,
+    undo: Vec<(Vec<u8>, Option<Held>)>,
     /// The last batch's revision.
     revision: Revision,
     /// The revision that a crash would go back to.
@@ -207,7 +210,7 @@ impl Store for MemoryStore {
             return Ok(Vec::new());
         }
         let range = state.records.range((low, high));
-        let to_entry = |(key, (revision, value)): (&Vec<u8>, &(Revision, Bytes))| entry(key, *revision, value);
+        let to_entry = |(key, (revision, value)): (&Vec<u8>, &Held)| entry(key, *revision, value);
         Ok(if scan.reverse {
             range.rev().take(scan.limit).map(to_entry).collect()
         } else {

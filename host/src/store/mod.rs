@@ -76,7 +76,9 @@ impl Batch {
     fn check_keys(&self) -> Result<(), StoreError> {
         let written = self.writes.iter().map(|(key, _)| key);
         if self.expected.iter().map(|(key, _)| key).chain(written).any(|key| is_reserved(key)) {
-            return Err(StoreError::Storage("a key is empty or begins with a zero byte, which the store keeps for itself".into()));
+            return Err(StoreError::Storage(
+                "a key is empty or begins with a zero byte, which the store keeps for itself".into(),
+            ));
         }
         Ok(())
     }
@@ -163,7 +165,9 @@ pub enum StoreError {
     #[error("the data folder {0} is in use by another daemon; stop that one, or give this one a folder of its own")]
     InUse(String),
     /// A later version wrote it.
-    #[error("the data folder was written by a later tokenhost (format {found}, this one knows up to {known}); install that version")]
+    #[error(
+        "the data folder was written by a later tokenhost (format {found}, this one knows up to {known}); install that version"
+    )]
     TooNew {
         /// The format found.
         found: u64,

@@ -37,7 +37,7 @@ const REVISION_BYTES: usize = 8;
 /// served from `tokens`' own memory, so this needs to hold only what attempts and listings touch.
 const BLOCK_CACHE_BYTES: usize = 32 << 20;
 /// A write buffer. Small, since the log of it is replayed at the start after a crash, which is to be quick.
-const WRITE_BUFFER_BYTES: usize = 8 << 20;
+pub(super) const WRITE_BUFFER_BYTES: usize = 8 << 20;
 /// One buffer fills while the other is written to a table.
 const WRITE_BUFFERS: i32 = 2;
 /// Bits per key in the filters: about 1 % of look-ups of absent keys read a block in vain.
@@ -73,13 +73,7 @@ impl RocksStore {
     /// [`StoreError::InUse`], [`StoreError::TooNew`], [`StoreError::Full`]; else the folder can't be read or written, or
     /// what it holds is damaged or not tokenhost's.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        make_private(folder)?;
-        let database = Arc::new(Database {
-            folder: folder.to_owned(),
-            handle: RwLock::new(Some(open_handle(folder)?)),
-            failed: AtomicBool::new(false),
-            syncs: AtomicU64::new(0),
-        });
+        let database = Arc::new(Database::open(folder)?);
         let revision = database.with(check_format)?;
         let (queue, requests) = mpsc::channel(QUEUE);
         let committer = Committer::new(Arc::clone(&database), requests, revision);
@@ -178,6 +172,17 @@ pub(super) struct Database {
 }
 
 impl Database {
+    /// Opens it, and checks nothing yet.
+    pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
+        make_private(folder)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            handle: RwLock::new(Some(open_handle(folder)?)),
+            failed: AtomicBool::new(false),
+            syncs: AtomicU64::new(0),
+        })
+    }
+
     /// Does something with the open database.
     fn with<T>(&self, work: impl FnOnce(&DB) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let handle = self.handle.read().unwrap_or_else(PoisonError::into_inner);
@@ -210,7 +215,7 @@ impl Database {
     }
 
     /// Entries in order.
-    fn scan(&self, scan: &Scan) -> Result<Vec<Entry>, StoreError> {
+    pub(super) fn scan(&self, scan: &Scan) -> Result<Vec<Entry>, StoreError> {
         let low = if scan.prefix.is_empty() { FIRST_KEY } else { &scan.prefix };
         let high = prefix_end(&scan.prefix);
         let mut options = ReadOptions::default();
@@ -383,7 +388,9 @@ fn check_format(db: &DB) -> Result<Revision, StoreError> {
     let number = |key: &[u8]| -> Result<Option<u64>, StoreError> {
         let Some(stored) = db.get_pinned(key).map_err(classify)? else { return Ok(None) };
         let bytes = <[u8; 8]>::try_from(&*stored);
-        bytes.map(|bytes| Some(u64::from_be_bytes(bytes))).map_err(|_| StoreError::Storage("its format is damaged".into()))
+        bytes
+            .map(|bytes| Some(u64::from_be_bytes(bytes)))
+            .map_err(|_| StoreError::Storage("its format is damaged".into()))
     };
     match number(FORMAT_KEY)? {
         Some(found) if found > FORMAT => return Err(StoreError::TooNew { found, known: FORMAT }),
@@ -406,5 +413,9 @@ fn check_format(db: &DB) -> Result<Revision, StoreError> {
 pub(super) fn classify(error: rocksdb::Error) -> StoreError {
     const FULL: [&str; 3] = ["No space left on device", "Disk quota exceeded", "File too large"];
     let message = error.into_string();
-    if FULL.iter().any(|full| message.contains(full)) { StoreError::Full(message) } else { StoreError::Storage(message) }
+    if FULL.iter().any(|full| message.contains(full)) {
+        StoreError::Full(message)
+    } else {
+        StoreError::Storage(message)
+    }
 }

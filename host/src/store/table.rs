@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 
 use super::{Batch, Entry, Revision, Scan, Store, StoreError};
 
-/// Ends each part of a key. Being the smallest byte, it makes keys sort part by part.
+/// Ends each part of a key, and stands nowhere else in it. Being the smallest byte, it makes keys sort part by part.
 const END: u8 = 0;
-/// Follows an `END` that belongs to the part itself. No UTF-8 text holds this byte, so it can't begin the next part.
-const ESCAPED: u8 = 0xff;
+/// Stands before a byte of a part that is no greater than itself, which is then raised by one: order stays as it was.
+const ESCAPE: u8 = 1;
 
 /// Records of one kind.
 ///
@@ -59,9 +59,10 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
         let mut key = Vec::with_capacity(self.name.len() + parts.iter().map(|part| part.len() + 1).sum::<usize>() + 1);
         for part in std::iter::once(&self.name).chain(parts) {
             for byte in part.bytes() {
-                key.push(byte);
-                if byte == END {
-                    key.push(ESCAPED);
+                if byte <= ESCAPE {
+                    key.extend([ESCAPE, byte + 1]);
+                } else {
+                    key.push(byte);
                 }
             }
             key.push(END);
@@ -135,8 +136,7 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
             serde_json::error::Category::Syntax => "it isn't JSON",
             serde_json::error::Category::Eof => "it is cut short",
         };
-        let (name, parts, column) = (self.name, parts.join("/"), error.column());
-        StoreError::Storage(format!("the record {name}/{parts} can't be {verb}: {kind} (byte {column})"))
+        StoreError::Storage(format!("the record {}/{} can't be {verb}: {kind}", self.name, parts.join("/")))
     }
 }
 
@@ -147,18 +147,15 @@ pub fn number(number: u64) -> String {
 
 /// The parts of a key.
 fn key_parts(key: &[u8]) -> Vec<String> {
-    let (mut parts, mut part) = (Vec::new(), Vec::new());
-    let mut bytes = key.iter().copied().peekable();
-    while let Some(byte) = bytes.next() {
-        if byte != END {
-            part.push(byte);
-        } else if bytes.next_if_eq(&ESCAPED).is_some() {
-            part.push(END);
-        } else {
-            parts.push(String::from_utf8_lossy(&std::mem::take(&mut part)).into_owned());
+    let part = |encoded: &[u8]| {
+        let mut bytes = encoded.iter().copied();
+        let mut part = Vec::with_capacity(encoded.len());
+        while let Some(byte) = bytes.next() {
+            part.push(if byte == ESCAPE { bytes.next().unwrap_or_default().saturating_sub(1) } else { byte });
         }
-    }
-    parts
+        String::from_utf8_lossy(&part).into_owned()
+    };
+    key.strip_suffix(&[END]).map_or_else(Vec::new, |key| key.split(|byte| *byte == END).map(part).collect())
 }
 
 #[cfg(test)]
@@ -171,7 +168,24 @@ mod tests {
 
     #[test]
     fn keys_sort_like_their_parts_and_never_meet() {
-        let texts = ["", "a", "a\0", "a\0b", "a b", "a-b", "a/b", "ab", "b", "é", "\u{10ffff}", "\0", "\0\0"];
+        let texts = [
+            "",
+            "a",
+            "a\0",
+            "a\0b",
+            "a b",
+            "a-b",
+            "a/b",
+            "ab",
+            "b",
+            "é",
+            "\u{10ffff}",
+            "\0",
+            "\0\0",
+            "\u{1}",
+            "a\u{1}",
+            "a\u{2}",
+        ];
         let mut all: Vec<Vec<&str>> = vec![vec![]];
         for first in texts {
             all.push(vec![first]);
@@ -222,7 +236,7 @@ mod tests {
     #[tokio::test]
     async fn a_record_of_another_kind_is_named_and_not_shown() {
         let store = MemoryStore::new();
-        for (value, part) in [("\"hunter2\"", "it isn't such a record"), ("{", "cut short"), ("hunter2", "isn't JSON")] {
+        for (value, part) in [("\"hunter2\"", "it isn't such a record"), ("", "cut short"), ("hunter2", "isn't JSON")] {
             let mut batch = Batch::synced();
             batch.put(NUMBERS.key(&["a", "1"]), value);
             store.commit(batch).await.unwrap();
