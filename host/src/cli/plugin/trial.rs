@@ -81,7 +81,8 @@ impl Try {
     /// The component can't be loaded, the fields don't do, or no token came.
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         let bytes = super::read(&self.file)?;
-        let plugin = Plugin::load(&super::engine()?, bytes).await.map_err(|error| Failure::failed(error.to_string()))?;
+        let plugin =
+            Plugin::load(&super::engine()?, bytes).await.map_err(|error| Failure::failed(error.to_string()))?;
         let given = self.given(plugin.description())?;
         let clock = SystemClock::shared();
         let policy = Policy { allow_networks: self.allow.clone(), allow_http: self.http, ..Policy::default() };
@@ -212,10 +213,14 @@ impl Attempt {
 
     /// Sends a request, and notes what was sent and what came back.
     async fn exchange(&mut self, request: &Request, state: State, step: &mut Value) -> Result<Event, End> {
-        let prepared =
-            self.egress.prepare(request, &self.given.secrets, &[], &self.to, &Transport::default()).map_err(|refusal| {
+        let prepared = self
+            .egress
+            .prepare(request, &self.given.secrets, &[], &self.to, &Transport::default())
+            .map_err(|refusal| {
                 let message = self.cleaner.clean(&refusal.to_string());
-                End::Failed(format!("the request may not go: {message}\n{}", hints(&message).join("\n")).trim_end().to_owned())
+                End::Failed(
+                    format!("the request may not go: {message}\n{}", hints(&message).join("\n")).trim_end().to_owned(),
+                )
             })?;
         prepared.teach(&mut self.cleaner);
         let mut record = prepared.record().clone();
@@ -230,7 +235,12 @@ impl Attempt {
             Err(unsent) => {
                 let reason = self.cleaner.clean(&unsent.reason);
                 let left = if unsent.left { "it may have arrived" } else { "nothing of it left" };
-                step["problem"] = [format!("no complete answer, {left}: {reason}")].into_iter().chain(hints(&reason)).collect::<Vec<_>>().join("\n").into();
+                step["problem"] = [format!("no complete answer, {left}: {reason}")]
+                    .into_iter()
+                    .chain(hints(&reason))
+                    .collect::<Vec<_>>()
+                    .join("\n")
+                    .into();
                 Ok(Event::Unanswered(state, unsent.into()))
             }
         }
@@ -273,7 +283,9 @@ impl Attempt {
     /// Shows how it ended.
     fn tell_end(mut self, end: End, show_token: bool) -> Result<(), Failure> {
         let (token, failure) = match end {
-            End::Token(token) if token.access_token.is_none() => (None, Some("the flow is done without an access token".to_owned())),
+            End::Token(token) if token.access_token.is_none() => {
+                (None, Some("the flow is done without an access token".to_owned()))
+            }
             End::Token(token) => (Some(self.token(&token, show_token)), None),
             End::Failed(message) => (None, Some(message)),
         };
