@@ -254,6 +254,12 @@ impl Problem {
         self.0.body.support_id.as_deref().unwrap_or_default()
     }
 
+    /// What the client is told.
+    #[cfg(test)]
+    pub(super) fn document(&self) -> serde_json::Value {
+        serde_json::to_value(&self.0.body).unwrap()
+    }
+
     /// The kind.
     #[cfg(test)]
     pub(super) fn code(&self) -> Code {
