@@ -116,6 +116,9 @@ fn complete(document: &mut OpenApi) {
     for item in document.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
+            // Handlers are named within their noun; clients' generators want names that are unique.
+            let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
+            operation.operation_id = operation.operation_id.take().map(|name| format!("{tag}_{name}"));
             operation.responses.responses.insert("default".to_owned(), problem.clone());
         }
     }
