@@ -347,7 +347,7 @@ fn token(faults: &mut Faults, token: &FlowToken) {
         let visible = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
         let sendable = token.access_token.as_ref().is_none_or(|secret| visible(secret.expose_secret()));
         faults.hold(sendable, "token.access-token", "has characters that no header can carry");
-        let scheme = token.token_type.as_deref().is_none_or(|scheme| is_header(scheme));
+        let scheme = token.token_type.as_deref().is_none_or(is_header);
         faults.hold(scheme, "token.token-type", "isn't the name of an authentication scheme");
     }
     faults.hold(token.scope.as_ref().is_none_or(|scope| scope.len() <= URL), "token.scope", "is longer than 8 KiB");
