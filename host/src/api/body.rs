@@ -144,7 +144,7 @@ mod tests {
     fn refusals_name_the_member_and_never_the_value() {
         let check = |text: &str, code: &str, field: &str, message: &str| {
             let problem = parse::<Example>(text.as_bytes()).unwrap_err();
-            let body = serde_json::to_value(&problem.0.body).unwrap();
+            let body = problem.document();
             assert_eq!(body["code"], "malformed");
             assert_eq!(body["errors"][0]["code"], code, "{body}");
             assert_eq!(body["errors"][0]["field"], field, "{body}");
@@ -168,7 +168,7 @@ mod tests {
     fn what_is_no_json_is_told_by_its_place() {
         let check = |text: &str, detail: &str| {
             let problem = parse::<Example>(text.as_bytes()).unwrap_err();
-            let body = serde_json::to_value(&problem.0.body).unwrap();
+            let body = problem.document();
             assert!(body["detail"].as_str().unwrap().contains(detail), "{body}");
             assert!(!body.to_string().contains("hunter2"), "{body}");
         };

@@ -29,7 +29,7 @@ use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, RefOr, Response, ResponseBuilder, schema};
-use utoipa::{IntoParams, OpenApi as _, PartialSchema, ToSchema};
+use utoipa::{IntoParams, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 
 use self::problem::{Code, Problem};
@@ -105,6 +105,11 @@ fn complete(document: &mut OpenApi) {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     components.add_security_scheme("auth_token", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("Auth-Token"))));
+    if let Some(RefOr::T(schema::Schema::Object(codes))) = components.schemas.get_mut("Code") {
+        let line = |(code, meaning): &(Code, &str)| format!("- `{}` ({}):{meaning}", code.as_str(), code.status().as_u16());
+        let lines: Vec<String> = Code::ALL.iter().map(line).collect();
+        codes.description = Some(format!("What kind of problem it is.\n\n{}", lines.join("\n")));
+    }
     let content = ContentBuilder::new().schema(Some(schema::Ref::from_schema_name("Problem"))).build();
     let problem: RefOr<Response> =
         ResponseBuilder::new().description("A problem").content(problem::MEDIA_TYPE, content).build().into();

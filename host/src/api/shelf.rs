@@ -29,7 +29,7 @@ pub struct Shelf {
 
 /// Why an installed component couldn't be changed.
 #[derive(Debug, thiserror::Error)]
-pub enum ShelfError {
+pub(super) enum ShelfError {
     /// The component is no good.
     #[error(transparent)]
     Load(#[from] LoadError),

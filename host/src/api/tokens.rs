@@ -185,6 +185,9 @@ impl From<TokenError> for Problem {
         match error {
             TokenError::NotFound(name) => Self::not_found("integration", name),
             TokenError::NoSuchAttempt(_) => Self::new(Code::NotFound, text),
+            TokenError::Incomplete(faults) => {
+                Self::of_faults(Code::Incomplete, faults.into_iter().map(Fault::from).collect())
+            }
             TokenError::PersonNeeded(_) => Self::new(Code::PersonNeeded, text),
             TokenError::Failed { code, message, field, retry_after, attempt } => {
                 Self::new(Code::TokenFailed, message).retry_after(retry_after).of_attempt(code, field, attempt)
@@ -206,7 +209,7 @@ impl From<TokenError> for Problem {
     params(("integration" = String, Path, description = "The integration"),
         ("min_ttl" = Option<u64>, Query, description = "Seconds that it must still be good for; at most what a fresh one promises. Default: 5"),
         ("scope" = Option<String>, Query, description = "Scopes, space-separated, instead of the integration's own")),
-    responses((status = 200, description = "The token", body = Token)))]
+    responses((status = 200, description = "The token", body = Token<'_>)))]
 async fn get(State(api): State<Api>, request: Request) -> Response {
     match from_memory(&api, &request) {
         Some(response) => response,
