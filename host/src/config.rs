@@ -480,13 +480,13 @@ mod tests {
             }
         };
         check(
-            "listn = 1\nlisten = 'here'\nkey = 5\nlog = 'x'\n[egress]\nhttp = 'yes'\nallow = ['10.0.0.0/8', 'lan']\n[log]\n".replace("log = 'x'\n", "").as_str(),
+            "listn = 1\nlisten = 'here'\nkey = 5\n[egress]\nhttp = 'yes'\nallow = ['10.0.0.0/8', 'lan']\n[log]\n",
             Overrides { log_format: Some("xml".into()), log_level: Some("a=b=c".into()), ..Overrides::default() },
             HOME,
             &[
-                "listn in FILE: no such setting; there are data, listen",
-                "key in FILE: must be a string",
                 "egress.http in FILE: must be true or false",
+                "key in FILE: must be a string",
+                "listn in FILE: no such setting; there are data, listen",
                 "listen in FILE: must be an IP address",
                 "egress.allow in FILE: lan is no network",
                 "log.level (TOKENHOST_LOG_LEVEL or --log-level): must be",
@@ -498,6 +498,7 @@ mod tests {
         check("data = '/a'\nkey = 'hunter2\n", none(), HOME, &["FILE: line 2: no valid TOML"]);
         check("key = 'hunter2'\nkey_file = '/k'", none(), HOME, &["key and key_file in FILE: give one"]);
         check("egress.nope = 1\n[nope]\na = 1", none(), HOME, &["egress.nope in FILE: no such", "nope in FILE: no such"]);
+        check("egress = 1", none(), HOME, &["egress in FILE: no such"]);
         check("log = 'x'", none(), HOME, &["log in FILE: no such setting"]);
         check("", none(), &[], &["data: no HOME", "key_file: no HOME"]);
         check("connections = 0", none(), HOME, &["connections in FILE: must be a number from 1"]);

@@ -64,6 +64,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
 /// A value out of JSON text.
 pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    // serde would take an array for an object whose members come in order.
+    if text.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::new(Code::Malformed, "the body must be a JSON object, and this is an array"));
+    }
     let mut json = serde_json::Deserializer::from_slice(text);
     let parsed = serde_path_to_error::deserialize(&mut json);
     let (path, error) = match parsed {
@@ -88,7 +92,13 @@ fn fault(path: &str, words: &str) -> Fault {
     let named = |prefix: &str| {
         let name = words.strip_prefix(prefix)?.split('`').next()?;
         let name: String = name.chars().take(NAME_SHOWN).collect();
-        Some(if path.is_empty() || path.ends_with(&name) { name } else { format!("{path}.{name}") })
+        // The path of an unknown member ends with it, that of a missing one with what it is missing from.
+        let ends_with_it = path == name || path.strip_suffix(name.as_str()).is_some_and(|rest| rest.ends_with('.'));
+        Some(match path {
+            "" => name,
+            path if ends_with_it && prefix.starts_with("unknown") => path.to_owned(),
+            path => format!("{path}.{name}"),
+        })
     };
     if let Some(field) = named("unknown field `") {
         let known = words.split_once(", expected ").map_or("", |(_, known)| known);
@@ -175,7 +185,8 @@ mod tests {
         check("", "the body is empty");
         check("{\n\"name\": hunter2}", "no JSON, line 2, column 9");
         check(r#"{"name":"a"} hunter2"#, "no JSON, line 1, column 14");
-        check(&"[".repeat(100_000), "must be struct Example");
+        check(&"[".repeat(100_000), "must be a JSON object");
+        check(&format!("{{\"fields\":{}", "[".repeat(100_000)), "fields: must be a map");
         check(r#"{"name":"hunter2"#, "no JSON, line 1");
         assert!(parse::<Example>(br#"{"name":"a","fields":{"x":null}}"#).is_ok());
     }
