@@ -64,6 +64,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
 /// A value out of JSON text.
 pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    // serde would take an array for an object whose members come in order.
+    if text.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::new(Code::Malformed, "the body must be a JSON object, and this is an array"));
+    }
     let mut json = serde_json::Deserializer::from_slice(text);
     let parsed = serde_path_to_error::deserialize(&mut json);
     let (path, error) = match parsed {
@@ -75,7 +79,11 @@ pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     };
     let place = format!("line {}, column {}", error.line(), error.column());
     if !error.is_data() {
-        let what = if text.is_empty() { "the body is empty; send JSON".to_owned() } else { format!("this is no JSON, {place}") };
+        let what = if text.is_empty() {
+            "the body is empty; send JSON".to_owned()
+        } else {
+            format!("this is no JSON, {place}")
+        };
         return Err(Problem::new(Code::Malformed, what));
     }
     let fault = fault(path.trim_matches('.'), &error.to_string());
@@ -88,7 +96,13 @@ fn fault(path: &str, words: &str) -> Fault {
     let named = |prefix: &str| {
         let name = words.strip_prefix(prefix)?.split('`').next()?;
         let name: String = name.chars().take(NAME_SHOWN).collect();
-        Some(if path.is_empty() || path.ends_with(&name) { name } else { format!("{path}.{name}") })
+        // The path of an unknown member ends with it, that of a missing one with what it is missing from.
+        let ends_with_it = path == name || path.strip_suffix(name.as_str()).is_some_and(|rest| rest.ends_with('.'));
+        Some(match path {
+            "" => name,
+            path if ends_with_it && prefix.starts_with("unknown") => path.to_owned(),
+            path => format!("{path}.{name}"),
+        })
     };
     if let Some(field) = named("unknown field `") {
         let known = words.split_once(", expected ").map_or("", |(_, known)| known);
@@ -105,7 +119,11 @@ fn fault(path: &str, words: &str) -> Fault {
     let field = if path.is_empty() || path == "?" { "the body".to_owned() } else { path };
     // After the last "expected": before it may stand what was found, and that may hold the word itself.
     let expected = words.rsplit_once("expected ").map(|(_, expected)| expected.replace('`', ""));
-    Fault::new(field, "malformed", expected.map_or("isn't what it may be".to_owned(), |expected| format!("must be {expected}")))
+    Fault::new(
+        field,
+        "malformed",
+        expected.map_or("isn't what it may be".to_owned(), |expected| format!("must be {expected}")),
+    )
 }
 
 #[cfg(test)]
@@ -144,7 +162,7 @@ mod tests {
     fn refusals_name_the_member_and_never_the_value() {
         let check = |text: &str, code: &str, field: &str, message: &str| {
             let problem = parse::<Example>(text.as_bytes()).unwrap_err();
-            let body = serde_json::to_value(&problem.0.body).unwrap();
+            let body = problem.document();
             assert_eq!(body["code"], "malformed");
             assert_eq!(body["errors"][0]["code"], code, "{body}");
             assert_eq!(body["errors"][0]["field"], field, "{body}");
@@ -159,8 +177,18 @@ mod tests {
         check(r#"{"name":"a","inner":{"count":"hunter2"}}"#, "malformed", "inner.count", "must be u64");
         check(r#"{"name":"a","inner":{"count":-1}}"#, "malformed", "inner.count", "must be u64");
         check(r#"{"name":"a","inner":"hunter2, expected hunter2"}"#, "malformed", "inner", "must be struct Inner");
-        check(r#"{"name":"a","inner":{"count":1,"choice":"hunter2"}}"#, "malformed", "inner.choice", "must be one of one, two");
-        check(r#"{"name":"a","fields":{"client_secret":{"hunter2":1}}}"#, "malformed", "fields.client_secret", "must be a string");
+        check(
+            r#"{"name":"a","inner":{"count":1,"choice":"hunter2"}}"#,
+            "malformed",
+            "inner.choice",
+            "must be one or two",
+        );
+        check(
+            r#"{"name":"a","fields":{"client_secret":{"hunter2":1}}}"#,
+            "malformed",
+            "fields.client_secret",
+            "must be a string",
+        );
         check(r#""hunter2""#, "malformed", "the body", "must be struct Example");
     }
 
@@ -168,14 +196,15 @@ mod tests {
     fn what_is_no_json_is_told_by_its_place() {
         let check = |text: &str, detail: &str| {
             let problem = parse::<Example>(text.as_bytes()).unwrap_err();
-            let body = serde_json::to_value(&problem.0.body).unwrap();
+            let body = problem.document();
             assert!(body["detail"].as_str().unwrap().contains(detail), "{body}");
             assert!(!body.to_string().contains("hunter2"), "{body}");
         };
         check("", "the body is empty");
         check("{\n\"name\": hunter2}", "no JSON, line 2, column 9");
         check(r#"{"name":"a"} hunter2"#, "no JSON, line 1, column 14");
-        check(&"[".repeat(100_000), "must be struct Example");
+        check(&"[".repeat(100_000), "must be a JSON object");
+        check(&format!("{{\"fields\":{}", "[".repeat(100_000)), "fields: must be a map");
         check(r#"{"name":"hunter2"#, "no JSON, line 1");
         assert!(parse::<Example>(br#"{"name":"a","fields":{"x":null}}"#).is_ok());
     }

@@ -22,17 +22,16 @@ macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $variant:ident $code:literal $status:ident $title:literal;)+) => {
         /// What kind of problem it is. Codes are never changed, and never given another meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-        pub enum Code {
+        pub(super) enum Code {
             $($(#[doc = $doc])+ #[serde(rename = $code)] $variant,)+
         }
 
         impl Code {
-            /// All codes, each with its text, status and title.
-            pub const ALL: &[(Self, &str, StatusCode, &str)] =
-                &[$((Self::$variant, $code, StatusCode::$status, $title),)+];
+            /// All codes, and what each means.
+            pub(super) const ALL: &[(Self, &str)] = &[$((Self::$variant, concat!($($doc),+)),)+];
 
             /// The HTTP status that goes with it.
-            pub fn status(self) -> StatusCode {
+            pub(super) fn status(self) -> StatusCode {
                 match self { $(Self::$variant => StatusCode::$status,)+ }
             }
 
@@ -42,7 +41,7 @@ macro_rules! codes {
             }
 
             /// The code as text.
-            pub fn as_str(self) -> &'static str {
+            pub(super) fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)+ }
             }
         }
@@ -68,6 +67,8 @@ codes! {
     InUse "in_use" CONFLICT "it is in use";
     /// It was changed while it was being worked on.
     Changed "changed" CONFLICT "it was changed meanwhile";
+    /// Values that the integration's flow needs aren't set; `errors` names each.
+    Incomplete "incomplete" CONFLICT "the integration isn't complete";
     /// A person has to sign in or consent before there can be a token.
     PersonNeeded "person_needed" CONFLICT "a person is needed";
     /// The integration's flow isn't installed.
@@ -102,7 +103,7 @@ codes! {
 
 /// An error answer.
 #[derive(Debug)]
-pub struct Problem(Box<Content>);
+pub(super) struct Problem(Box<Content>);
 
 /// What a problem has, on both sides.
 #[derive(Debug)]
@@ -151,25 +152,25 @@ pub(super) struct Body {
 
 /// What is wrong with one parameter or member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Fault {
+pub(super) struct Fault {
     /// Where, e.g. `fields.client_id`.
-    pub field: String,
+    pub(super) field: String,
     /// `missing`, `unknown`, `malformed`, `not_allowed` or `ambiguous`.
-    pub code: &'static str,
+    pub(super) code: &'static str,
     /// For people. Never repeats the value.
-    pub message: String,
+    pub(super) message: String,
 }
 
 impl Fault {
     /// One fault.
-    pub fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
         Self { field: field.into(), code, message: message.into() }
     }
 }
 
 impl Problem {
     /// A problem of this kind; `detail` says what is wrong in this case and what to do.
-    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
         let detail = Some(detail.into()).filter(|detail| !detail.is_empty());
         Self(Box::new(Content {
             body: Body {
@@ -190,21 +191,26 @@ impl Problem {
     }
 
     /// There is no such thing.
-    pub fn not_found(what: &str, name: impl Display) -> Self {
+    pub(super) fn not_found(what: &str, name: impl Display) -> Self {
         Self::new(Code::NotFound, format!("there is no {what} {name}"))
     }
 
     /// Parameters or members that aren't what they may be.
-    pub fn invalid(errors: Vec<Fault>) -> Self {
+    pub(super) fn invalid(errors: Vec<Fault>) -> Self {
+        Self::of_faults(Code::Invalid, errors)
+    }
+
+    /// A problem of this kind that consists of faults by field.
+    pub(super) fn of_faults(code: Code, errors: Vec<Fault>) -> Self {
         let detail = match errors.as_slice() {
             [one] => format!("{}: {}", one.field, one.message),
             several => format!("{} fields aren't valid", several.len()),
         };
-        Self::new(Code::Invalid, detail).with_errors(errors)
+        Self::new(code, detail).with_errors(errors)
     }
 
     /// The daemon failed. The reason is logged, and the client gets a support id.
-    pub fn internal(reason: impl Display) -> Self {
+    pub(super) fn internal(reason: impl Display) -> Self {
         let problem = Self::new(Code::Internal, "the daemon failed; its log has the reason").with_support_id();
         tracing::error!(support_id = problem.support_id(), "{reason}");
         problem
@@ -212,14 +218,14 @@ impl Problem {
 
     /// With what is wrong by field.
     #[must_use]
-    pub fn with_errors(mut self, errors: Vec<Fault>) -> Self {
+    pub(super) fn with_errors(mut self, errors: Vec<Fault>) -> Self {
         self.0.body.errors = errors;
         self
     }
 
     /// With the time after which the same call may succeed.
     #[must_use]
-    pub fn retry_after(mut self, after: Duration) -> Self {
+    pub(super) fn retry_after(mut self, after: Duration) -> Self {
         // Rounded up, and at least one second: a client that comes back at once comes too early.
         let seconds = (after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1);
         self.0.retry_after = Some(Duration::from_secs(seconds));
@@ -229,7 +235,7 @@ impl Problem {
 
     /// With what is known of the attempt that failed.
     #[must_use]
-    pub fn of_attempt(mut self, reason: String, field: Option<String>, attempt: Option<Ulid>) -> Self {
+    pub(super) fn of_attempt(mut self, reason: String, field: Option<String>, attempt: Option<Ulid>) -> Self {
         self.0.body.reason = Some(reason);
         self.0.body.field = field;
         self.0.body.attempt = attempt.map(|attempt| attempt.to_string());
@@ -238,18 +244,25 @@ impl Problem {
 
     /// With a new support id, under which the caller logs the reason.
     #[must_use]
-    pub fn with_support_id(mut self) -> Self {
+    pub(super) fn with_support_id(mut self) -> Self {
         self.0.body.support_id = Some(Ulid::new().to_string());
         self
     }
 
     /// The support id, or an empty text.
-    pub fn support_id(&self) -> &str {
+    pub(super) fn support_id(&self) -> &str {
         self.0.body.support_id.as_deref().unwrap_or_default()
     }
 
+    /// What the client is told.
+    #[cfg(test)]
+    pub(super) fn document(&self) -> serde_json::Value {
+        serde_json::to_value(&self.0.body).unwrap()
+    }
+
     /// The kind.
-    pub fn code(&self) -> Code {
+    #[cfg(test)]
+    pub(super) fn code(&self) -> Code {
         self.0.body.code
     }
 }
@@ -294,12 +307,13 @@ mod tests {
 
     #[test]
     fn codes_are_unique_and_errors() {
-        let texts: BTreeSet<&str> = Code::ALL.iter().map(|(_, text, _, _)| *text).collect();
+        let texts: BTreeSet<&str> = Code::ALL.iter().map(|(code, _)| code.as_str()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
-        for (code, text, status, title) in Code::ALL {
+        for (code, meaning) in Code::ALL {
+            let (text, status) = (code.as_str(), code.status());
             assert!(status.is_client_error() || status.is_server_error(), "{text}");
             assert_eq!(serde_json::to_string(code).unwrap(), format!("\"{text}\""));
-            assert!(!title.is_empty());
+            assert!(!code.title().is_empty() && !meaning.trim().is_empty());
         }
     }
 

@@ -46,7 +46,7 @@ pub struct Rooms {
 pub struct Api(Arc<Shared>);
 
 /// What is behind [`Api`].
-pub(super) struct Shared {
+pub struct Shared {
     /// The rooms below.
     pub(super) rooms: Rooms,
     /// Permits for requests with a large body.

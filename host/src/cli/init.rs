@@ -17,6 +17,9 @@ pub(super) struct Init {
     /// The daemon's settings.
     #[command(flatten)]
     overrides: Overrides,
+    /// Replace the first administrator's token, where it is lost; the daemon must be stopped
+    #[arg(long)]
+    rebuild: bool,
 }
 
 /// What to type next.
@@ -38,7 +41,7 @@ impl Init {
     /// The settings can't be used, the folder is in use or was prepared before, or the key doesn't fit it.
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         let config = Config::load(&self.overrides).map_err(|error| Failure::usage(error.to_string()))?;
-        let made = daemon::init(&config).await?;
+        let made = if self.rebuild { daemon::rebuild(&config).await? } else { daemon::init(&config).await? };
         output.show(&document(&config, &made), show)
     }
 }

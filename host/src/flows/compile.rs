@@ -179,11 +179,12 @@ mod tests {
     async fn load(bytes: Vec<u8>, cache: Option<&Path>, script: &str) -> Result<Plugin, String> {
         let folder = tempfile::tempdir().unwrap();
         let executable = folder.path().join("compiler");
-        // Written under another name: an executable that is open for writing can't be run.
-        let written = folder.path().join("written");
-        fs::write(&written, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&written, fs::Permissions::from_mode(0o700)).unwrap();
-        fs::copy(&written, &executable).unwrap();
+        // One test at a time: a child that another one starts now would hold this file open, and what is open for writing
+        // can't be run.
+        static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _alone = ALONE.lock().await;
+        fs::write(&executable, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&executable, fs::Permissions::from_mode(0o700)).unwrap();
         let compiler = Compiler::Child(executable);
         let cache = cache.map(Path::to_owned);
         let engine = Engine::new(EngineOptions { compiler, cache, slots: 1, ..EngineOptions::default() }).unwrap();

@@ -99,7 +99,7 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<Outside, Vec<Fault>> {
     for import in names.imports {
         if is_granted_wasi(&import) {
             wasi.push(import);
-        } else if !version.is_some_and(|version| import == format!("{TYPES}@{}", version.as_str())) {
+        } else if version.is_none_or(|version| import != format!("{TYPES}@{}", version.as_str())) {
             refused.push(import);
         }
     }

@@ -8,6 +8,7 @@ pub mod compile;
 pub mod component;
 pub mod description;
 pub mod engine;
+mod outcome;
 pub mod plugin;
 pub mod registry;
 pub mod request;

@@ -10,7 +10,7 @@ use super::compile::{self, CompileError};
 use super::component::{self, Fault, Outside, Version};
 use super::engine::Engine;
 use super::run::{self, Host};
-use super::{Context, Description, Event, Failure, Flow, PluginError, Step, StepRun, v0_1, validate};
+use super::{Context, Description, Event, Failure, Flow, PluginError, Step, StepRun, outcome, v0_1, validate};
 
 /// One loaded flow plugin.
 pub struct Plugin {
@@ -75,7 +75,7 @@ impl Plugin {
                 "`describe` must answer the same plain data each time, without looking at anything",
             )])
         })?;
-        let faults = validate::description(&description);
+        let faults = validate::faults(&description);
         if !faults.is_empty() {
             return Err(LoadError { flow: identity(&description, &digest), faults });
         }
@@ -129,10 +129,10 @@ impl Flow for Plugin {
         let printed = store.data().sandbox.printed();
         drop(store);
         let fault = match answer {
-            Ok(outcome) => {
-                let faults = validate::outcome(&outcome);
+            Ok(answered) => {
+                let faults = outcome::faults(&answered);
                 if faults.is_empty() {
-                    return Ok(StepRun { outcome, printed });
+                    return Ok(StepRun { outcome: answered, printed });
                 }
                 format!("its answer isn't one of the contract: {}", faults.join(", "))
             }

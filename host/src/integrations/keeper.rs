@@ -222,15 +222,15 @@ impl Integrations {
             },
             None => {
                 let usable: Vec<&SecurityScheme> = schemes.iter().filter(|scheme| !self.candidates(scheme).is_empty()).collect();
-                match usable.as_slice() {
+                match *usable.as_slice() {
                     [scheme] => scheme,
                     [] => {
                         let message = format!("no installed flow serves a security scheme of the model {}", model.name);
                         fault("scheme", FaultCode::NotAllowed, message);
                         return None;
                     }
-                    several => {
-                        let message = format!("the model {} has several that can be used: {}", model.name, names(several));
+                    _ => {
+                        let message = format!("the model {} has several that can be used: {}", model.name, names(&usable));
                         fault("scheme", FaultCode::Ambiguous, message);
                         return None;
                     }

@@ -439,8 +439,8 @@ impl Attempt {
         let stalled = self.holding.then_some(id);
         let ended = self
             .end(outcome, |token| {
-                let failure = FailureRecord::backed_off(token.failure.as_ref(), &code, &message, now, remedy);
-                let failure = FailureRecord { field: field.map(str::to_owned), ..failure };
+                let mut failure = FailureRecord::backed_off(token.failure.as_ref(), &code, &message, now, remedy);
+                failure.field = field.map(str::to_owned);
                 token.failure = Some(failure.clone());
                 token.stalled = stalled.or(token.stalled);
                 kept = Some(failure);

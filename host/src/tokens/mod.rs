@@ -222,7 +222,7 @@ impl Tokens {
             let changes = self.changes.load(Ordering::Acquire);
             let integration = Arc::new(self.parts.integrations.read(&name).await?);
             let (record, _) = self.parts.ledger.token(key, integration.target).await?;
-            let present = self.load(&record)?;
+            let present = self.present(key, &record)?;
             if let Some(live) = present.as_ref().filter(|live| self.is_enough(live, errand)) {
                 match self.remember(key, live, changes) {
                     true => return Ok(Arc::clone(live)),
@@ -314,10 +314,13 @@ impl Tokens {
         }
     }
 
-    /// The token of a record, if it isn't rejected.
-    fn load(&self, record: &TokenRecord) -> Result<Option<Arc<Live>>, TokenError> {
-        if record.rejected_at.is_some() {
+    /// The token of a record, if it isn't rejected. What is in memory knows more of its age than the record does.
+    fn present(&self, key: &TokenKey, record: &TokenRecord) -> Result<Option<Arc<Live>>, TokenError> {
+        if record.rejected_at.is_some() || record.token.is_none() {
             return Ok(None);
+        }
+        if let Some(live) = self.live.get(key).filter(|live| live.generation() == record.generation) {
+            return Ok(Some(live));
         }
         Ok(record.open(&self.parts.ledger.keyring)?.map(|token| self.live(token)))
     }
@@ -375,7 +378,7 @@ impl Tokens {
     /// There is no such integration, or the storage failed.
     pub async fn status(&self, key: &TokenKey) -> Result<Status, TokenError> {
         let (_, record, _) = self.read(key).await?;
-        let ended = self.load(&record)?.is_some_and(|live| live.remaining(&*self.parts.clock) == Some(Duration::ZERO));
+        let ended = self.present(key, &record)?.is_some_and(|live| live.remaining(&*self.parts.clock) == Some(Duration::ZERO));
         let token = record.token.as_ref();
         Ok(Status {
             state: match token {

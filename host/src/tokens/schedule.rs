@@ -63,12 +63,12 @@ impl Timers {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn tokens_come_out_when_they_are_due() {
         let (schedule, mut timers) = Schedule::new();
         let due = |name: &str| Due { key: TokenKey::of(&name.parse().unwrap()), generation: 1 };
-        schedule.add(due("later"), Duration::from_secs(20));
-        schedule.add(due("sooner"), Duration::from_secs(10));
+        schedule.add(due("later"), Duration::from_millis(20));
+        schedule.add(due("sooner"), Duration::from_millis(1));
         schedule.add(due("never"), Duration::MAX);
         assert_eq!(timers.next().await, Some(due("sooner")));
         assert_eq!(timers.next().await, Some(due("later")));

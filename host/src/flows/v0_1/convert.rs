@@ -1,4 +1,4 @@
-//! Version 0.1's types to and from the domain's. Nothing is judged here (`validate`), and nothing is lost.
+//! Version 0.1's types to and from the domain's. Nothing is judged here (`validate`, `outcome`), and nothing is lost.
 
 use secrecy::{ExposeSecret as _, SecretString};
 

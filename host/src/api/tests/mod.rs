@@ -1,0 +1,6 @@
+//! The API over real rooms on a store in memory, with a flow that reaches no network.
+
+mod document;
+mod refusals;
+mod rooms;
+mod walk;

@@ -1,0 +1,193 @@
+//! A router over real rooms, and one way to call it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::super::{Api, Rooms, Shelf, router, server};
+use crate::access::Access;
+use crate::clock::SystemClock;
+use crate::config::Public;
+use crate::egress::{Egress, Policy};
+use crate::flows::description::{Field, FieldKind, Requirement, SchemeMatch};
+use crate::flows::step::{Context, Event, Failure, Remedy};
+use crate::flows::{Catalog, Description, Engine, EngineOptions, Flow, Flows, PluginError, StepRun};
+use crate::integrations::{Integrations, Models};
+use crate::seal::{Keyring, MasterKey};
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+use crate::telemetry;
+use crate::tokens::{Margin, Tokens};
+
+/// A document whose only scheme the test's flow serves.
+pub(super) const DOCUMENT: &str = r#"{"openapi":"3.1.0","info":{"title":"CRM","version":"2"},"paths":{},
+    "servers":[{"url":"https://crm.example"}],
+    "components":{"securitySchemes":{"oauth2":{"type":"oauth2","flows":{"clientCredentials":{"tokenUrl":"https://idp.example/token","scopes":{}}}}}}}"#;
+
+/// The API, its routes, and the first administrator's token.
+pub(super) struct World {
+    pub(super) api: Api,
+    pub(super) router: Router,
+    pub(super) token: SecretString,
+    /// The shelf's folder.
+    _folder: tempfile::TempDir,
+}
+
+/// An answer, read to its end.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+}
+
+impl World {
+    pub(super) async fn new(public: Public) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let keyring =
+            Arc::new(Keyring::load_or_create(&*store, &MasterKey::generate("a test").unwrap()).await.unwrap());
+        let clock = SystemClock::shared();
+        let access = Arc::new(Access::open(Arc::clone(&store), &keyring, Arc::clone(&clock)).unwrap());
+        let token = access.create_first_administrator().await.unwrap();
+        let egress = Arc::new(Egress::new(Policy::default(), Arc::clone(&clock)));
+        let models = Arc::new(Models::new(Arc::clone(&store), Arc::clone(&clock)));
+        let catalog: Arc<dyn Catalog> = Arc::new(OnlyFlow(Arc::new(Unwilling::new())));
+        let integrations = Arc::new(Integrations::new(
+            Arc::clone(&store),
+            Arc::clone(&keyring),
+            Arc::clone(&clock),
+            Arc::clone(&models),
+            Arc::clone(&catalog),
+            Arc::clone(&egress),
+        ));
+        let tokens = Tokens::new(
+            Arc::clone(&store),
+            keyring,
+            Arc::clone(&integrations),
+            catalog,
+            Arc::clone(&egress),
+            Arc::clone(&clock),
+            Margin::default(),
+        );
+        let (api, router) = router(Rooms {
+            access,
+            models,
+            integrations,
+            tokens,
+            flows: Arc::new(Flows::new(Engine::new(EngineOptions::default()).unwrap())),
+            shelf: Shelf::new(folder.path().join("installed"), folder.path().join("shipped")),
+            egress,
+            store,
+            clock,
+            metrics: telemetry::metrics().unwrap(),
+            public,
+        });
+        Self { api, router, token, _folder: folder }
+    }
+
+    /// Sends a request as it is.
+    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = server::answer(self.router.clone(), request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    /// Calls with the administrator's token. `body` is JSON, or nothing.
+    pub(super) async fn call(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.call_with(method, path, body, &[]).await
+    }
+
+    /// [`World::call`] with further headers, the last of a name being the one that counts.
+    pub(super) async fn call_with(&self, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
+        let bearer = format!("Bearer {}", self.token.expose_secret());
+        let json = [("content-type", "application/json")].into_iter().filter(|_| !body.is_empty());
+        for (name, value) in [("authorization", bearer.as_str())].into_iter().chain(json).chain(headers.iter().copied())
+        {
+            request.headers_mut().insert(axum::http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+        }
+        self.send(request).await
+    }
+}
+
+/// A flow that gives up at once, so that tokens are only those entered by hand.
+struct Unwilling(Description);
+
+impl Unwilling {
+    fn new() -> Self {
+        let field = |name: &str, kind, required, source: Option<&str>| Field {
+            name: name.to_owned(),
+            title: name.to_owned(),
+            help: String::new(),
+            kind,
+            required,
+            default: None,
+            source: source.map(str::to_owned),
+        };
+        Self(Description {
+            name: "unwilling".to_owned(),
+            version: "1.0.0".to_owned(),
+            title: "Unwilling".to_owned(),
+            summary: String::new(),
+            handles: vec![SchemeMatch { kind: "oauth2".to_owned(), detail: Some("clientCredentials".to_owned()) }],
+            unattended: true,
+            fields: vec![
+                field("client_id", FieldKind::Text, Requirement::Always, None),
+                field("client_secret", FieldKind::Secret, Requirement::Always, None),
+                field("token_url", FieldKind::Url, Requirement::Always, Some("tokenUrl")),
+                field("scope", FieldKind::Words, Requirement::Never, None),
+            ],
+        })
+    }
+}
+
+#[async_trait]
+impl Flow for Unwilling {
+    fn description(&self) -> &Description {
+        &self.0
+    }
+
+    fn digest(&self) -> &str {
+        "0000000000000000000000000000000000000000000000000000000000000000"
+    }
+
+    async fn advance(&self, _: &Context, _: Event) -> Result<StepRun, PluginError> {
+        let failure = Failure {
+            code: "invalid_client".to_owned(),
+            message: "the provider doesn't know it".to_owned(),
+            remedy: Remedy::Reconfigure,
+        };
+        Ok(StepRun { outcome: Err(failure), printed: String::new() })
+    }
+}
+
+/// A catalog of one flow.
+struct OnlyFlow(Arc<Unwilling>);
+
+impl Catalog for OnlyFlow {
+    fn get(&self, name: &str) -> Option<Arc<dyn Flow>> {
+        (name == self.0.0.name).then(|| Arc::clone(&self.0) as Arc<dyn Flow>)
+    }
+
+    fn for_scheme(&self, kind: &str, detail: Option<&str>) -> Vec<Arc<dyn Flow>> {
+        let serves = kind == "oauth2" && detail == Some("clientCredentials");
+        serves.then(|| Arc::clone(&self.0) as Arc<dyn Flow>).into_iter().collect()
+    }
+}
