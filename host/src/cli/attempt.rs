@@ -16,7 +16,7 @@ pub(super) fn list(attempts: &Value) -> String {
                 cell(attempt, "started_at"),
                 cell(attempt, "purpose"),
                 cell(attempt, "cause"),
-                outcome(attempt),
+                short_outcome(attempt),
             ]
         })
         .collect();
@@ -65,6 +65,14 @@ fn outcome(attempt: &Value) -> String {
         Some("failed") => format!("failed: {}: {}", cell(outcome, "code"), cell(outcome, "message")),
         Some(result) => result.to_owned(),
         None => scalar(outcome).unwrap_or_default(),
+    }
+}
+
+/// How an attempt ended, without the message.
+fn short_outcome(attempt: &Value) -> String {
+    match attempt.pointer("/outcome/code").and_then(Value::as_str) {
+        Some(code) => format!("failed: {code}"),
+        None => outcome(attempt),
     }
 }
 

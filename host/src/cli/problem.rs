@@ -81,11 +81,12 @@ impl Problem {
     pub(super) fn to_text(&self) -> String {
         let title = member(&self.document, "title").unwrap_or_default();
         let mut text = format!("error: {title}");
-        if let Some(detail) = member(&self.document, "detail").filter(|detail| *detail != title) {
-            text += &format!("\n  {detail}");
-        }
-        for (field, _, message) in self.faults() {
-            text += &format!("\n  {field}: {message}");
+        let faults: Vec<String> =
+            self.faults().into_iter().map(|(field, _, message)| format!("{field}: {message}")).collect();
+        // Of a single fault, the detail is that fault.
+        let detail = member(&self.document, "detail").filter(|detail| *detail != title && !faults.contains(detail));
+        for line in detail.into_iter().chain(faults) {
+            text += &format!("\n  {line}");
         }
         // What else the daemon says for people of the case, e.g. the field to look at.
         for (name, label) in [("field", "look at"), ("attempt", "attempt"), ("support_id", "support id")] {
@@ -121,6 +122,13 @@ mod tests {
                           {"field":"server","code":"malformed","message":"is no absolute URL"}]}"#,
             Exit::Failed,
             "error: The integration is not valid\n  fields.client_id: is missing\n  server: is no absolute URL\n  support id: 01J",
+        );
+        check(
+            422,
+            None,
+            r#"{"title":"not valid","detail":"name: is none","errors":[{"field":"name","code":"malformed","message":"is none"}]}"#,
+            Exit::Failed,
+            "error: not valid\n  name: is none",
         );
         check(
             404,

@@ -158,12 +158,12 @@ impl Attempt {
                 Ok(run) => run,
                 Err(fault) => {
                     step["step"] = "fault".into();
-                    step["printed"] = self.cleaner.clean(&fault.printed).into();
+                    self.note_printed(&mut step, &fault.printed);
                     self.tell(step)?;
                     return Ok(End::Failed(self.cleaner.clean(&fault.to_string())));
                 }
             };
-            step["printed"] = self.cleaner.clean(&run.printed).into();
+            self.note_printed(&mut step, &run.printed);
             let (name, next) = match run.outcome {
                 Ok(Step::Send(request, state)) => ("send", self.exchange(&request, state, &mut step).await),
                 Ok(Step::Wait(wait)) => {
@@ -192,6 +192,13 @@ impl Attempt {
             }
         }
         Ok(End::Failed(format!("the flow took more than {MAX_STEPS} steps")))
+    }
+
+    /// Keeps what the plugin printed in a step.
+    fn note_printed(&self, step: &mut Value, printed: &str) {
+        if !printed.is_empty() {
+            step["printed"] = self.cleaner.clean(printed).into();
+        }
     }
 
     /// What the flow is told.
