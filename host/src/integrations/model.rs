@@ -149,7 +149,12 @@ impl Models {
     }
 
     /// Writes in a batch that an integration is made from a model; the batch holds only while the model is as it was read.
-    pub(super) async fn use_in(&self, batch: &mut Batch, model: &Name, integration: &Name) -> Result<Model, ModelError> {
+    pub(super) async fn use_in(
+        &self,
+        batch: &mut Batch,
+        model: &Name,
+        integration: &Name,
+    ) -> Result<Model, ModelError> {
         let parts = [model.as_str()];
         let found = MODELS.get(&*self.store, &parts).await?.ok_or_else(|| ModelError::NotFound(model.clone()))?;
         MODELS.expect(batch, &parts, Some(found.revision));

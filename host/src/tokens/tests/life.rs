@@ -63,7 +63,11 @@ async fn ten_thousand_callers_cause_one_request_even_if_all_but_one_hang_up() {
         for caller in 0..10_000 {
             let tokens = world.tokens.clone();
             let call = async move { tokens.get(&key(), Duration::ZERO).await.unwrap().token.generation };
-            if caller < 10_000 - staying { gone.spawn(call) } else { callers.spawn(call) };
+            if caller < 10_000 - staying {
+                gone.spawn(call)
+            } else {
+                callers.spawn(call)
+            };
         }
         until(|| world.provider.requests().len() == 1).await;
         gone.shutdown().await;
@@ -197,7 +201,10 @@ async fn the_story_of_an_attempt_holds_no_secret() {
     assert!(text.contains("access_token"), "the answer's keys are told: {text}");
     for (_, value) in world.store.dump() {
         let value = String::from_utf8_lossy(&value);
-        assert!(!value.contains("the-client-secret") && !value.contains("access-1") && !value.contains("refresh-1"), "{value}");
+        assert!(
+            !value.contains("the-client-secret") && !value.contains("access-1") && !value.contains("refresh-1"),
+            "{value}"
+        );
     }
 }
 
