@@ -29,6 +29,7 @@ use crate::flows::{Flow, PluginError, request::Request};
 use crate::integrations::{Integration, IntegrationError};
 use crate::secrets::{Cleaner, Secrets};
 use crate::store::{Batch, StoreError};
+use crate::telemetry;
 
 /// Steps of one attempt; a device flow polls, and no other takes more than a few.
 const MAX_STEPS: usize = 200;
@@ -212,7 +213,11 @@ impl Attempt {
     async fn go_on(mut self, mut event: Event) -> Result<Token, Ended> {
         for _ in 0..MAX_STEPS {
             let (context, event_name) = (self.context(), event_name(&event));
-            let run = match self.flow.advance(&context, event).await {
+            let begun = self.parts.clock.elapsed();
+            let advanced = self.flow.advance(&context, event).await;
+            let taken = self.parts.clock.elapsed().saturating_sub(begun);
+            metrics::histogram!(telemetry::STEP_SECONDS, "flow" => self.flow_name()).record(taken);
+            let run = match advanced {
                 Ok(run) => run,
                 Err(fault) => return Err(self.plugin_fault(&event_name, fault).await),
             };
@@ -524,8 +529,10 @@ impl Attempt {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.try_end(&parts, &outcome, &mut change).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => return Err(Ended::Void),
+                Ok(current) => {
+                    self.count();
+                    return if current { Ok(()) } else { Err(Ended::Void) };
+                }
                 Err(StoreError::Conflict) => {}
                 Err(error) if spent => {
                     tracing::error!(%error, attempt = %self.id(), "a new token can't be stored; trying again");
@@ -534,6 +541,31 @@ impl Attempt {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Counts the attempt, which has just ended, in the metrics.
+    fn count(&self) {
+        let story = &self.record.story;
+        let purpose = match story.purpose {
+            Purpose::Acquire => "acquire",
+            Purpose::Refresh => "refresh",
+            Purpose::Revoke => "revoke",
+        };
+        let outcome = match &story.outcome {
+            Some(Outcome::Token { .. }) => "token",
+            Some(Outcome::Failed { .. }) => "failed",
+            Some(Outcome::Interrupted) => "interrupted",
+            Some(Outcome::Void) | None => "void",
+        };
+        let labels = [("flow", self.flow_name()), ("purpose", purpose.to_owned()), ("outcome", outcome.to_owned())];
+        metrics::counter!(telemetry::ATTEMPTS, &labels).increment(1);
+        let taken = story.finished_at.and_then(|end| (end - story.started_at).to_std().ok()).unwrap_or_default();
+        metrics::histogram!(telemetry::ATTEMPT_SECONDS, "flow" => self.flow_name()).record(taken);
+    }
+
+    /// The flow's name, as the metrics' label.
+    fn flow_name(&self) -> String {
+        self.flow.description().name.clone()
     }
 
     /// One try of the batch. False: what came is void.
