@@ -20,13 +20,14 @@ import stat
 import sys
 import tempfile
 import time
+from datetime import datetime
 
 from stage import Interrupted, NotSeen, Stage
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROVIDERS = ROOT / "tests" / "providers"
 # How long the providers' access tokens live, in seconds: long enough for a restart of the daemon, short enough to watch.
-SHORTEST, LONGEST = 10, 20
+SHORTEST, LONGEST = 12, 20
 CALLERS = 50
 # The two integrations: with the password flow at Django, with client credentials at oidc-provider.
 ADA, SYNC = "crm-ada", "crm-sync"
@@ -68,7 +69,9 @@ def main():
     log = pathlib.Path(folder, "daemon.log")
     if code == 1 and log.exists():
         stage.write("   the daemon's last words:")
-        stage.output("\n".join("  " + line for line in log.read_text().splitlines()[-8:]))
+        # Not the calls that went well: the demo itself makes hundreds of them while it waits.
+        lines = [line for line in log.read_text().splitlines() if " status=2" not in line]
+        stage.output("\n".join("  " + line for line in lines[-8:]))
     stage.write("\n" + stage.paint("1;31", f"demo: {seen} of {len(scenes)} seen") + f" in {seconds};"
                 f" scene {seen + 1} was not: {scenes[seen].__doc__ if seen < len(scenes) else ''}")
     stage.write(f"      the daemon's log: {log}")
@@ -106,7 +109,7 @@ class Demo:
     def start_the_daemon(self):
         """A daemon on an empty folder"""
         stage = self.stage
-        stage.why("One program and one folder (RocksDB); no database server, no queue. The master key lies outside of the data.")
+        stage.why("One program and one folder (RocksDB). The key that seals the secrets lies outside of the data.")
         stage.typed(f"export TOKENHOST_DATA={self.folder}/data TOKENHOST_KEY_FILE={self.folder}/keys/master.key")
         stage.typed("export TOKENHOST_EGRESS_HTTP=true TOKENHOST_EGRESS_ALLOW=127.0.0.0/8   # for providers on loopback")
         printed = stage.run("tokenhost init", show=lambda text: text.split("\n\n")[0])
@@ -147,7 +150,7 @@ class Demo:
     def import_the_documents(self):
         """An OpenAPI document says what a token takes"""
         stage = self.stage
-        stage.why("Token URLs, scopes and flows are read from what the services publish; from a file, or fetched by the daemon.")
+        stage.why("Token URLs and flows are read from what the services publish: from a file, or fetched by the daemon.")
         stage.run(f"curl -sf {self.oidc['openapi_url']} -o crm.json")
         shown = stage.run("tokenhost model import crm crm.json")
         stage.seen("its scheme can be served by both flows", "client-credentials" in shown and "password" in shown)
@@ -182,7 +185,8 @@ class Demo:
     def get_the_tokens(self):
         """Who asks gets a token that works"""
         stage = self.stage
-        stage.why("The first call runs the flow: a WebAssembly component without any import, which never sees a secret.")
+        stage.why("The first call runs the flow: a WebAssembly component without imports. It places secrets in its request",
+                  "by name; their values are put in after it has ended.")
         stage.run(f"tokenhost token get {ADA}")
         stage.run(f"curl -s -H @<(tokenhost token get {ADA} --header) {self.django['api_url']}; echo")
         self.works(ADA)
@@ -198,20 +202,19 @@ class Demo:
     def serve_from_memory(self):
         """The second caller causes no work"""
         stage = self.stage
-        stage.why("A token that is good is served from memory: no plugin, no request, no disk.")
+        stage.why("A token that is good is served from memory: without a plugin, a request or the disk.")
         before, logged = self.metrics(), self.requests()
-        generations = [self.token(name)["generation"] for name in (ADA, SYNC)]
         stage.run(f"tokenhost token get {ADA} --header > ada.header")
         stage.run(f"tokenhost token get {SYNC} --header > sync.header")
         after = self.metrics()
-        stage.seen("both are generation 1 still", generations == [1, 1], generations)
+        stage.seen("both are generation 1 still", self.generations() == [1, 1], self.generations())
         stage.seen("the providers' logs are as long as before", self.requests() == logged, self.requests())
         for name, text in {"plugin_step_seconds_count": "steps of plugins", "attempts_total": "attempts",
                            "store_commits_total": "writes to the store"}.items():
             stage.seen(f"the daemon's own count of {text} is as before: {after[name]}",
                        0 < before[name] == after[name], f"{before[name]}, then {after[name]}")
         served = after["tokens_served_from_memory_total"] - before["tokens_served_from_memory_total"]
-        stage.seen(f"and {served} tokens more were served from memory", served >= 4)
+        stage.seen(f"and it counts {served} tokens served from memory", served == 2, served)
 
     def renew_ahead(self):
         """A token in use is renewed before it ends"""
@@ -220,19 +223,23 @@ class Demo:
         first = {name: self.token(name) for name in (ADA, SYNC)}
         logged = self.requests()
         ends = max(epoch(token["expires_at"]) for token in first.values())
-        stage.wait(f"the tokens end in", ends, lambda: self.generations() == [2, 2])
-        stage.seen("both have a successor, generation 2, before their end", time.time() < ends)
+        stage.wait("the tokens end in", ends, lambda: self.generations() == [2, 2])
+        early = [epoch(first[name]["expires_at"]) - epoch(self.status(name)["created_at"]) for name in (ADA, SYNC)]
+        stage.seen("both have a successor, generation 2, asked for before their end", min(early) > 0, early)
         self.renewed(logged)
-        stage.wait("the first tokens end in", ends + 1, lambda: time.time() > ends + 0.5)
+        refused = [401, 401]
+        stage.wait("and the services refuse the first tokens in", ends + 1, lambda: [
+            stage.get(self.provider(name)["api_url"], f"Bearer {token['access_token']}")[0] for name, token in first.items()
+        ] == refused)
         for name, header in (ADA, "ada.header"), (SYNC, "sync.header"):
             url = self.provider(name)["api_url"]
-            status = stage.run(f"curl -s -o /dev/null -w '%{{http_code}}\\n' -H @{header} {url}").strip()
-            stage.seen("the first token is of no use any more (401)", status == "401", status)
+            answer = stage.run(f"curl -s -H @{header} {url}; echo")
+            stage.seen("the first token is of no use any more", "invalid_token" in answer)
 
     def renew_on_demand(self):
         """A token that nobody used is left to end, and got anew by whoever comes first"""
         stage = self.stage
-        stage.why(f"{CALLERS} callers at once cause one request. Django's refresh token was rotated: twice sent, all would be lost.")
+        stage.why(f"{CALLERS} callers at once cause one request. A second one with the same refresh token would end it all.")
         logged = self.requests()
         ends = max(epoch(self.status(name)["expires_at"]) for name in (ADA, SYNC))
         stage.wait("nobody asks; the tokens end in", ends, lambda: self.states() == ["expired", "expired"])
@@ -382,8 +389,6 @@ class Demo:
 
 def epoch(time_text):
     """Seconds since 1970 of a time as the API writes it, always in UTC."""
-    from datetime import datetime
-
     return datetime.fromisoformat(time_text.replace("Z", "+00:00")).timestamp()
 
 

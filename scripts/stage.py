@@ -43,10 +43,13 @@ class Stage:
             signal.signal(number, self._interrupt)
 
     def _interrupt(self, number, _frame):
-        # One is enough: what follows is the cleaning up.
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(each, signal.SIG_IGN)
+        self._be_deaf()
         raise Interrupted(number)
+
+    def _be_deaf(self):
+        """No signal may interrupt the cleaning up."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
 
     # --- the transcript ---------------------------------------------------------------------------------------------
 
@@ -180,6 +183,7 @@ class Stage:
 
     def end(self):
         """Ends whatever still runs, the last one first."""
+        self._be_deaf()
         for process in reversed(self.processes):
             process.terminate()
         for process in reversed(self.processes):
