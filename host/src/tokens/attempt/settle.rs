@@ -171,7 +171,6 @@ impl Attempt {
         mut change: impl FnMut(&mut TokenRecord),
     ) -> Result<(), Ended> {
         self.record.story.finished_at = Some(self.parts.clock.now());
-        self.count(&outcome);
         let spent = matches!(self.record.stage, Stage::Answered { spends: true, .. });
         if !self.holding {
             self.record.stage = Stage::Ended;
@@ -180,8 +179,10 @@ impl Attempt {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.try_end(&parts, &outcome, &mut change).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => return Err(Ended::Void),
+                Ok(current) => {
+                    self.count(if current { &outcome } else { &Outcome::Void });
+                    return if current { Ok(()) } else { Err(Ended::Void) };
+                }
                 Err(StoreError::Conflict) => {}
                 Err(error) if spent => {
                     tracing::error!(%error, attempt = %self.id(), "a new token can't be stored; trying again");

@@ -219,3 +219,20 @@ async fn only_the_last_attempts_are_kept() {
     let older = world.tokens.attempts(&name(), Some(stories[4].id), 100).await.unwrap();
     assert_eq!(older.first().map(|story| story.id), Some(stories[5].id));
 }
+
+#[tokio::test]
+async fn attempts_and_steps_are_counted() {
+    let metrics = crate::telemetry::metrics().unwrap();
+    let world = World::new().await;
+    world.token().await.unwrap();
+    world.pass(100);
+    world.token().await.unwrap();
+    let text = metrics.render();
+    let count = |name: &str, label: &str| text.lines().any(|line| line.starts_with(name) && line.contains(label));
+    for purpose in ["acquire", "refresh"] {
+        let label = format!("purpose=\"{purpose}\",outcome=\"token\"");
+        assert!(count("tokenhost_attempts_total{flow=", &label), "{text}");
+    }
+    assert!(count("tokenhost_attempt_seconds_count{flow=", ""), "{text}");
+    assert!(count("tokenhost_plugin_step_seconds_count{flow=", ""), "{text}");
+}
