@@ -308,3 +308,6 @@ fn notify(state: sd_notify::NotifyState<'_>) {
         tracing::warn!("the service manager can't be told: {error}");
     }
 }
+
+#[cfg(test)]
+mod tests;
