@@ -174,6 +174,8 @@ fn run(name: &str, number: u8) {
             .env("HOME", &home)
             .env_remove("XDG_DATA_HOME")
             .env_remove("XDG_CONFIG_HOME")
+            // What an author's crate is made of is compiled already: the flows that ship are made of it too.
+            .env("CARGO_TARGET_DIR", programs().parent().unwrap())
             .env("IDP", idp)
             .env("TOKENHOST_LISTEN", listen.to_string())
             .env("TOKENHOST_URL", format!("http://{listen}"))
