@@ -357,13 +357,17 @@ impl Tokens {
         for attempt in attempts {
             let key = attempt.story.key.clone();
             let (me, flying) = (self.me.clone(), key.clone());
-            self.flights.join(&key, || None, || async move {
-                let tokens = me.upgrade().ok_or(TokenError::Stopping)?;
-                if let Err(ended) = tokens.resume(attempt).await {
-                    tracing::warn!(key = %flying, ?ended, "an attempt that a stop cut short brought no token");
-                }
-                tokens.fly(&flying, Errand { cause: Cause::Needed, min_ttl: Duration::ZERO }).await
-            });
+            self.flights.join(
+                &key,
+                || None,
+                || async move {
+                    let tokens = me.upgrade().ok_or(TokenError::Stopping)?;
+                    if let Err(ended) = tokens.resume(attempt).await {
+                        tracing::warn!(key = %flying, ?ended, "an attempt that a stop cut short brought no token");
+                    }
+                    tokens.fly(&flying, Errand { cause: Cause::Needed, min_ttl: Duration::ZERO }).await
+                },
+            );
         }
         Ok(count)
     }

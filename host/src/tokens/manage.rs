@@ -32,7 +32,8 @@ impl Tokens {
     /// There is no such integration, or the storage failed.
     pub async fn status(&self, key: &TokenKey) -> Result<Status, TokenError> {
         let (_, record, _) = self.read(key).await?;
-        let ended = self.present(key, &record)?.is_some_and(|live| live.remaining(&*self.parts.clock) == Some(Duration::ZERO));
+        let ended =
+            self.present(key, &record)?.is_some_and(|live| live.remaining(&*self.parts.clock) == Some(Duration::ZERO));
         let token = record.token.as_ref();
         Ok(Status {
             state: match token {
@@ -91,14 +92,17 @@ impl Tokens {
                     return Err(Rejection::Renewing);
                 }
                 let since = record.last_rejection_at.map(|last| now - last).filter(|since| *since >= TimeDelta::zero());
-                if let Some(wait) = since.map(|since| REJECTION_INTERVAL - since).filter(|wait| *wait > TimeDelta::zero()) {
+                if let Some(wait) =
+                    since.map(|since| REJECTION_INTERVAL - since).filter(|wait| *wait > TimeDelta::zero())
+                {
                     let retry_after = u64::try_from(wait.num_seconds()).unwrap_or_default() + 1;
                     return Err(Rejection::TooSoon { retry_after });
                 }
                 record.rejected_at = Some(now);
                 record.last_rejection_at = Some(now);
                 if let Some(token) = record.token.as_ref().filter(|token| token.expires_at.is_none()) {
-                    record.learned_lifetime = u64::try_from((now - token.created_at).num_seconds()).ok().filter(|age| *age > 0);
+                    record.learned_lifetime =
+                        u64::try_from((now - token.created_at).num_seconds()).ok().filter(|age| *age > 0);
                 }
                 Ok(())
             })
@@ -203,7 +207,8 @@ impl Tokens {
         let outcome = self.renew(&TokenKey::of(integration)).await;
         let (line, field, attempt) = match outcome {
             Ok(served) => {
-                let life = served.expires_in.map_or("without a known end".to_owned(), |left| format!("good for {left} s"));
+                let life =
+                    served.expires_in.map_or("without a known end".to_owned(), |left| format!("good for {left} s"));
                 let line = format!("{integration}: a token was got, {life} (generation {})", served.token.generation);
                 return Ok(Verdict { ok: true, line, field: None, attempt: None });
             }

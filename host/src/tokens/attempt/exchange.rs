@@ -152,7 +152,9 @@ impl Attempt {
     }
 
     fn seal_held(&self, held: &Held) -> Result<Sealed, Ended> {
-        let text = serde_json::to_vec(held).map(zeroize::Zeroizing::new).map_err(|error| StoreError::Storage(error.to_string()))?;
+        let text = serde_json::to_vec(held)
+            .map(zeroize::Zeroizing::new)
+            .map_err(|error| StoreError::Storage(error.to_string()))?;
         Ok(self.parts.ledger.keyring.seal(&bound_to(self.id(), "held"), &text)?)
     }
 

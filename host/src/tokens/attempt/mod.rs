@@ -201,7 +201,9 @@ impl Attempt {
             Stage::Sent { spends } => {
                 if spends {
                     self.doubt();
-                    self.note("the daemon stopped after the refresh token may have left; whether it still works is uncertain");
+                    self.note(
+                        "the daemon stopped after the refresh token may have left; whether it still works is uncertain",
+                    );
                 }
                 return Err(self.end(Outcome::Interrupted, |_| {}).await.err().unwrap_or(Ended::Interrupted));
             }

@@ -73,7 +73,13 @@ impl Attempt {
     }
 
     /// Ends without a token, and remembers why.
-    pub(super) async fn fail(&mut self, code: &str, message: &str, remedy: Remedy, field: Option<&'static str>) -> Ended {
+    pub(super) async fn fail(
+        &mut self,
+        code: &str,
+        message: &str,
+        remedy: Remedy,
+        field: Option<&'static str>,
+    ) -> Ended {
         let (code, message) = (self.cleaner.clean(code), self.cleaner.clean(message));
         self.tell(|story| story.problem = Some(format!("{code}: {message}")));
         let (now, id) = (self.parts.clock.now(), self.id());
@@ -117,10 +123,8 @@ impl Attempt {
     fn next(&self, new: FlowToken, left_at: DateTime<Utc>) -> Result<Token, &'static str> {
         let old = self.present.as_ref().filter(|_| self.record.story.purpose == Purpose::Refresh);
         let old_lifetime = old.and_then(|old| u64::try_from((old.expires_at? - old.created_at).num_seconds()).ok());
-        let fallback = Fallback {
-            default: self.integration.settings.default_lifetime.or(old_lifetime),
-            learned: self.learned,
-        };
+        let fallback =
+            Fallback { default: self.integration.settings.default_lifetime.or(old_lifetime), learned: self.learned };
         let expiry = expiry::expiry(&new, left_at, fallback);
         let access_token = (new.access_token)
             .or_else(|| old.map(|old| old.access_token.clone()))
@@ -146,7 +150,11 @@ impl Attempt {
             created_at: left_at,
             expires_at: expiry.map(|(at, _)| at),
             expiry_source: expiry.map(|(_, source)| source),
-            values: if new.values.is_empty() { old.map(|old| old.values.clone()).unwrap_or_default() } else { new.values },
+            values: if new.values.is_empty() {
+                old.map(|old| old.values.clone()).unwrap_or_default()
+            } else {
+                new.values
+            },
             secrets: match new.secrets.is_empty() {
                 true => old.map(|old| old.secrets.clone()).unwrap_or_default(),
                 false => new.secrets,
@@ -157,9 +165,12 @@ impl Attempt {
 
     /// Ends the attempt: its outcome and the change of the token's record are one batch, which holds only while the integration
     /// points where it did and no other token came in between.
-    pub(super) async fn end(&mut self, outcome: Outcome, mut change: impl FnMut(&mut TokenRecord)) -> Result<(), Ended> {
+    pub(super) async fn end(
+        &mut self,
+        outcome: Outcome,
+        mut change: impl FnMut(&mut TokenRecord),
+    ) -> Result<(), Ended> {
         self.record.story.finished_at = Some(self.parts.clock.now());
-        self.count(&outcome);
         let spent = matches!(self.record.stage, Stage::Answered { spends: true, .. });
         if !self.holding {
             self.record.stage = Stage::Ended;
@@ -168,8 +179,10 @@ impl Attempt {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.try_end(&parts, &outcome, &mut change).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => return Err(Ended::Void),
+                Ok(current) => {
+                    self.count(if current { &outcome } else { &Outcome::Void });
+                    return if current { Ok(()) } else { Err(Ended::Void) };
+                }
                 Err(StoreError::Conflict) => {}
                 Err(error) if spent => {
                     tracing::error!(%error, attempt = %self.id(), "a new token can't be stored; trying again");
@@ -221,7 +234,8 @@ impl Attempt {
         let flow = self.flow.description().name.clone();
         let taken = (self.parts.clock.now() - story.started_at).to_std().unwrap_or_default();
         metrics::histogram!(telemetry::ATTEMPT_SECONDS, "flow" => flow.clone()).record(taken);
-        let labels = [("flow", flow), ("purpose", story.purpose.as_str().to_owned()), ("outcome", outcome.as_str().to_owned())];
+        let labels =
+            [("flow", flow), ("purpose", story.purpose.as_str().to_owned()), ("outcome", outcome.as_str().to_owned())];
         metrics::counter!(telemetry::ATTEMPTS, &labels).increment(1);
     }
 }
