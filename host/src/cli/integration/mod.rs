@@ -136,10 +136,7 @@ impl Integration {
                 let changed = client.call(Method::PATCH, &path, &[], Some(&Value::Object(body))).await?;
                 inputs.warn_of_secrets(&changed, output);
                 if changed.get("dropped") == Some(&Value::Bool(true)) {
-                    output.note(
-                        "warning: its requests now go elsewhere, so its secrets and its token were dropped; \
-                         set the secrets with `tokenhost integration set`",
-                    );
+                    output.note(dropped(!items(&changed, "missing").is_empty()));
                 }
                 output.show(&changed, show)
             }
@@ -254,6 +251,16 @@ fn show(integration: &Value) -> String {
         text += &format!("\n{}: {}", cell(fault, "field"), cell(fault, "message"));
     }
     text
+}
+
+/// What a change of target cost. `missing`: secrets are gone that weren't given anew.
+fn dropped(missing: bool) -> &'static str {
+    if missing {
+        "warning: its requests now go elsewhere, so its token was dropped, and so were secrets that weren't given anew; \
+         set them with `tokenhost integration set`"
+    } else {
+        "its requests now go elsewhere, so its token was dropped"
+    }
 }
 
 /// A field's value; of a secret, whether it is set.
