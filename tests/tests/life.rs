@@ -166,9 +166,10 @@ async fn authenticates(place: Place, scheme: &str) {
             let (status, who) = place.provider.whoami(token["access_token"].as_str().unwrap()).await;
             assert_eq!((status, &who["client_id"]), (200, &fields["client_id"]), "{way}");
         } else {
+            // The ID has a colon, which raw Basic can't carry: nothing leaves.
             let problem = answer.expect(503);
-            let told = (&problem["code"], &problem["reason"], &problem["field"]);
-            assert_eq!(told, (&json!("token_failed"), &json!("invalid_client"), &json!("client_secret")), "{way}: {problem}");
+            assert_eq!(problem["reason"], "request_refused", "{problem}");
+            assert!(problem["detail"].as_str().unwrap().contains("RFC 7617"), "{problem}");
         }
     }
 }
