@@ -55,7 +55,7 @@ async fn lives(place: Place) {
     for flow in place.flows {
         let made = client.integrate(integration(&place, flow)).await;
         assert_eq!(made["fields"]["token_url"], place.provider.text("/token_url"), "{made}");
-        assert_eq!((&made["missing"], &made["token"]["state"]), (&json!([]), &json!("absent")), "{made}");
+        assert_eq!((made.get("missing"), &made["token"]["state"]), (None, &json!("absent")), "{made}");
 
         let token = working(&client, &place, flow.0).await;
         assert_eq!((&token["token_type"], &token["generation"]), (&json!("Bearer"), &json!(1)), "{token}");
@@ -166,9 +166,10 @@ async fn authenticates(place: Place, scheme: &str) {
             let (status, who) = place.provider.whoami(token["access_token"].as_str().unwrap()).await;
             assert_eq!((status, &who["client_id"]), (200, &fields["client_id"]), "{way}");
         } else {
+            // The ID has a colon, which raw Basic can't carry: nothing leaves.
             let problem = answer.expect(503);
-            let told = (&problem["code"], &problem["reason"], &problem["field"]);
-            assert_eq!(told, (&json!("token_failed"), &json!("invalid_client"), &json!("client_secret")), "{way}: {problem}");
+            assert_eq!(problem["reason"], "request_refused", "{problem}");
+            assert!(problem["detail"].as_str().unwrap().contains("RFC 7617"), "{problem}");
         }
     }
 }
