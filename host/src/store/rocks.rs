@@ -1,4 +1,4 @@
-//! The store on disk: RocksDB's options, its opening and its reads. Writes go through the [`committer`](super::committer).
+//! The store on disk: RocksDB's options, its opening and its reads. Writes go through the `committer`.
 //!
 //! A value is stored as the revision of the batch that wrote it (8 bytes, big-endian) and the bytes. Keys that begin with
 //! a zero byte are the store's own. It knows no record.
