@@ -21,7 +21,7 @@ COMMAND_SECONDS = 60
 # How long a process may take until it is ready, and until it has ended when asked to.
 READY_SECONDS, END_SECONDS = 60, 15
 # Words that look like tokens; the transcript shows how they begin. Hex digests and lower-case names aren't meant.
-TOKEN = re.compile(r"\b(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*[0-9])([\w-]{9})[\w-]{18,}")
+TOKEN = re.compile(r"\b(?=[\w-]*[a-z])(?=[\w-]*[A-Z])([\w-]{9})[\w-]{18,}")
 
 
 class NotSeen(Exception):
