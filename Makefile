@@ -53,15 +53,17 @@ test: build ## run everything that proves the project
 
 .PHONY: demo
 demo: build ## see it work, with two real identity providers; ends by itself
-	@scripts/demo.sh
+	@scripts/demo.py $(TOKENHOST)
 
 .PHONY: serve
 serve: build ## leave a daemon running for use (TOKENHOST_DATA, TOKENHOST_LISTEN)
 	@scripts/serve.sh
 
 .PHONY: bench
+# BENCH='--row token' measures one row; BENCH=--list names them. Not `cargo run`: for one package alone it chooses other
+# features, and compiles RocksDB once more.
 bench: build ## measure the ratios that the design promises
-	cargo run --locked --package tokenhost-tests --bin bench
+	$(TARGET)/debug/bench $(BENCH)
 
 .PHONY: check
 check: tools ## format, clippy, docs and, where cargo-deny is installed, the dependency policy

@@ -171,17 +171,18 @@ impl Config {
         }
         layers.read_overrides(overrides, environment);
 
-        let home = |variable: &str, below_home: &str, leaf: &str| {
+        let home = |variable: &str, below_home: &str, place: &str| {
             let base = environment(variable).map(PathBuf::from).filter(|path| path.is_absolute());
             let base = base.or_else(|| environment("HOME").map(|home| Path::new(&home).join(below_home)));
-            base.map(|base| base.join("tokenhost").join(leaf))
-                .ok_or("no HOME to derive the default from; give it a path")
+            base.map(|base| base.join(place)).ok_or("no HOME to derive the default from; give it a path")
         };
         let config = Self {
-            data: layers.path("data", || home("XDG_DATA_HOME", ".local/share", "")),
+            data: layers.path("data", || home("XDG_DATA_HOME", ".local/share", "tokenhost")),
             key: match layers.take("key") {
                 Some(text) => KeySource::Given(text.into()),
-                None => KeySource::File(layers.path("key_file", || home("XDG_CONFIG_HOME", ".config", "master.key"))),
+                None => KeySource::File(
+                    layers.path("key_file", || home("XDG_CONFIG_HOME", ".config", "tokenhost/master.key")),
+                ),
             },
             flows: layers.path("flows", || {
                 let executable = std::env::current_exe().ok();
@@ -299,7 +300,8 @@ mod tests {
     #[test]
     fn defaults_follow_the_home() {
         let config = load("", Overrides::default(), HOME).unwrap();
-        assert_eq!(config.data, Path::new("/home/ada/.local/share/tokenhost"));
+        // As a text, which people are shown: paths are equal with and without a slash at their end.
+        assert_eq!(config.data.as_os_str(), "/home/ada/.local/share/tokenhost");
         assert!(
             matches!(config.key, KeySource::File(path) if path == Path::new("/home/ada/.config/tokenhost/master.key"))
         );

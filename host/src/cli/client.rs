@@ -31,7 +31,7 @@ const PAGE: &str = "200";
 /// How to reach the daemon.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Daemon")]
-pub struct Connection {
+pub(super) struct Connection {
     /// Where the daemon is [default: http://127.0.0.1:8420]
     #[arg(long, value_name = "URL", env = "TOKENHOST_URL", hide_env_values = true, global = true)]
     daemon: Option<String>,
@@ -46,7 +46,7 @@ impl Connection {
     ///
     /// # Errors
     /// The URL is none, or there is no token.
-    pub fn client(&self) -> Result<Client, Failure> {
+    pub(super) fn client(&self) -> Result<Client, Failure> {
         let token = match (&self.token_file, std::env::var("TOKENHOST_TOKEN")) {
             (Some(path), _) => SecretReader::default().read(&Source::File(path.clone()))?,
             (None, Ok(token)) if !token.trim().is_empty() => SecretString::from(token.trim()),
@@ -61,20 +61,11 @@ impl Connection {
 }
 
 /// A connection to the daemon's API.
-pub struct Client {
+pub(super) struct Client {
     /// The daemon's own address; its path ends with a slash.
     base: Url,
     /// Adds the token to every call.
     http: reqwest::Client,
-}
-
-/// A successful answer.
-#[derive(Debug)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The JSON document; null where there is none.
-    pub document: Value,
 }
 
 impl Client {
@@ -82,7 +73,7 @@ impl Client {
     ///
     /// # Errors
     /// The URL is none of http or https, the token has characters that no header can hold, or TLS can't be set up.
-    pub fn new(url: &str, token: &SecretString) -> Result<Self, Failure> {
+    pub(super) fn new(url: &str, token: &SecretString) -> Result<Self, Failure> {
         let bad_url = |reason: String| {
             Failure::usage(format!("the daemon's URL {url:?} {reason}"))
                 .hint("Set TOKENHOST_URL, or --daemon, to something like http://127.0.0.1:8420.")
@@ -137,21 +128,21 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Failure> {
-        Ok(self.call(Method::GET, path, query, None).await?.document)
+    pub(super) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Failure> {
+        self.call(Method::GET, path, query, None).await
     }
 
-    /// A call with a JSON body, or none.
+    /// A call with a JSON body, or none. Gives the answer's document; null where there is none.
     ///
     /// # Errors
     /// The daemon doesn't answer, or answers with a problem.
-    pub async fn call(
+    pub(super) async fn call(
         &self,
         method: Method,
         path: &[&str],
         query: &[(&str, &str)],
         body: Option<&Value>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Value, Failure> {
         let mut request = self.http.request(method, self.url(path, query)?);
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
@@ -163,7 +154,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn upload(
+    pub(super) async fn upload(
         &self,
         method: Method,
         path: &[&str],
@@ -171,7 +162,7 @@ impl Client {
         content_type: &str,
         bytes: usize,
         body: reqwest::Body,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Value, Failure> {
         let request = self.http.request(method, self.url(path, query)?);
         self.send(request.header(CONTENT_TYPE, content_type).header(CONTENT_LENGTH, bytes).body(body)).await
     }
@@ -180,7 +171,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn list(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Vec<Value>, Failure> {
+    pub(super) async fn list(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Vec<Value>, Failure> {
         let mut all = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
@@ -200,7 +191,7 @@ impl Client {
     }
 
     /// Sends it, and sorts the answer.
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
         let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -208,15 +199,13 @@ impl Client {
         if !status.is_success() {
             return Err(Problem::new(status.as_u16(), retry_after, &body).into());
         }
-        let document = if body.is_empty() || status == StatusCode::NO_CONTENT {
-            Value::Null
-        } else {
-            serde_json::from_slice(&body).map_err(|_| {
-                Failure::failed(format!("{} answered with something that is no JSON", self.base))
-                    .hint("Is TOKENHOST_URL (or --daemon) right?")
-            })?
-        };
-        Ok(Answer { status: status.as_u16(), document })
+        if body.is_empty() || status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).map_err(|_| {
+            Failure::failed(format!("{} answered with something that is no JSON", self.base))
+                .hint("Is TOKENHOST_URL (or --daemon) right?")
+        })
     }
 
     /// The daemon gave no complete answer.

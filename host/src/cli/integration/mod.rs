@@ -14,7 +14,7 @@ use super::values::SecretReader;
 
 /// Integrations: a model, a scheme, a flow, and the values that the flow needs
 #[derive(Debug, clap::Args)]
-pub struct Integration {
+pub(super) struct Integration {
     /// Which daemon.
     #[command(flatten)]
     connection: Connection,
@@ -28,7 +28,7 @@ pub struct Integration {
 enum Command {
     /// Make an integration of a model
     #[command(
-        after_help = "A secret is never written on the command line, where `ps` and the shell's history show it: it is read from a file (NAME=@FILE), stdin (NAME=-) or an environment variable (NAME=env:VARIABLE). At a terminal, what is missing is asked for.\n\nExamples:\n  tokenhost integration create crm-prod --model crm --field client_id=abc --secret client_secret=@secret.txt\n  pass show crm | tokenhost integration create crm-prod --model crm --field client_id=abc --secret client_secret=-\n  tokenhost integration create crm-prod --model crm --scheme oauth2 --flow password --server https://eu.crm.example \\\n      --fields crm.toml --secret password=env:CRM_PASSWORD"
+        after_help = "A secret is never written on the command line, where `ps` and the shell's history show it: it is read from a file (NAME=@FILE), stdin (NAME=-) or an environment variable (NAME=env:VARIABLE). At a terminal, what is missing is asked for.\n\nExamples:\n  tokenhost integration create crm-prod --model crm --field client_id=abc \\\n      --secret client_secret=@secret.txt\n  pass show crm | tokenhost integration create crm-prod --model crm --field client_id=abc \\\n      --secret client_secret=-\n  tokenhost integration create crm-prod --model crm --scheme oauth2 --flow password \\\n      --server https://eu.crm.example --fields crm.toml --secret password=env:CRM_PASSWORD"
     )]
     Create {
         /// The new integration's name
@@ -50,7 +50,9 @@ enum Command {
     #[command(after_help = "Examples:\n  tokenhost integration list\n  tokenhost integration list --json")]
     List,
     /// Show an integration and how its token is; secrets only as set or not
-    #[command(after_help = "Examples:\n  tokenhost integration show crm-prod\n  tokenhost integration show crm-prod --json")]
+    #[command(
+        after_help = "Examples:\n  tokenhost integration show crm-prod\n  tokenhost integration show crm-prod --json"
+    )]
     Show {
         /// The integration
         name: String,
@@ -104,7 +106,7 @@ impl Integration {
     ///
     /// # Errors
     /// The command line is wrong, a secret can't be read, or the daemon refuses.
-    pub async fn run(self, output: Output) -> Result<(), Failure> {
+    pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         match self.command {
             Command::Create { name, model, scheme, flow, inputs } => {
                 let mut body = inputs.body(&[])?;
@@ -131,13 +133,10 @@ impl Integration {
                 }
                 let client = self.connection.client()?;
                 let path = ["integrations", name.as_str()];
-                let changed = client.call(Method::PATCH, &path, &[], Some(&Value::Object(body))).await?.document;
+                let changed = client.call(Method::PATCH, &path, &[], Some(&Value::Object(body))).await?;
                 inputs.warn_of_secrets(&changed, output);
                 if changed.get("dropped") == Some(&Value::Bool(true)) {
-                    output.note(
-                        "warning: its requests now go elsewhere, so its secrets and its token were dropped; \
-                         set the secrets with `tokenhost integration set`",
-                    );
+                    output.note(dropped(!items(&changed, "missing").is_empty()));
                 }
                 output.show(&changed, show)
             }
@@ -148,7 +147,7 @@ impl Integration {
             }
             Command::Test { name } => {
                 let path = ["integrations", name.as_str(), "test"];
-                let verdict = self.connection.client()?.call(Method::POST, &path, &[], None).await?.document;
+                let verdict = self.connection.client()?.call(Method::POST, &path, &[], None).await?;
                 output.show(&verdict, |verdict| cell(verdict, "line"))?;
                 if verdict.get("ok") == Some(&Value::Bool(true)) { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
             }
@@ -173,7 +172,7 @@ async fn create(
     let path = ["integrations"];
     let problem = match client.call(Method::POST, &path, &[], Some(&Value::Object(body.clone()))).await {
         Err(Failure::Problem(problem)) => problem,
-        other => return Ok(other?.document),
+        other => return other,
     };
     // Only what is all a person's to fill in: another fault would make the typing vain.
     let faults = problem.faults();
@@ -195,7 +194,7 @@ async fn create(
         Value::Object(fields) => fields.extend(typed),
         fields => *fields = Value::Object(typed),
     }
-    Ok(client.call(Method::POST, &path, &[], Some(&Value::Object(body))).await?.document)
+    client.call(Method::POST, &path, &[], Some(&Value::Object(body))).await
 }
 
 /// Asks the person at the terminal, without showing what is typed: any of them may be a secret. None where nobody is there.
@@ -252,6 +251,16 @@ fn show(integration: &Value) -> String {
         text += &format!("\n{}: {}", cell(fault, "field"), cell(fault, "message"));
     }
     text
+}
+
+/// What a change of target cost. `missing`: secrets are gone that weren't given anew.
+fn dropped(missing: bool) -> &'static str {
+    if missing {
+        "warning: its requests now go elsewhere, so its token was dropped, and so were secrets that weren't given anew; \
+         set them with `tokenhost integration set`"
+    } else {
+        "its requests now go elsewhere, so its token was dropped"
+    }
 }
 
 /// A field's value; of a secret, whether it is set.
