@@ -1,18 +1,18 @@
 //! Integrations over HTTP: made, looked at without their secrets, changed, deleted, tried out.
 
+mod input;
+
 use std::collections::BTreeMap;
-use std::fmt;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use secrecy::SecretString;
-use serde::de::{Deserializer, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::input::{Change, NewIntegration, Uncertain, texts};
 use super::auth::Caller;
 use super::body::Json;
 use super::models::name;
@@ -30,98 +30,6 @@ use crate::tokens::TokenKey;
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, change, delete)).routes(routes!(test))
-}
-
-/// What a new integration is made from.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NewIntegration {
-    /// Its name, which is its id: 1 to 64 of `a-z`, `0-9`, `-`, `_` and `.`.
-    name: String,
-    /// The model that it is made from.
-    model: String,
-    /// The security scheme; needed where the model has several that can be used.
-    scheme: Option<String>,
-    /// The flow; needed where several serve the scheme.
-    flow: Option<String>,
-    /// The server's URL, where it isn't the model's first.
-    server: Option<String>,
-    /// Values by field name, secrets too; null unsets what the document or the flow would give.
-    #[serde(default)]
-    #[schema(value_type = BTreeMap<String, Option<String>>)]
-    fields: BTreeMap<String, Option<Value>>,
-    /// What connections need below HTTP.
-    #[serde(default)]
-    transport: TransportChange,
-    /// How its tokens are handled.
-    #[serde(default)]
-    settings: SettingsChange,
-}
-
-/// What of an integration is to change; what is left out stays, and null unsets.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Change {
-    /// The server's URL.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
-    server: Option<Option<String>>,
-    /// Values by field name, secrets too.
-    #[serde(default)]
-    #[schema(value_type = BTreeMap<String, Option<String>>)]
-    fields: BTreeMap<String, Option<Value>>,
-    /// What connections need below HTTP.
-    #[serde(default)]
-    transport: TransportChange,
-    /// How its tokens are handled.
-    #[serde(default)]
-    settings: SettingsChange,
-}
-
-/// What connections need below HTTP; null unsets.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct TransportChange {
-    /// PEM certificates of the authorities to trust instead of the system's.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
-    ca: Option<Option<String>>,
-    /// An HTTP proxy, `http://host:port`; needs a right of its own.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
-    proxy: Option<Option<String>>,
-    /// PEM certificate to show.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
-    client_certificate: Option<Option<String>>,
-    /// PEM private key of that certificate; a secret.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
-    client_key: Option<Option<String>>,
-}
-
-/// How an integration's tokens are handled; null unsets.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct SettingsChange {
-    /// Seconds that a token lives where the provider doesn't say.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<u64>)]
-    default_lifetime: Option<Option<u64>>,
-    /// What to do with a refresh token that was sent and got no complete answer.
-    uncertain: Option<Uncertain>,
-}
-
-/// What to do with a refresh token that was sent and got no complete answer.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum Uncertain {
-    /// Acquire anew where the flow needs no person; else try it once more, after the access token has ended.
-    Auto,
-    /// Never send it again.
-    Acquire,
-    /// Send it once more at once.
-    Retry,
 }
 
 /// An integration, without its secrets.
@@ -233,71 +141,6 @@ struct Verdict {
     attempt: Option<String>,
 }
 
-/// A field's value: text, or a boolean or whole number as text. Has no `Debug`: it may be a secret.
-struct Value(String);
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Scalar;
-        impl Visitor<'_> for Scalar {
-            type Value = Value;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string, a boolean, a whole number or null")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-                Ok(Value(text.to_owned()))
-            }
-
-            fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
-                Ok(Value(flag.to_string()))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-                Ok(Value(number.to_string()))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-                Ok(Value(number.to_string()))
-            }
-        }
-        deserializer.deserialize_any(Scalar)
-    }
-}
-
-/// Tells a member that is null from one that isn't there.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
-/// Values by field name, as the room below takes them.
-fn texts(fields: BTreeMap<String, Option<Value>>) -> BTreeMap<String, Option<String>> {
-    fields.into_iter().map(|(name, value)| (name, value.map(|Value(text)| text))).collect()
-}
-
-impl From<TransportChange> for integrations::TransportChange {
-    fn from(change: TransportChange) -> Self {
-        Self {
-            ca: change.ca,
-            proxy: change.proxy,
-            client_certificate: change.client_certificate,
-            client_key: change.client_key.map(|key| key.map(SecretString::from)),
-        }
-    }
-}
-
-impl From<SettingsChange> for integrations::SettingsChange {
-    fn from(change: SettingsChange) -> Self {
-        let uncertain = change.uncertain.map(|uncertain| match uncertain {
-            Uncertain::Auto => integrations::Uncertain::Auto,
-            Uncertain::Acquire => integrations::Uncertain::Acquire,
-            Uncertain::Retry => integrations::Uncertain::Retry,
-        });
-        Self { default_lifetime: change.default_lifetime, uncertain }
-    }
-}
-
 impl Integration {
     async fn of(api: &Api, integration: integrations::Integration, dropped: Option<bool>) -> Result<Self, Problem> {
         let token = api.tokens.status(&TokenKey::of(&integration.name)).await?.into();
@@ -323,11 +166,7 @@ impl Integration {
             },
             settings: Settings {
                 default_lifetime: integration.settings.default_lifetime,
-                uncertain: match integration.settings.uncertain {
-                    integrations::Uncertain::Auto => Uncertain::Auto,
-                    integrations::Uncertain::Acquire => Uncertain::Acquire,
-                    integrations::Uncertain::Retry => Uncertain::Retry,
-                },
+                uncertain: integration.settings.uncertain.into(),
             },
             token,
             created_at: integration.created_at.into(),
@@ -508,32 +347,7 @@ async fn test(State(api): State<Api>, Path(integration): Path<String>) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::super::body::parse;
     use super::*;
-
-    #[test]
-    fn null_is_told_from_absent_and_scalars_become_text() {
-        let change: Change = parse(
-            br#"{"server":null,"fields":{"a":"x","b":true,"c":-5,"d":null},"transport":{"proxy":null},"settings":{"uncertain":"retry"}}"#,
-        )
-        .ok()
-        .unwrap();
-        assert_eq!(change.server, Some(None));
-        let fields = texts(change.fields);
-        let expected = [("a", Some("x")), ("b", Some("true")), ("c", Some("-5")), ("d", None)];
-        assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.map(str::to_owned))).into());
-        assert_eq!((change.transport.proxy, change.transport.ca), (Some(None), None));
-        assert_eq!(change.settings.default_lifetime, None);
-        assert!(matches!(change.settings.uncertain, Some(Uncertain::Retry)));
-    }
-
-    #[test]
-    fn a_bad_value_is_refused_without_repeating_it() {
-        let problem = parse::<Change>(br#"{"fields":{"client_secret":["hunter2"]}}"#).err().unwrap();
-        let text = format!("{problem:?}");
-        assert!(text.contains("fields.client_secret") && text.contains("a whole number or null"), "{text}");
-        assert!(!text.contains("hunter2"), "{text}");
-    }
 
     #[test]
     fn if_match_is_a_revision() {

@@ -1,6 +1,6 @@
 //! Times as clients see them: RFC 3339 in UTC, whole seconds, `2026-11-22T10:00:00Z`.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike as _, SecondsFormat, Timelike as _, Utc};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
@@ -12,6 +12,24 @@ pub(super) struct Time(DateTime<Utc>);
 impl From<DateTime<Utc>> for Time {
     fn from(time: DateTime<Utc>) -> Self {
         Self(time)
+    }
+}
+
+impl Time {
+    /// Appends the time's text. By hand, since chrono takes several times as long and the hottest call has two of them.
+    pub(super) fn write(self, text: &mut Vec<u8>) {
+        let Self(time) = self;
+        let digits = |value: u32, place: u32| b'0' + u8::try_from(value / place % 10).unwrap_or_default();
+        let two = |text: &mut Vec<u8>, value: u32, end: u8| text.extend([digits(value, 10), digits(value, 1), end]);
+        let Some(year) = u32::try_from(time.year()).ok().filter(|year| *year <= 9999) else {
+            return text.extend(time.to_rfc3339_opts(SecondsFormat::Secs, true).into_bytes());
+        };
+        text.extend([digits(year, 1000), digits(year, 100), digits(year, 10), digits(year, 1), b'-']);
+        two(text, time.month(), b'-');
+        two(text, time.day(), b'T');
+        two(text, time.hour(), b':');
+        two(text, time.minute(), b':');
+        two(text, time.second(), b'Z');
     }
 }
 
@@ -29,5 +47,24 @@ mod tests {
     fn parts_of_a_second_are_left_out() {
         let time = DateTime::parse_from_rfc3339("2026-11-22T10:00:00.999999999+01:00").unwrap().to_utc();
         assert_eq!(serde_json::to_string(&Time::from(time)).unwrap(), "\"2026-11-22T09:00:00Z\"");
+    }
+
+    #[test]
+    fn what_is_written_by_hand_is_what_chrono_writes() {
+        let seconds = [
+            0,
+            951_782_399,
+            951_782_400,
+            1_795_000_000,
+            4_107_542_399,
+            253_402_300_799,
+            253_402_300_800,
+            -62_167_219_201,
+        ];
+        for time in seconds.map(|seconds| DateTime::from_timestamp(seconds, 5).unwrap()) {
+            let mut text = Vec::new();
+            Time::from(time).write(&mut text);
+            assert_eq!(String::from_utf8(text).unwrap(), time.to_rfc3339_opts(SecondsFormat::Secs, true));
+        }
     }
 }

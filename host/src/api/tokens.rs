@@ -2,6 +2,8 @@
 //!
 //! Getting one is the daemon's hottest call: a token that is in memory is served without a lock, a disk or an await.
 
+mod served;
+
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,12 +11,13 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::served::Token;
 use super::auth::{self, guarded};
 use super::body::Json;
 use super::models::name;
@@ -34,9 +37,6 @@ const MIN_TTL: u64 = 5;
 /// The longest `min_ttl`, in seconds: ten years. Anyway at most what a fresh token promises.
 const MAX_TTL: u64 = 10 * 365 * 86_400;
 
-/// What a served token's JSON has beside its texts, in bytes; a longer one grows its buffer once.
-const ROOM: usize = 256;
-
 /// All routes but the hottest.
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -49,28 +49,6 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// The hottest route, which goes around the gate and has one of its own.
 pub(super) fn hot_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(get))
-}
-
-/// A valid token.
-#[derive(Serialize, ToSchema)]
-struct Token<'a> {
-    /// The token itself (RFC 6749 section 1.4).
-    access_token: &'a str,
-    /// How it is used; mostly `Bearer`.
-    token_type: &'a str,
-    /// The scopes that the provider granted, space-separated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a str>,
-    /// When it ends, if that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<Time>,
-    /// Whole seconds left, if that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_in: Option<u64>,
-    /// When the request for it left.
-    created_at: Time,
-    /// Its number within the integration; name it in a rejection.
-    generation: u64,
 }
 
 /// How a token is, without the token.
@@ -269,22 +247,7 @@ fn key(integration: &crate::name::Name, mut query: Query) -> Result<TokenKey, Pr
 
 /// A served token as an answer that nobody stores.
 fn answer(served: &Served) -> Response {
-    let token = &*served.token;
-    let access_token = token.access_token.expose_secret();
-    let view = Token {
-        access_token,
-        token_type: &token.token_type,
-        scope: token.scope.as_deref(),
-        expires_at: token.expires_at.map(Time::from),
-        expires_in: served.expires_in,
-        created_at: token.created_at.into(),
-        generation: token.generation,
-    };
-    let mut json = Vec::with_capacity(access_token.len() + token.scope.as_ref().map_or(0, String::len) + ROOM);
-    if let Err(error) = serde_json::to_writer(&mut json, &view) {
-        return Problem::internal(error).into_response();
-    }
-    let mut response = Response::new(Body::from(json));
+    let mut response = Response::new(Body::from(served::render(served)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -398,35 +361,7 @@ async fn reject(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::tokens::Token as Kept;
-
-    #[tokio::test]
-    async fn a_token_is_answered_in_full_and_not_to_be_stored() {
-        let at = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
-        let token = Kept {
-            access_token: "a\"b".into(),
-            refresh_token: Some("never".into()),
-            token_type: "Bearer".into(),
-            scope: Some("r w".into()),
-            created_at: at,
-            expires_at: Some(at + chrono::TimeDelta::seconds(60)),
-            expiry_source: None,
-            refresh_expires_at: None,
-            values: Vec::new(),
-            secrets: Vec::new(),
-            generation: 3,
-        };
-        let response = answer(&Served { token: Arc::new(token), expires_in: Some(59) });
-        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
-        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
-        assert_eq!(
-            std::str::from_utf8(&body).unwrap(),
-            r#"{"access_token":"a\"b","token_type":"Bearer","scope":"r w","expires_at":"2026-11-18T11:07:40Z","expires_in":59,"created_at":"2026-11-18T11:06:40Z","generation":3}"#
-        );
-    }
 
     #[test]
     fn scopes_make_a_key_of_their_own() {
