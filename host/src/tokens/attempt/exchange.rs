@@ -127,8 +127,14 @@ impl Attempt {
         let held = Held { state: wait.state.expose_secret().to_owned(), answer: None };
         self.record.stage = Stage::Waiting { held: self.seal_held(&held)?, until };
         self.parts.ledger.put(&self.record, Batch::synced()).await?;
+        self.pause_for(time).await?;
+        Ok(Event::Elapsed(wait.state))
+    }
+
+    /// Lets time pass, unless the daemon stops: the journal then holds what is needed to go on.
+    pub(super) async fn pause_for(&self, time: Duration) -> Result<(), Ended> {
         tokio::select! {
-            () = tokio::time::sleep(time) => Ok(Event::Elapsed(wait.state)),
+            () = tokio::time::sleep(time.min(MAX_WAIT)) => Ok(()),
             () = self.parts.stopping.cancelled() => Err(Ended::Stopping),
         }
     }

@@ -189,6 +189,10 @@ impl Attempt {
 
     /// Goes on from what the journal holds.
     pub(super) async fn run_held(mut self) -> Result<Token, Ended> {
+        if self.record.target != self.integration.target {
+            // What it holds was for somewhere else: nothing of it goes on.
+            return Err(self.end(Outcome::Void, |_| {}).await.err().unwrap_or(Ended::Void));
+        }
         let event = match self.record.stage.clone() {
             Stage::Answered { held, left_at, .. } => {
                 let (state, response) = self.open_held(&held)?;
@@ -197,7 +201,12 @@ impl Attempt {
                 self.note("went on from the stored answer");
                 Event::Answered(state, response)
             }
-            Stage::Waiting { held, .. } => Event::Elapsed(self.open_held(&held)?.0),
+            Stage::Waiting { held, until } => {
+                let (state, _) = self.open_held(&held)?;
+                let left = (until - self.parts.clock.now()).to_std().unwrap_or_default();
+                self.pause_for(left).await?;
+                Event::Elapsed(state)
+            }
             Stage::Sent { spends } => {
                 if spends {
                     self.doubt();
