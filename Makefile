@@ -60,8 +60,10 @@ serve: build ## leave a daemon running for use (TOKENHOST_DATA, TOKENHOST_LISTEN
 	@scripts/serve.sh
 
 .PHONY: bench
+# BENCH='--row token' measures one row; BENCH=--list names them. Not `cargo run`: for one package alone it chooses other
+# features, and compiles RocksDB once more.
 bench: build ## measure the ratios that the design promises
-	cargo run --locked --package tokenhost-tests --bin bench
+	$(TARGET)/debug/bench $(BENCH)
 
 .PHONY: check
 check: tools ## format, clippy, docs and, where cargo-deny is installed, the dependency policy

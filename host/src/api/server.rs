@@ -137,7 +137,6 @@ mod tests {
             gate.acquire().await.unwrap().forget();
             "done"
         });
-        #[expect(clippy::unused_async, reason = "a handler")]
         async fn broken() -> &'static str {
             panic!("hunter2")
         }

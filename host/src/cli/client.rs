@@ -68,15 +68,6 @@ pub(super) struct Client {
     http: reqwest::Client,
 }
 
-/// A successful answer.
-#[derive(Debug)]
-pub(super) struct Answer {
-    /// The HTTP status.
-    pub(super) status: u16,
-    /// The JSON document; null where there is none.
-    pub(super) document: Value,
-}
-
 impl Client {
     /// A client for the daemon at this URL, with this token.
     ///
@@ -138,10 +129,10 @@ impl Client {
     /// # Errors
     /// As [`Client::call`].
     pub(super) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Failure> {
-        Ok(self.call(Method::GET, path, query, None).await?.document)
+        self.call(Method::GET, path, query, None).await
     }
 
-    /// A call with a JSON body, or none.
+    /// A call with a JSON body, or none. Gives the answer's document; null where there is none.
     ///
     /// # Errors
     /// The daemon doesn't answer, or answers with a problem.
@@ -151,7 +142,7 @@ impl Client {
         path: &[&str],
         query: &[(&str, &str)],
         body: Option<&Value>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Value, Failure> {
         let mut request = self.http.request(method, self.url(path, query)?);
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
@@ -171,7 +162,7 @@ impl Client {
         content_type: &str,
         bytes: usize,
         body: reqwest::Body,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Value, Failure> {
         let request = self.http.request(method, self.url(path, query)?);
         self.send(request.header(CONTENT_TYPE, content_type).header(CONTENT_LENGTH, bytes).body(body)).await
     }
@@ -200,7 +191,7 @@ impl Client {
     }
 
     /// Sends it, and sorts the answer.
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
         let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -208,15 +199,13 @@ impl Client {
         if !status.is_success() {
             return Err(Problem::new(status.as_u16(), retry_after, &body).into());
         }
-        let document = if body.is_empty() || status == StatusCode::NO_CONTENT {
-            Value::Null
-        } else {
-            serde_json::from_slice(&body).map_err(|_| {
-                Failure::failed(format!("{} answered with something that is no JSON", self.base))
-                    .hint("Is TOKENHOST_URL (or --daemon) right?")
-            })?
-        };
-        Ok(Answer { status: status.as_u16(), document })
+        if body.is_empty() || status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).map_err(|_| {
+            Failure::failed(format!("{} answered with something that is no JSON", self.base))
+                .hint("Is TOKENHOST_URL (or --daemon) right?")
+        })
     }
 
     /// The daemon gave no complete answer.

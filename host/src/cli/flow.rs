@@ -78,11 +78,11 @@ impl Flow {
                 let bytes = component.len();
                 let answer =
                     client.upload(Method::POST, &["flows"], &[], "application/wasm", bytes, component.into()).await?;
-                output.show(&answer.document, |flow| format!("{} is installed", identity(flow)))
+                output.show(&answer, |flow| format!("{} is installed", identity(flow)))
             }
             Command::Rollback { name } => {
                 let answer = client.call(Method::POST, &["flows", &name, "rollback"], &[], None).await?;
-                output.show(&answer.document, |flow| format!("{} is served again", identity(flow)))
+                output.show(&answer, |flow| format!("{} is served again", identity(flow)))
             }
             Command::Remove { name } => {
                 client.call(Method::DELETE, &["flows", &name], &[], None).await?;

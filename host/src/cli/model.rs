@@ -154,7 +154,7 @@ async fn import(client: &Client, name: &str, source: Document, replace: bool) ->
         if replace { (Method::PUT, &["models", name], &[]) } else { (Method::POST, &["models"], &[("name", name)]) };
     let (bytes, file) = match source {
         Document::Url(url) => {
-            return Ok(client.call(method, path, query, Some(&json!({"url": url}))).await?.document);
+            return client.call(method, path, query, Some(&json!({"url": url}))).await;
         }
         Document::Stdin => (read(std::io::stdin().lock(), "stdin")?, "-".to_owned()),
         Document::File(file) => {
@@ -165,8 +165,7 @@ async fn import(client: &Client, name: &str, source: Document, replace: bool) ->
     };
     let length = bytes.len();
     let content_type = if is_json(&bytes) { "application/json" } else { "application/yaml" };
-    let answer = client.upload(method, path, query, content_type, length, chunked(bytes, file)).await?;
-    Ok(answer.document)
+    client.upload(method, path, query, content_type, length, chunked(bytes, file)).await
 }
 
 /// Whether a document is JSON rather than YAML: its first character says so.

@@ -33,11 +33,6 @@ impl Problem {
         Self { status, retry_after, document }
     }
 
-    /// The HTTP status.
-    pub(super) fn status(&self) -> u16 {
-        self.status
-    }
-
     /// The problem object as it came.
     pub(super) fn document(&self) -> &Value {
         &self.document
@@ -159,6 +154,6 @@ mod tests {
             "error: something that is no tokenhost daemon answered\n  HTTP status 502; is TOKENHOST_URL (or --daemon) right?",
         );
         assert_eq!(Problem::new(401, None, b"").exit(), Exit::Refused);
-        assert_eq!(Problem::new(401, None, br#"{"title":7}"#).status(), 401);
+        assert_eq!(Problem::new(403, None, br#"{"title":7}"#).exit(), Exit::Refused);
     }
 }

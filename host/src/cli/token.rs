@@ -129,7 +129,7 @@ impl Which {
         path.extend(below);
         let mut query = query.to_vec();
         query.extend(self.scope.as_deref().map(|scope| ("scope", scope)));
-        Ok(client.call(method, &path, &query, body).await?.document)
+        client.call(method, &path, &query, body).await
     }
 }
 

@@ -20,7 +20,7 @@ const KEYS: usize = 32;
 #[derive(Debug)]
 pub(super) enum Ended {
     /// It failed, and that is recorded.
-    Failed(FailureRecord, Option<Ulid>),
+    Failed(Box<FailureRecord>, Option<Ulid>),
     /// The integration, or its token, was changed meanwhile: what came was thrown away.
     Void,
     /// It was cut short by an earlier stop of the daemon.

@@ -273,7 +273,9 @@ impl Tokens {
                 let (key, token, cause) = (key.clone(), record, errand.cause);
                 Attempt::new(&self.parts, Start { integration, flow, key, token, purpose, again, cause })?.run().await
             }
-            (Plan::Wait(_), _) => Err(record.failure.map_or(Ended::Void, |failure| Ended::Failed(failure, None))),
+            (Plan::Wait(_), _) => {
+                Err(record.failure.map_or(Ended::Void, |failure| Ended::Failed(Box::new(failure), None)))
+            }
             (Plan::Person(why), _) => Err(Ended::Person(why)),
         }
     }

@@ -133,7 +133,7 @@ impl Integration {
                 }
                 let client = self.connection.client()?;
                 let path = ["integrations", name.as_str()];
-                let changed = client.call(Method::PATCH, &path, &[], Some(&Value::Object(body))).await?.document;
+                let changed = client.call(Method::PATCH, &path, &[], Some(&Value::Object(body))).await?;
                 inputs.warn_of_secrets(&changed, output);
                 if changed.get("dropped") == Some(&Value::Bool(true)) {
                     output.note(dropped(!items(&changed, "missing").is_empty()));
@@ -147,7 +147,7 @@ impl Integration {
             }
             Command::Test { name } => {
                 let path = ["integrations", name.as_str(), "test"];
-                let verdict = self.connection.client()?.call(Method::POST, &path, &[], None).await?.document;
+                let verdict = self.connection.client()?.call(Method::POST, &path, &[], None).await?;
                 output.show(&verdict, |verdict| cell(verdict, "line"))?;
                 if verdict.get("ok") == Some(&Value::Bool(true)) { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
             }
@@ -172,7 +172,7 @@ async fn create(
     let path = ["integrations"];
     let problem = match client.call(Method::POST, &path, &[], Some(&Value::Object(body.clone()))).await {
         Err(Failure::Problem(problem)) => problem,
-        other => return Ok(other?.document),
+        other => return other,
     };
     // Only what is all a person's to fill in: another fault would make the typing vain.
     let faults = problem.faults();
@@ -194,7 +194,7 @@ async fn create(
         Value::Object(fields) => fields.extend(typed),
         fields => *fields = Value::Object(typed),
     }
-    Ok(client.call(Method::POST, &path, &[], Some(&Value::Object(body))).await?.document)
+    client.call(Method::POST, &path, &[], Some(&Value::Object(body))).await
 }
 
 /// Asks the person at the terminal, without showing what is typed: any of them may be a secret. None where nobody is there.

@@ -97,7 +97,7 @@ impl Attempt {
             .await;
         match (ended, kept) {
             (Err(ended), _) => ended,
-            (Ok(()), Some(failure)) => Ended::Failed(failure, Some(id)),
+            (Ok(()), Some(failure)) => Ended::Failed(Box::new(failure), Some(id)),
             (Ok(()), None) => Ended::Void,
         }
     }

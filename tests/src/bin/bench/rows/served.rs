@@ -1,0 +1,99 @@
+//! A token that is in memory and good, over connections that are kept alive, against the baseline: requests a second, and the
+//! servers' own processor time for each.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use tokio::runtime::Runtime;
+
+use super::name;
+use crate::baseline;
+use crate::crowd::Crowd;
+use crate::figures::{median, seconds};
+use crate::home::Home;
+use crate::process::Server;
+use crate::report::{Line, Reach, Report};
+
+/// Connections, each with one request under way.
+const CONNECTIONS: usize = 32;
+/// How often the two take turns.
+const ROUNDS: usize = 11;
+/// How long each turn is.
+const TURN: Duration = Duration::from_millis(1000);
+/// At the start, for caches and pools to fill.
+const WARM_UP: Duration = Duration::from_millis(500);
+
+pub(super) fn measure(runtime: &Runtime, report: &mut Report) -> anyhow::Result<()> {
+    let home = runtime.block_on(async {
+        let home = Home::make().await?;
+        let rooms = home.rooms().await?;
+        rooms.import("https://login.example.com/token").await?;
+        rooms.integrate(name(0)?).await?;
+        rooms.close().await?;
+        anyhow::Ok(home)
+    })?;
+    let ours = home.daemon()?;
+    let path = format!("/v1/integrations/{}/token", name(0)?);
+    // As long as a signed token often is; its end is so far away that `expires_in` keeps its length.
+    let token = serde_json::json!({"access_token": "x".repeat(800), "expires_in": 5_000_000, "scope": "read write"});
+    ours.call("PUT", &path, &home.token, &token.to_string())?;
+    let answer = ours.call("GET", &path, &home.token, "")?;
+    let theirs = baseline::start(&home.token, &answer)?;
+    ensure!(theirs.call("GET", &path, &home.token, "")? == answer, "the baseline answers something else");
+
+    let mut sides = [Side::new(ours, &path, &home.token)?, Side::new(theirs, &path, &home.token)?];
+    for side in &mut sides {
+        side.crowd.ask_for(WARM_UP)?;
+    }
+    for round in 0..ROUNDS {
+        // Who begins changes, too.
+        let first = round % 2;
+        sides[first].turn()?;
+        sides[1 - first].turn()?;
+        report.progress(|| format!("turn {} of {ROUNDS}", round + 1));
+    }
+    let [ours, theirs] = &sides;
+    let ratios = |one: &[f64], other: &[f64]| median(one.iter().zip(other).map(|(one, other)| one / other).collect());
+    let rate = |side: &Side| format!("{:.0}/s", median(side.rates.clone()));
+    let cost = |side: &Side| seconds(median(side.costs.clone()));
+    report.add(Line {
+        what: "GET …/token, valid: requests a second".into(),
+        ours: rate(ours),
+        baseline: rate(theirs),
+        figure: ratios(&ours.rates, &theirs.rates),
+        reach: Reach::AtLeast(0.85),
+    });
+    report.add(Line {
+        what: "GET …/token, valid: server's processor time each (inverse)".into(),
+        ours: cost(ours),
+        baseline: cost(theirs),
+        figure: ratios(&theirs.costs, &ours.costs),
+        reach: Reach::AtLeast(0.85),
+    });
+    Ok(())
+}
+
+/// A server and its callers.
+struct Side {
+    server: Server,
+    crowd: Crowd,
+    /// Requests a second, by turn.
+    rates: Vec<f64>,
+    /// Seconds of the server's processor time for each request, by turn.
+    costs: Vec<f64>,
+}
+
+impl Side {
+    fn new(server: Server, path: &str, token: &str) -> anyhow::Result<Self> {
+        let crowd = Crowd::gather(server.address, path, token, CONNECTIONS)?;
+        Ok(Self { server, crowd, rates: Vec::new(), costs: Vec::new() })
+    }
+
+    fn turn(&mut self) -> anyhow::Result<()> {
+        let before = self.server.processor_seconds()?;
+        let asked = self.crowd.ask_for(TURN)?;
+        self.costs.push((self.server.processor_seconds()? - before) / asked.answers);
+        self.rates.push(asked.answers / asked.seconds);
+        Ok(())
+    }
+}
