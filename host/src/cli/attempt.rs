@@ -14,6 +14,7 @@ pub(super) fn list(attempts: &Value) -> String {
             [
                 cell(attempt, "id"),
                 cell(attempt, "started_at"),
+                cell(attempt, "key"),
                 cell(attempt, "purpose"),
                 cell(attempt, "cause"),
                 short_outcome(attempt),
@@ -23,7 +24,7 @@ pub(super) fn list(attempts: &Value) -> String {
     if rows.is_empty() {
         return "no attempts yet".to_owned();
     }
-    table(["ATTEMPT", "STARTED", "PURPOSE", "CAUSE", "OUTCOME"], &rows)
+    table(["ATTEMPT", "STARTED", "TOKEN OF", "PURPOSE", "CAUSE", "OUTCOME"], &rows)
 }
 
 /// One attempt with its steps.
@@ -168,7 +169,7 @@ mod tests {
         );
         assert!(
             list(&json!([attempt, {"id": "02"}]))
-                .ends_with("02       -                     -        -       under way\n")
+                .ends_with("02       -                     -         -        -       under way\n")
         );
     }
 
