@@ -17,7 +17,8 @@ const CALLERS: usize = 10_000;
 async fn provider(gate: watch::Receiver<bool>) -> Mock {
     Mock::start(move |seen| {
         let life = if seen.number == 0 { 1 } else { 3600 };
-        let token = json!({"access_token": format!("token-{}", seen.number), "token_type": "Bearer", "expires_in": life});
+        let token =
+            json!({"access_token": format!("token-{}", seen.number), "token_type": "Bearer", "expires_in": life});
         let answer = mock::json(200, &token);
         if seen.number == 0 { answer } else { [vec![Act::Gate(gate.clone())], answer].concat() }
     })

@@ -113,7 +113,10 @@ async fn nothing_acknowledged_is_lost_and_no_refresh_token_is_sent_twice() {
             refused.push(entry);
         }
     }
-    println!("{refreshes} refreshes; generations {:?}", seen.lock().unwrap().values().map(|(generation, _)| *generation).collect::<Vec<_>>());
+    println!(
+        "{refreshes} refreshes; generations {:?}",
+        seen.lock().unwrap().values().map(|(generation, _)| *generation).collect::<Vec<_>>()
+    );
     assert!(refreshes > KILLS, "{refreshes} refreshes");
     assert!(refused.is_empty(), "{refused:?}");
 }

@@ -80,13 +80,17 @@ async fn lives(place: Place) {
             (&before["access_token"], &before["generation"], &before["expires_at"])
         );
         // A rejected token is out of use, and another one is there at once for whoever asks.
-        let refused = client.post(&format!("/v1/integrations/{}/token/reject", flow.0), &json!({"generation": 1})).await;
+        let refused =
+            client.post(&format!("/v1/integrations/{}/token/reject", flow.0), &json!({"generation": 1})).await;
         assert_eq!(refused.expect(202)["result"], "renewing");
         let next = working(&client, &place, flow.0).await;
         assert_eq!(next["generation"], 2, "{next}");
         let grant = if flow.0 == "password" { "refresh_token" } else { "client_credentials" };
         let last = place.provider.log().await;
-        assert_eq!((&last.last().unwrap()["grant_type"], &last.last().unwrap()["status"]), (&json!(grant), &json!(200)));
+        assert_eq!(
+            (&last.last().unwrap()["grant_type"], &last.last().unwrap()["status"]),
+            (&json!(grant), &json!(200))
+        );
     }
     assert_eq!(place.provider.log().await.len(), requests.len() + 2, "one for each rejection");
     daemon.stop().await;
@@ -102,10 +106,8 @@ async fn expires(place: Place) {
         let mut last = client.token(flow.0).await.expect(200);
         for _ in 0..2 {
             // It ends of itself. Nobody asks meanwhile, so nobody renews it ahead of time.
-            eventually("the token ends", async || {
-                (client.status(flow.0).await["state"] == "expired").then_some(())
-            })
-            .await;
+            eventually("the token ends", async || (client.status(flow.0).await["state"] == "expired").then_some(()))
+                .await;
             let token = working(&client, &place, flow.0).await;
             assert!(token["generation"].as_u64() > last["generation"].as_u64(), "{token}");
             assert_ne!(token["access_token"], last["access_token"]);
@@ -158,7 +160,8 @@ async fn authenticates(place: Place, scheme: &str) {
     for (way, works) in [("basic", true), ("basic-percent", true), ("post", true), ("basic-raw", false)] {
         let mut fields = fields.clone();
         fields["client_auth"] = way.into();
-        let new = json!({"name": way, "model": "crm", "scheme": scheme, "flow": "client-credentials", "fields": fields});
+        let new =
+            json!({"name": way, "model": "crm", "scheme": scheme, "flow": "client-credentials", "fields": fields});
         client.integrate(new).await;
         let answer = client.token(way).await;
         if works {

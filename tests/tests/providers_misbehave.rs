@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 async fn integrate(client: &Client, name: &str, token_url: &str, transport: Value) {
     client.import_oauth(name, token_url).await;
     let fields = json!({"client_id": "me", "client_secret": "secret-of-mine"});
-    let new = json!({"name": name, "model": name, "flow": "client-credentials", "fields": fields, "transport": transport});
+    let new =
+        json!({"name": name, "model": name, "flow": "client-credentials", "fields": fields, "transport": transport});
     client.integrate(new).await;
 }
 
@@ -26,8 +27,7 @@ async fn failure(client: &Client, name: &str) -> (Value, String, Option<String>)
     assert!(problem.header("retry-after").parse::<u64>().unwrap() >= 1, "{told}");
     assert!(told["code"] == "token_failed" || told["code"] == "token_pending", "{told}");
     // Who asks a moment before the limit is told that the attempt still goes on.
-    let failure =
-        eventually("the failure", async || client.status(name).await.get("failure").cloned()).await;
+    let failure = eventually("the failure", async || client.status(name).await.get("failure").cloned()).await;
     if told["code"] == "token_failed" {
         assert_eq!((&told["reason"], told.get("field")), (&failure["code"], failure.get("field")), "{told} {failure}");
     }
@@ -38,12 +38,21 @@ async fn failure(client: &Client, name: &str) -> (Value, String, Option<String>)
 #[tokio::test(flavor = "multi_thread")]
 async fn each_misbehaviour_has_its_problem_and_harms_nobody_else() {
     let token = json!({"access_token": "a-token", "expires_in": 3600});
-    let whole = |acts: Vec<Act>| acts;
     let cases: Vec<(&str, Vec<Act>, &str, &str, Option<&str>)> = vec![
         ("hang", vec![Act::Hang], "no_answer", "was silent for 15s", Some("token_url")),
         (
-            "trickle",
-            vec![Act::Trickle(b"HTTP/1.1 200 OK\r\n".repeat(100), Duration::from_millis(100))],
+            "trickling-head",
+            vec![Act::Trickle(b"HTTP/1.1 200 OK\r\nx-y: z\r\n".repeat(100), Duration::from_millis(100))],
+            "no_answer",
+            "15s",
+            Some("token_url"),
+        ),
+        (
+            "trickling-body",
+            vec![
+                Act::Write(b"HTTP/1.1 200 OK\r\ncontent-length: 9000\r\n\r\n".to_vec()),
+                Act::Trickle(vec![b' '; 9000], Duration::from_millis(100)),
+            ],
             "no_answer",
             "no complete answer within 30s",
             Some("token_url"),
@@ -51,7 +60,10 @@ async fn each_misbehaviour_has_its_problem_and_harms_nobody_else() {
         ("reset", vec![Act::Reset], "no_answer", "broke off", Some("token_url")),
         (
             "reset-half-way",
-            vec![Act::Write(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"access_token\":\"half".to_vec()), Act::Reset],
+            vec![
+                Act::Write(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"access_token\":\"half".to_vec()),
+                Act::Reset,
+            ],
             "no_answer",
             "broke off",
             Some("token_url"),
@@ -63,25 +75,49 @@ async fn each_misbehaviour_has_its_problem_and_harms_nobody_else() {
             "broke off",
             Some("token_url"),
         ),
-        ("no-http", vec![Act::Write(b"220 mail.example ESMTP\r\n".to_vec())], "no_answer", "no proper HTTP", Some("token_url")),
-        ("error-500", whole(answer(500, &[], "oops")), "http_500", "HTTP 500", None),
-        ("error-503", whole(answer(503, &[("retry-after", "33")], "")), "http_503", "HTTP 503", None),
-        ("error-429", whole(answer(429, &[("retry-after", "77")], "")), "http_429", "HTTP 429", None),
-        ("html", whole(answer(200, &[("content-type", "text/html")], "<html>Sign in</html>")), "invalid_response", "a web page", None),
-        ("html-403", whole(answer(403, &[("content-type", "text/html")], "<html>WAF</html>")), "http_403", "HTTP 403", None),
-        ("empty", whole(answer(200, &[], "")), "invalid_response", "an empty body", None),
-        ("too-large", whole(answer(200, &[], vec![b' '; 2 << 20])), "no_answer", "more than 1572864 bytes", Some("token_url")),
+        (
+            "no-http",
+            vec![Act::Write(b"220 mail.example ESMTP\r\n".to_vec())],
+            "no_answer",
+            "no proper HTTP",
+            Some("token_url"),
+        ),
+        ("error-500", answer(500, &[], "oops"), "http_500", "HTTP 500", None),
+        ("error-503", answer(503, &[("retry-after", "33")], ""), "http_503", "HTTP 503", None),
+        ("error-429", answer(429, &[("retry-after", "77")], ""), "http_429", "HTTP 429", None),
+        (
+            "html",
+            answer(200, &[("content-type", "text/html")], "<html>Sign in</html>"),
+            "invalid_response",
+            "a web page",
+            None,
+        ),
+        ("html-403", answer(403, &[("content-type", "text/html")], "<html>WAF</html>"), "http_403", "HTTP 403", None),
+        ("empty", answer(200, &[], ""), "invalid_response", "an empty body", None),
+        ("too-large", answer(200, &[], vec![b' '; 2 << 20]), "no_answer", "more than 1572864 bytes", Some("token_url")),
         (
             "many-headers",
-            whole(answer(200, &[("x-long", &"x".repeat(80_000))], token.to_string())),
+            answer(200, &[("x-long", &"x".repeat(80_000))], token.to_string()),
             "no_answer",
             "",
             Some("token_url"),
         ),
-        ("bad-gzip", whole(answer(200, &[("content-encoding", "gzip")], "no gzip")), "no_answer", "can't be decompressed", Some("token_url")),
-        ("redirect", whole(answer(302, &[("location", "/elsewhere")], "")), "redirected", "redirects are not followed", None),
-        ("refused", whole(ok(401, &json!({"error": "invalid_client", "error_description": "who?"}))), "invalid_client", "who?", Some("client_secret")),
-        ("no-token", whole(ok(200, &json!({"hello": "world"}))), "invalid_response", "no access_token; it has hello", None),
+        (
+            "bad-gzip",
+            answer(200, &[("content-encoding", "gzip")], "no gzip"),
+            "no_answer",
+            "can't be decompressed",
+            Some("token_url"),
+        ),
+        ("redirect", answer(302, &[("location", "/elsewhere")], ""), "redirected", "redirects are not followed", None),
+        (
+            "refused",
+            ok(401, &json!({"error": "invalid_client", "error_description": "who?"})),
+            "invalid_client",
+            "who?",
+            Some("client_secret"),
+        ),
+        ("no-token", ok(200, &json!({"hello": "world"})), "invalid_response", "no access_token; it has hello", None),
     ];
     let script = cases.clone();
     let good = token.clone();
@@ -172,7 +208,7 @@ async fn a_token_is_got_in_spite_of_every_quirk() {
         ok(200, &body)
     };
     let text = |kind: &str, body: &str| answer(200, &[("content-type", kind)], body);
-    let soon = eventually_epoch() + 1000;
+    let soon = now_in_seconds() + 1000;
     let quirks: Vec<Quirk> = vec![
         ("number-as-string", with(json!({"expires_in": "1000"})), "Bearer", Some(1000), None),
         ("fraction", with(json!({"expires_in": 1000.9})), "Bearer", Some(1000), None),
@@ -183,11 +219,29 @@ async fn a_token_is_got_in_spite_of_every_quirk() {
         ("expires-at", with(json!({"expires_at": soon})), "Bearer", Some(1000), None),
         ("expires-at-ms", with(json!({"expires_at": soon * 1000})), "Bearer", Some(1000), None),
         ("empty-error", with(json!({"error": "", "expires_in": 1000})), "Bearer", Some(1000), None),
-        ("form", text("application/x-www-form-urlencoded", "access_token=t&token_type=bearer&expires_in=1000&scope=a%20b"), "Bearer", Some(1000), Some("a b")),
+        (
+            "form",
+            text("application/x-www-form-urlencoded", "access_token=t&token_type=bearer&expires_in=1000&scope=a%20b"),
+            "Bearer",
+            Some(1000),
+            Some("a b"),
+        ),
         ("plain-text", text("text/plain", r#"{"access_token":"t","expires_in":1000}"#), "Bearer", Some(1000), None),
         ("byte-order-mark", text("application/json", "\u{feff}{\"access_token\":\"t\"}"), "Bearer", None, None),
-        ("gzip", answer(200, &[("content-encoding", "gzip")], gzip(r#"{"access_token":"t","scope":"z"}"#)), "Bearer", None, Some("z")),
-        ("nested", ok(200, &json!({"data": {"token": {"access_token": "t", "expires_in": 1000}}})), "Bearer", Some(1000), None),
+        (
+            "gzip",
+            answer(200, &[("content-encoding", "gzip")], gzip(r#"{"access_token":"t","scope":"z"}"#)),
+            "Bearer",
+            None,
+            Some("z"),
+        ),
+        (
+            "nested",
+            ok(200, &json!({"data": {"token": {"access_token": "t", "expires_in": 1000}}})),
+            "Bearer",
+            Some(1000),
+            None,
+        ),
         ("lower-case", with(json!({"token_type": "bearer"})), "Bearer", None, None),
         ("other-type", with(json!({"token_type": "MAC"})), "MAC", None, None),
         ("scope-array", with(json!({"scope": ["a", "b"]})), "Bearer", None, Some("a b")),
@@ -225,7 +279,7 @@ async fn a_token_is_got_in_spite_of_every_quirk() {
 }
 
 /// Seconds since the Unix epoch, as the file system says: tests have no clock.
-fn eventually_epoch() -> u64 {
+fn now_in_seconds() -> u64 {
     let file = tempfile::NamedTempFile::new().unwrap();
     let modified = file.as_file().metadata().unwrap().modified().unwrap();
     modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
@@ -242,7 +296,8 @@ async fn a_refresh_token_that_is_not_sent_again_is_kept_and_an_error_with_status
     let daemon = Daemon::start().await;
     let client = daemon.client();
     client.import_oauth("mock", &format!("{}/token", mock.url)).await;
-    let fields = json!({"client_id": "me", "client_secret": "secret-of-mine", "username": "ada", "password": "engine-of-mine"});
+    let fields =
+        json!({"client_id": "me", "client_secret": "secret-of-mine", "username": "ada", "password": "engine-of-mine"});
     client.integrate(json!({"name": "one", "model": "mock", "flow": "password", "fields": fields})).await;
     for number in 0..3 {
         let token = client.token("one").await.expect(200);
@@ -250,8 +305,11 @@ async fn a_refresh_token_that_is_not_sent_again_is_kept_and_an_error_with_status
         client.post("/v1/integrations/one/token/refresh", &Value::Null).await.expect(200);
     }
     // The last refresh was refused with status 200: the password was used in the same attempt.
-    let grants: Vec<(String, Option<String>)> =
-        mock.seen().iter().map(|seen| (seen.form["grant_type"].clone(), seen.form.get("refresh_token").cloned())).collect();
+    let grants: Vec<(String, Option<String>)> = mock
+        .seen()
+        .iter()
+        .map(|seen| (seen.form["grant_type"].clone(), seen.form.get("refresh_token").cloned()))
+        .collect();
     let refresh = || ("refresh_token".to_owned(), Some("stays".to_owned()));
     let password = || ("password".to_owned(), None);
     assert_eq!(grants, [password(), refresh(), refresh(), refresh(), password()]);

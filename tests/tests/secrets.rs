@@ -64,7 +64,11 @@ async fn search_api(client: &Client, document: &Value, needles: &[(String, Vec<u
             continue;
         }
         let mut paths = vec![path.clone()];
-        for (parameter, names) in [("{model}", &["crm", "mock"][..]), ("{integration}", &["password", "machine", "mocked"]), ("{flow}", &["password", "client-credentials"])] {
+        for (parameter, names) in [
+            ("{model}", &["crm", "mock"][..]),
+            ("{integration}", &["password", "machine", "mocked"]),
+            ("{flow}", &["password", "client-credentials"]),
+        ] {
             paths = paths.iter().flat_map(|path| names.iter().map(|name| path.replace(parameter, name))).collect();
         }
         paths.dedup();
@@ -73,7 +77,12 @@ async fn search_api(client: &Client, document: &Value, needles: &[(String, Vec<u
                 None => vec![path],
                 Some(list) => {
                     let page = client.get(list).await.expect(200);
-                    page["items"].as_array().unwrap().iter().map(|item| format!("{list}/{}", item["id"].as_str().unwrap())).collect()
+                    page["items"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|item| format!("{list}/{}", item["id"].as_str().unwrap()))
+                        .collect()
                 }
             };
             for path in ids {
