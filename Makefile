@@ -53,7 +53,7 @@ test: build ## run everything that proves the project
 
 .PHONY: demo
 demo: build ## see it work, with two real identity providers; ends by itself
-	@scripts/demo.sh
+	@scripts/demo.py $(TOKENHOST)
 
 .PHONY: serve
 serve: build ## leave a daemon running for use (TOKENHOST_DATA, TOKENHOST_LISTEN)

@@ -186,7 +186,8 @@ impl Config {
         let home = |variable: &str, below_home: &str, leaf: &str| {
             let base = environment(variable).map(PathBuf::from).filter(|path| path.is_absolute());
             let base = base.or_else(|| environment("HOME").map(|home| Path::new(&home).join(below_home)));
-            base.map(|base| base.join("tokenhost").join(leaf)).ok_or("no HOME to derive the default from; give it a path")
+            base.map(|base| base.join("tokenhost").join(leaf))
+                .ok_or("no HOME to derive the default from; give it a path")
         };
         let config = Self {
             data: layers.path("data", || home("XDG_DATA_HOME", ".local/share", "")),
@@ -200,7 +201,8 @@ impl Config {
                 beside.ok_or("the executable's own folder isn't known; give it a path")
             }),
             listen: layers.read("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8420)), |text| {
-                text.parse().map_err(|_| "must be an IP address and a port, e.g. 127.0.0.1:8420 or [::1]:8420".to_owned())
+                text.parse()
+                    .map_err(|_| "must be an IP address and a port, e.g. 127.0.0.1:8420 or [::1]:8420".to_owned())
             }),
             public: layers.read("public", Public::default(), public),
             connections: layers.read("connections", CONNECTIONS, |text| {
@@ -218,7 +220,9 @@ impl Config {
             log: Log {
                 level: layers.read("log.level", Log::default().level, |text| {
                     let filter = tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned());
-                    filter.map_err(|_| "must be error, warn, info, debug, trace, or a filter like info,tokenhost=debug".to_owned())
+                    filter.map_err(|_| {
+                        "must be error, warn, info, debug, trace, or a filter like info,tokenhost=debug".to_owned()
+                    })
                 }),
                 format: layers.read("log.format", LogFormat::Text, |text| match text {
                     "text" => Ok(LogFormat::Text),
@@ -312,7 +316,9 @@ impl Layers {
         };
         for (key, value) in &table {
             match value {
-                toml::Value::Table(inner) if KEYS.iter().any(|(known, _)| known.split('.').next() == Some(key) && known.contains('.')) => {
+                toml::Value::Table(inner)
+                    if KEYS.iter().any(|(known, _)| known.split('.').next() == Some(key) && known.contains('.')) =>
+                {
                     for (leaf, value) in inner {
                         self.read_value(&format!("{key}.{leaf}"), value, &file);
                     }
@@ -428,7 +434,11 @@ mod tests {
         let environment = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
         Config::resolve(&overrides, &environment).map_err(|error| {
             let path = path.display().to_string();
-            error.faults.iter().map(|fault| format!("{}: {}", fault.key, fault.message).replace(&path, "FILE")).collect()
+            error
+                .faults
+                .iter()
+                .map(|fault| format!("{}: {}", fault.key, fault.message).replace(&path, "FILE"))
+                .collect()
         })
     }
 
@@ -463,7 +473,9 @@ mod tests {
     fn defaults_follow_the_home() {
         let config = load("", Overrides::default(), HOME).unwrap();
         assert_eq!(config.data, Path::new("/home/ada/.local/share/tokenhost"));
-        assert!(matches!(config.key, KeySource::File(path) if path == Path::new("/home/ada/.config/tokenhost/master.key")));
+        assert!(
+            matches!(config.key, KeySource::File(path) if path == Path::new("/home/ada/.config/tokenhost/master.key"))
+        );
         let config = load("", Overrides::default(), &[("XDG_DATA_HOME", "/d"), ("XDG_CONFIG_HOME", "/c")]).unwrap();
         assert_eq!(config.data, Path::new("/d/tokenhost"));
         assert!(matches!(config.key, KeySource::File(path) if path == Path::new("/c/tokenhost/master.key")));
@@ -497,7 +509,12 @@ mod tests {
         check("key = 'hunter2", none(), HOME, &["FILE: line 1: no valid TOML"]);
         check("data = '/a'\nkey = 'hunter2\n", none(), HOME, &["FILE: line 2: no valid TOML"]);
         check("key = 'hunter2'\nkey_file = '/k'", none(), HOME, &["key and key_file in FILE: give one"]);
-        check("egress.nope = 1\n[nope]\na = 1", none(), HOME, &["egress.nope in FILE: no such", "nope in FILE: no such"]);
+        check(
+            "egress.nope = 1\n[nope]\na = 1",
+            none(),
+            HOME,
+            &["egress.nope in FILE: no such", "nope in FILE: no such"],
+        );
         check("egress = 1", none(), HOME, &["egress in FILE: no such"]);
         check("log = 'x'", none(), HOME, &["log in FILE: no such setting"]);
         check("", none(), &[], &["data: no HOME", "key_file: no HOME"]);
@@ -505,6 +522,11 @@ mod tests {
         let both = Overrides { key_file: Some("/k".into()), ..none() };
         check("", both, &[("TOKENHOST_KEY", "hunter2"), HOME[0]], &["key and key_file in the environment"]);
         let missing = Overrides { config: Some("/nowhere/c.toml".into()), ..none() };
-        assert!(Config::resolve(&missing, &|_| Some("/h".into())).unwrap_err().to_string().contains("/nowhere/c.toml: can't be read"));
+        assert!(
+            Config::resolve(&missing, &|_| Some("/h".into()))
+                .unwrap_err()
+                .to_string()
+                .contains("/nowhere/c.toml: can't be read")
+        );
     }
 }

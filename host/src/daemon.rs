@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Access;
+use crate::access::{Access, AccessError};
 use crate::api::{self, Api, Rooms, Shelf};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, KeySource};
@@ -37,6 +37,9 @@ const STORE: &str = "store";
 const INSTALLED: &str = "flows";
 /// Compiled code of flows, within the data folder. Can be deleted at any time.
 const COMPILED: &str = "compiled";
+
+/// What `init` calls the first administrator.
+const FIRST_ADMINISTRATOR: &str = "administrator";
 
 /// How often metrics are tidied and the store's own numbers are read.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -81,7 +84,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         _ = interrupt.recv() => return Ok(()),
     };
     // Whoever started it may have closed its standard output; that is no reason not to serve.
-    drop(writeln!(std::io::stdout(), "listening on http://{}", daemon.address).and_then(|()| std::io::stdout().flush()));
+    drop(
+        writeln!(std::io::stdout(), "listening on http://{}", daemon.address).and_then(|()| std::io::stdout().flush()),
+    );
     notify(sd_notify::NotifyState::Ready);
     tokio::select! {
         _ = terminate.recv() => {}
@@ -102,12 +107,8 @@ impl Daemon {
         // Fails where a provider is installed already, which is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         let clock = SystemClock::shared();
-        let store_folder = config.data.join(STORE);
-        if !store_folder.exists() {
-            bail!("there is no data in {}; run `tokenhost init` first, or set `data`", config.data.display());
-        }
+        let store = open_store(&config)?;
         let master = master_key(&config)?;
-        let store = Arc::new(RocksStore::open(&store_folder)?);
         let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let keyring = Arc::new(Keyring::load_or_create(&*shared, &master).await?);
         drop(master);
@@ -206,8 +207,36 @@ pub async fn init(config: &Config) -> anyhow::Result<InitOutcome> {
         _ => master_key(config)?,
     };
     let keyring = Keyring::load_or_create(&*store, &master).await?;
-    let token = Access::open(store, &keyring, clock)?.create_first_administrator().await?;
+    let token = match Access::open(store, &keyring, clock)?.create_first_administrator().await {
+        Err(AccessError::AlreadyInitialised) => bail!(
+            "{} has an administrator already; if its token is lost, stop the daemon and run `tokenhost init --rebuild`",
+            config.data.display()
+        ),
+        made => made?,
+    };
     Ok(InitOutcome { token, key_file_made, data: config.data.clone() })
+}
+
+/// Replaces the first administrator's token, for whoever has lost it and has data folder and master key. The daemon must be
+/// stopped: the folder is open only once.
+///
+/// # Errors
+/// The data folder was never initialised, is in use or damaged, or the key is missing or wrong.
+pub async fn rebuild(config: &Config) -> anyhow::Result<InitOutcome> {
+    let store = open_store(config)?;
+    let keyring = Keyring::load_or_create(&*store, &master_key(config)?).await?;
+    let access = Access::open(store, &keyring, SystemClock::shared())?;
+    let token = access.rebuild(&FIRST_ADMINISTRATOR.parse()?).await?;
+    Ok(InitOutcome { token, key_file_made: None, data: config.data.clone() })
+}
+
+/// Opens the store of a data folder that was initialised.
+fn open_store(config: &Config) -> anyhow::Result<Arc<RocksStore>> {
+    let folder = config.data.join(STORE);
+    if !folder.exists() {
+        bail!("there is no data in {}; run `tokenhost init` first, or set `data`", config.data.display());
+    }
+    Ok(Arc::new(RocksStore::open(&folder)?))
 }
 
 /// Whether something was ever sealed in this store. Then a new key would be of no use: the old one is needed.
@@ -254,7 +283,9 @@ fn allow_many_files(connections: usize) {
     const OWN_FILES: u64 = 1024;
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) if limit < connections as u64 + OWN_FILES => tracing::warn!(
-            limit, connections, "fewer open files are allowed than there may be connections; raise the limit (ulimit -n)"
+            limit,
+            connections,
+            "fewer open files are allowed than there may be connections; raise the limit (ulimit -n)"
         ),
         Ok(_) => {}
         Err(error) => tracing::warn!("the limit of open files can't be raised: {error}"),
@@ -277,3 +308,6 @@ fn notify(state: sd_notify::NotifyState<'_>) {
         tracing::warn!("the service manager can't be told: {error}");
     }
 }
+
+#[cfg(test)]
+mod tests;

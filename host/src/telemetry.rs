@@ -2,6 +2,7 @@
 //!
 //! It decides nothing about what may be logged: rooms hand over only what may be seen (rule 8).
 
+use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -54,7 +55,10 @@ pub enum TelemetryError {
 /// # Errors
 /// The filter doesn't parse.
 pub fn start_log(log: &Log) -> Result<(), TelemetryError> {
-    let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&log.level)?).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&log.level)?)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let first = match log.format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

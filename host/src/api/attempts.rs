@@ -2,7 +2,6 @@
 
 use axum::extract::{Path, State};
 use axum::http::Uri;
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 use ulid::Ulid;
 use utoipa::ToSchema;
@@ -14,6 +13,7 @@ use super::page::{Page, Wanted};
 use super::problem::{Code, Problem};
 use super::query::Query;
 use super::state::Api;
+use super::time::Time;
 use crate::egress::{self, BodyRecord, RequestRecord};
 use crate::flows::step::Purpose;
 use crate::tokens::{self, AttemptStory, Cause, StepStory};
@@ -37,10 +37,10 @@ struct Attempt {
     /// The flow's name, version and abbreviated digest.
     flow: String,
     /// When it began.
-    started_at: DateTime<Utc>,
+    started_at: Time,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    finished_at: Option<DateTime<Utc>>,
+    finished_at: Option<Time>,
     /// How it ended; absent while it goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<Outcome>,
@@ -169,8 +169,8 @@ impl From<AttemptStory> for Attempt {
                 Cause::Asked => "asked",
             },
             flow: story.flow,
-            started_at: story.started_at,
-            finished_at: story.finished_at,
+            started_at: story.started_at.into(),
+            finished_at: story.finished_at.map(Time::from),
             outcome: story.outcome.map(|outcome| match outcome {
                 tokens::Outcome::Token { generation } => Outcome::Token { generation },
                 tokens::Outcome::Failed { code, message } => Outcome::Failed { code, message },
@@ -248,6 +248,7 @@ async fn get(
     uri: Uri,
 ) -> Result<axum::Json<Attempt>, Problem> {
     Query::of(&uri).finish()?;
-    let id: Ulid = attempt.parse().map_err(|_| Problem::new(Code::NotFound, "there is no such attempt: that is no id"))?;
+    let id: Ulid =
+        attempt.parse().map_err(|_| Problem::new(Code::NotFound, "there is no such attempt: that is no id"))?;
     Ok(axum::Json(api.tokens.attempt_story(&name(&integration, "integration")?, id).await?.into()))
 }

@@ -35,8 +35,8 @@ enum Need {
 const TABLE: &[(Method, &str, Need)] = {
     use Need::{Nothing, RightUnless, Token};
     use Right::{
-        ManageFlows, Operate, ReadFlows, ReadIntegrations, ReadModels, ReadTokenValues, UseTokens,
-        WriteIntegrations, WriteModels,
+        ManageFlows, Operate, ReadFlows, ReadIntegrations, ReadModels, ReadTokenValues, UseTokens, WriteIntegrations,
+        WriteModels,
     };
     const fn right(right: Right) -> Need {
         Need::Right(right)
@@ -114,7 +114,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get().cloned().ok_or_else(|| Problem::internal("a handler asks for the caller of a public route"))
+        parts
+            .extensions
+            .get()
+            .cloned()
+            .ok_or_else(|| Problem::internal("a handler asks for the caller of a public route"))
     }
 }
 
@@ -154,7 +158,12 @@ pub(super) async fn gate(State(api): State<Api>, route: MatchedPath, request: Re
 }
 
 /// Lets an admitted request through, counts it and writes the access log: never the query, which may hold anything.
-pub(super) async fn guarded(api: &Api, route: &str, mut request: Request, handle: impl AsyncFnOnce(Request) -> Response) -> Response {
+pub(super) async fn guarded(
+    api: &Api,
+    route: &str,
+    mut request: Request,
+    handle: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let started = api.clock.elapsed();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();

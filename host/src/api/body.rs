@@ -79,7 +79,11 @@ pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     };
     let place = format!("line {}, column {}", error.line(), error.column());
     if !error.is_data() {
-        let what = if text.is_empty() { "the body is empty; send JSON".to_owned() } else { format!("this is no JSON, {place}") };
+        let what = if text.is_empty() {
+            "the body is empty; send JSON".to_owned()
+        } else {
+            format!("this is no JSON, {place}")
+        };
         return Err(Problem::new(Code::Malformed, what));
     }
     let fault = fault(path.trim_matches('.'), &error.to_string());
@@ -115,7 +119,11 @@ fn fault(path: &str, words: &str) -> Fault {
     let field = if path.is_empty() || path == "?" { "the body".to_owned() } else { path };
     // After the last "expected": before it may stand what was found, and that may hold the word itself.
     let expected = words.rsplit_once("expected ").map(|(_, expected)| expected.replace('`', ""));
-    Fault::new(field, "malformed", expected.map_or("isn't what it may be".to_owned(), |expected| format!("must be {expected}")))
+    Fault::new(
+        field,
+        "malformed",
+        expected.map_or("isn't what it may be".to_owned(), |expected| format!("must be {expected}")),
+    )
 }
 
 #[cfg(test)]
@@ -169,8 +177,18 @@ mod tests {
         check(r#"{"name":"a","inner":{"count":"hunter2"}}"#, "malformed", "inner.count", "must be u64");
         check(r#"{"name":"a","inner":{"count":-1}}"#, "malformed", "inner.count", "must be u64");
         check(r#"{"name":"a","inner":"hunter2, expected hunter2"}"#, "malformed", "inner", "must be struct Inner");
-        check(r#"{"name":"a","inner":{"count":1,"choice":"hunter2"}}"#, "malformed", "inner.choice", "must be one of one, two");
-        check(r#"{"name":"a","fields":{"client_secret":{"hunter2":1}}}"#, "malformed", "fields.client_secret", "must be a string");
+        check(
+            r#"{"name":"a","inner":{"count":1,"choice":"hunter2"}}"#,
+            "malformed",
+            "inner.choice",
+            "must be one or two",
+        );
+        check(
+            r#"{"name":"a","fields":{"client_secret":{"hunter2":1}}}"#,
+            "malformed",
+            "fields.client_secret",
+            "must be a string",
+        );
         check(r#""hunter2""#, "malformed", "the body", "must be struct Example");
     }
 

@@ -6,7 +6,8 @@ use std::fmt::{self, Write as _};
 use serde_json::Value;
 
 /// The page's `Content-Security-Policy`: nothing but its own style.
-pub(super) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
+pub(super) const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The page's style.
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}\
@@ -24,7 +25,10 @@ pub(super) fn page(document: &Value) -> String {
 
 fn write(page: &mut String, document: &Value) -> fmt::Result {
     let title = Text(text(&document["info"], "title"));
-    write!(page, "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>")?;
+    write!(
+        page,
+        "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>"
+    )?;
     paragraphs(page, text(&document["info"], "description"))?;
     for tag in document["tags"].as_array().into_iter().flatten() {
         let name = text(tag, "name");
@@ -77,7 +81,9 @@ fn operation(page: &mut String, method: &str, path: &str, operation: &Value) -> 
 fn shapes(page: &mut String, content: &Value) -> fmt::Result {
     for (media_type, content) in content.as_object().into_iter().flatten() {
         match text(&content["schema"], "$ref").rsplit_once('/') {
-            Some((_, shape)) => write!(page, "{} <a href=\"#{1}\"><code>{1}</code></a> ", Text(media_type), Text(shape))?,
+            Some((_, shape)) => {
+                write!(page, "{} <a href=\"#{1}\"><code>{1}</code></a> ", Text(media_type), Text(shape))?
+            }
             None => write!(page, "{} ", Text(media_type))?,
         }
     }

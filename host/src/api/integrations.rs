@@ -6,7 +6,6 @@ use std::fmt;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
@@ -21,6 +20,7 @@ use super::page::{Page, Wanted};
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
 use super::state::Api;
+use super::time::Time;
 use super::tokens::TokenStatus;
 use crate::access::Right;
 use crate::integrations::{self, FieldFault, IntegrationError};
@@ -153,9 +153,9 @@ struct Integration {
     /// How its token is, without the token.
     token: TokenStatus,
     /// When it was made.
-    created_at: DateTime<Utc>,
+    created_at: Time,
     /// When it was last changed.
-    updated_at: DateTime<Utc>,
+    updated_at: Time,
     /// Grows with each change; the `ETag` has it too.
     revision: u64,
     /// Of a change: whether the token, and the secrets that weren't given anew, were dropped since they'd go elsewhere.
@@ -215,7 +215,7 @@ struct IntegrationSummary {
     /// The flow.
     flow: String,
     /// When it was last changed.
-    updated_at: DateTime<Utc>,
+    updated_at: Time,
 }
 
 /// Whether a token can be had.
@@ -330,8 +330,8 @@ impl Integration {
                 },
             },
             token,
-            created_at: integration.created_at,
-            updated_at: integration.updated_at,
+            created_at: integration.created_at.into(),
+            updated_at: integration.updated_at.into(),
             revision: integration.revision,
             dropped,
         })
@@ -359,7 +359,9 @@ impl From<IntegrationError> for Problem {
         match error {
             IntegrationError::NotFound(name) => Self::not_found("integration", name),
             IntegrationError::Exists(_) => Self::new(Code::Exists, error.to_string()),
-            IntegrationError::ModelNotFound(_) => Self::invalid(vec![Fault::new("model", "unknown", error.to_string())]),
+            IntegrationError::ModelNotFound(_) => {
+                Self::invalid(vec![Fault::new("model", "unknown", error.to_string())])
+            }
             IntegrationError::Invalid(faults) => Self::invalid(faults.into_iter().map(Fault::from).collect()),
             IntegrationError::Changed => Self::new(Code::Changed, error.to_string()),
             IntegrationError::Store(error) => error.into(),
@@ -373,7 +375,8 @@ fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH).filter(|value| *value != "*") else { return Ok(None) };
     let tag = value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok());
     // A tag that was never given matches nothing.
-    tag.map(Some).ok_or_else(|| Problem::new(Code::PreconditionFailed, "If-Match holds no ETag that this resource ever had"))
+    tag.map(Some)
+        .ok_or_else(|| Problem::new(Code::PreconditionFailed, "If-Match holds no ETag that this resource ever had"))
 }
 
 /// Lists the integrations, by name
@@ -390,7 +393,7 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<Integr
             model: integration.model.to_string(),
             scheme: integration.scheme,
             flow: integration.flow,
-            updated_at: integration.updated_at,
+            updated_at: integration.updated_at.into(),
         },
     )))
 }
@@ -400,7 +403,12 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<Integr
 /// Everything that is missing or wrong is told in one answer.
 #[utoipa::path(post, path = "/v1/integrations", tag = "integrations", request_body = NewIntegration,
     responses((status = 201, description = "The integration", body = Integration, headers(("ETag" = String)))))]
-async fn create(State(api): State<Api>, caller: Caller, uri: Uri, Json(new): Json<NewIntegration>) -> Result<Response, Problem> {
+async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    uri: Uri,
+    Json(new): Json<NewIntegration>,
+) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
     if new.transport.proxy.is_some() {
         caller.require(Right::SetProxy)?;
@@ -464,10 +472,13 @@ async fn change(
         settings: change.settings.into(),
         expected,
     };
-    let changed = api.integrations.change(&name(&integration, "integration")?, change).await.map_err(|error| match error {
-        IntegrationError::Changed if expected.is_some() => Problem::new(Code::PreconditionFailed, error.to_string()),
-        error => error.into(),
-    })?;
+    let changed =
+        api.integrations.change(&name(&integration, "integration")?, change).await.map_err(|error| match error {
+            IntegrationError::Changed if expected.is_some() => {
+                Problem::new(Code::PreconditionFailed, error.to_string())
+            }
+            error => error.into(),
+        })?;
     Ok(Integration::of(&api, changed.integration, Some(changed.dropped)).await?.answer(StatusCode::OK))
 }
 

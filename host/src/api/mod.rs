@@ -17,6 +17,7 @@ mod query;
 mod server;
 mod shelf;
 mod state;
+mod time;
 mod tokens;
 
 #[cfg(test)]
@@ -104,9 +105,11 @@ fn complete(document: &mut OpenApi) {
     let components = document.components.get_or_insert_default();
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-    components.add_security_scheme("auth_token", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("Auth-Token"))));
+    components
+        .add_security_scheme("auth_token", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("Auth-Token"))));
     if let Some(RefOr::T(schema::Schema::Object(codes))) = components.schemas.get_mut("Code") {
-        let line = |(code, meaning): &(Code, &str)| format!("- `{}` ({}):{meaning}", code.as_str(), code.status().as_u16());
+        let line =
+            |(code, meaning): &(Code, &str)| format!("- `{}` ({}):{meaning}", code.as_str(), code.status().as_u16());
         let lines: Vec<String> = Code::ALL.iter().map(line).collect();
         codes.description = Some(format!("What kind of problem it is.\n\n{}", lines.join("\n")));
     }
@@ -116,6 +119,9 @@ fn complete(document: &mut OpenApi) {
     for item in document.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
+            // Handlers are named within their noun; clients' generators want names that are unique.
+            let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
+            operation.operation_id = operation.operation_id.take().map(|name| format!("{tag}_{name}"));
             operation.responses.responses.insert("default".to_owned(), problem.clone());
         }
     }

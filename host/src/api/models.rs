@@ -4,7 +4,6 @@ use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
@@ -17,6 +16,7 @@ use super::page::{Page, Wanted};
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
 use super::state::Api;
+use super::time::Time;
 use crate::access::Right;
 use crate::egress::FetchError;
 use crate::flows::registry::Flows;
@@ -62,7 +62,7 @@ struct Model {
     /// What is wrong with the document, and where.
     warnings: Vec<Warning>,
     /// When the document was imported.
-    imported_at: DateTime<Utc>,
+    imported_at: Time,
     /// The document's size.
     bytes: u64,
     /// The document's SHA-256, in hexadecimal.
@@ -119,7 +119,7 @@ struct ModelSummary {
     /// The document's `info.version`.
     version: String,
     /// When the document was imported.
-    imported_at: DateTime<Utc>,
+    imported_at: Time,
 }
 
 impl Model {
@@ -136,7 +136,7 @@ impl Model {
             schemes: document.schemes.into_iter().map(|scheme| Scheme::of(scheme, flows)).collect(),
             operations: document.operations.len(),
             warnings: document.warnings.into_iter().map(warning).collect(),
-            imported_at: model.imported_at,
+            imported_at: model.imported_at.into(),
             bytes: model.bytes,
             digest: model.digest,
         }
@@ -198,7 +198,7 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<ModelS
             name: model.name.to_string(),
             title: model.title,
             version: model.version,
-            imported_at: model.imported_at,
+            imported_at: model.imported_at.into(),
         },
     )))
 }
@@ -217,7 +217,9 @@ async fn import(State(api): State<Api>, caller: Caller, request: Request) -> Res
     query.finish()?;
     let _permit = api.large.acquire().await.map_err(Problem::internal)?;
     let (document, also_named) = document(&api, &caller, request).await?;
-    let name = named.or(also_named).ok_or_else(|| Problem::invalid(vec![Fault::new("name", "missing", "give the model a name")]))?;
+    let name = named
+        .or(also_named)
+        .ok_or_else(|| Problem::invalid(vec![Fault::new("name", "missing", "give the model a name")]))?;
     let name: Name = name.parse().map_err(|error: crate::name::NameError| {
         Problem::invalid(vec![Fault::new("name", "malformed", error.to_string())])
     })?;
@@ -291,7 +293,10 @@ fn from_url(bytes: &[u8]) -> Result<Option<(String, Option<String>)>, Problem> {
 /// Refuses what is certainly no document. Many clients send YAML as plain text or without saying what it is.
 fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     let media_type = body::media_type(headers);
-    let known = matches!(media_type.as_str(), "" | "text/plain" | "application/octet-stream" | "application/x-www-form-urlencoded");
+    let known = matches!(
+        media_type.as_str(),
+        "" | "text/plain" | "application/octet-stream" | "application/x-www-form-urlencoded"
+    );
     if known || body::is_json(&media_type) || media_type.ends_with("yaml") {
         return Ok(());
     }

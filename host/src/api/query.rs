@@ -26,7 +26,8 @@ impl Query {
     /// The text of a parameter.
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);
-        let mut values: Vec<String> = self.pairs.extract_if(.., |(key, _)| key == name).map(|(_, value)| value).collect();
+        let mut values: Vec<String> =
+            self.pairs.extract_if(.., |(key, _)| key == name).map(|(_, value)| value).collect();
         if values.len() > 1 {
             self.faults.push(Fault::new(name, "malformed", "is given more than once"));
         }

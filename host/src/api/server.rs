@@ -128,7 +128,9 @@ mod tests {
     use super::*;
 
     /// A server with one slow and one broken route, its address, and what stops it.
-    async fn server(connections: usize) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>, Arc<Semaphore>) {
+    async fn server(
+        connections: usize,
+    ) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>, Arc<Semaphore>) {
         let go = Arc::new(Semaphore::new(0));
         let gate = Arc::clone(&go);
         let slow = get(|| async move {
@@ -139,11 +141,13 @@ mod tests {
         async fn broken() -> &'static str {
             panic!("hunter2")
         }
-        let router = Router::new().route("/", get(|| async { "ok" })).route("/slow", slow).route("/broken", get(broken));
+        let router =
+            Router::new().route("/", get(|| async { "ok" })).route("/slow", slow).route("/broken", get(broken));
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(async move { serve(listener, router, connections, async { drop(stopped.await) }).await });
+        let serving =
+            tokio::spawn(async move { serve(listener, router, connections, async { drop(stopped.await) }).await });
         (address, stop, serving, go)
     }
 

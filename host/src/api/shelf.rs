@@ -11,9 +11,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
+use crate::flows::Flow as _;
 use crate::flows::plugin::{LoadError, Plugin};
 use crate::flows::registry::Flows;
-use crate::flows::Flow as _;
 use crate::name::Name;
 
 /// Installed components.
@@ -61,7 +61,10 @@ impl Shelf {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return problems,
             Err(error) => return vec![format!("{}: {error}", self.folder.display())],
         };
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.extension().is_some_and(|end| end == "wasm")) {
+        for path in entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|end| end == "wasm"))
+        {
             let served = match fs::read(&path) {
                 Ok(bytes) => flows.install(bytes).await.map(drop).map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
@@ -105,7 +108,9 @@ impl Shelf {
         }
         let bytes = match fs::read(&previous) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ShelfError::NoForerunner(name.clone())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(ShelfError::NoForerunner(name.clone()));
+            }
             Err(error) => return Err(error.into()),
         };
         let plugin = Arc::new(Plugin::load(flows.engine(), bytes).await?);

@@ -21,6 +21,7 @@ use super::models::name;
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
 use super::state::Api;
+use super::time::Time;
 use crate::access::Right;
 use crate::tokens::{ManualToken, Rejection, Served, State as TokenState, Status, TokenError, TokenKey};
 
@@ -62,12 +63,12 @@ struct Token<'a> {
     scope: Option<&'a str>,
     /// When it ends, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<DateTime<Utc>>,
+    expires_at: Option<Time>,
     /// Whole seconds left, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_in: Option<u64>,
     /// When the request for it left.
-    created_at: DateTime<Utc>,
+    created_at: Time,
     /// Its number within the integration; name it in a rejection.
     generation: u64,
 }
@@ -83,10 +84,10 @@ pub(super) struct TokenStatus {
     generation: u64,
     /// When the request for it left.
     #[serde(skip_serializing_if = "Option::is_none")]
-    created_at: Option<DateTime<Utc>>,
+    created_at: Option<Time>,
     /// When it ends, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<DateTime<Utc>>,
+    expires_at: Option<Time>,
     /// Whether it can be refreshed.
     has_refresh_token: bool,
     /// Why there is no newer one.
@@ -107,9 +108,9 @@ struct Failure {
     /// Failures in a row.
     count: u32,
     /// When the last one was.
-    at: DateTime<Utc>,
+    at: Time,
     /// When the next attempt may be made.
-    retry_at: DateTime<Utc>,
+    retry_at: Time,
 }
 
 /// A token entered by hand.
@@ -164,16 +165,16 @@ impl From<Status> for TokenStatus {
             },
             renewing: status.renewing,
             generation: status.generation,
-            created_at: status.created_at,
-            expires_at: status.expires_at,
+            created_at: status.created_at.map(Time::from),
+            expires_at: status.expires_at.map(Time::from),
             has_refresh_token: status.has_refresh_token,
             failure: status.failure.map(|failure| Failure {
                 code: failure.code,
                 message: failure.message,
                 field: failure.field,
                 count: failure.count,
-                at: failure.at,
-                retry_at: failure.retry_at,
+                at: failure.at.into(),
+                retry_at: failure.retry_at.into(),
             }),
         }
     }
@@ -214,7 +215,10 @@ async fn get(State(api): State<Api>, request: Request) -> Response {
     match from_memory(&api, &request) {
         Some(response) => response,
         // Boxed, so that the hot path's future stays small.
-        None => Box::pin(guarded(&api, ROUTE, request, async |request| get_slowly(&api, request).await.into_response())).await,
+        None => {
+            Box::pin(guarded(&api, ROUTE, request, async |request| get_slowly(&api, request).await.into_response()))
+                .await
+        }
     }
 }
 
@@ -271,9 +275,9 @@ fn answer(served: &Served) -> Response {
         access_token,
         token_type: &token.token_type,
         scope: token.scope.as_deref(),
-        expires_at: token.expires_at,
+        expires_at: token.expires_at.map(Time::from),
         expires_in: served.expires_in,
-        created_at: token.created_at,
+        created_at: token.created_at.into(),
         generation: token.generation,
     };
     let mut json = Vec::with_capacity(access_token.len() + token.scope.as_ref().map_or(0, String::len) + ROOM);
@@ -292,7 +296,11 @@ fn answer(served: &Served) -> Response {
     params(("integration" = String, Path, description = "The integration"),
         ("scope" = Option<String>, Query, description = "Scopes, space-separated, instead of the integration's own")),
     responses((status = 200, description = "How it is", body = TokenStatus)))]
-async fn status(State(api): State<Api>, Path(integration): Path<String>, uri: Uri) -> Result<axum::Json<TokenStatus>, Problem> {
+async fn status(
+    State(api): State<Api>,
+    Path(integration): Path<String>,
+    uri: Uri,
+) -> Result<axum::Json<TokenStatus>, Problem> {
     let key = key(&name(&integration, "integration")?, Query::of(&uri))?;
     Ok(axum::Json(api.tokens.status(&key).await?.into()))
 }
@@ -355,7 +363,11 @@ async fn delete(State(api): State<Api>, Path(integration): Path<String>, uri: Ur
     params(("integration" = String, Path, description = "The integration"),
         ("scope" = Option<String>, Query, description = "Scopes, space-separated, instead of the integration's own")),
     responses((status = 200, description = "How the token is now", body = TokenStatus)))]
-async fn refresh(State(api): State<Api>, Path(integration): Path<String>, uri: Uri) -> Result<axum::Json<TokenStatus>, Problem> {
+async fn refresh(
+    State(api): State<Api>,
+    Path(integration): Path<String>,
+    uri: Uri,
+) -> Result<axum::Json<TokenStatus>, Problem> {
     let key = key(&name(&integration, "integration")?, Query::of(&uri))?;
     api.tokens.renew(&key).await?;
     Ok(axum::Json(api.tokens.status(&key).await?.into()))

@@ -16,7 +16,7 @@ pub(super) fn list(attempts: &Value) -> String {
                 cell(attempt, "started_at"),
                 cell(attempt, "purpose"),
                 cell(attempt, "cause"),
-                outcome(attempt),
+                short_outcome(attempt),
             ]
         })
         .collect();
@@ -68,6 +68,14 @@ fn outcome(attempt: &Value) -> String {
     }
 }
 
+/// How an attempt ended, without the message.
+fn short_outcome(attempt: &Value) -> String {
+    match attempt.pointer("/outcome/code").and_then(Value::as_str) {
+        Some(code) => format!("failed: {code}"),
+        None => outcome(attempt),
+    }
+}
+
 /// One step: what the flow was told, what it wanted, what was sent, what came back.
 pub(super) fn step(number: usize, step: &Value) -> String {
     let mut text = format!("{number}. {} -> {}\n", cell(step, "event"), cell(step, "step"));
@@ -98,7 +106,9 @@ fn request(request: &Value) -> String {
             for (kind, content) in body {
                 match content {
                     Value::Array(members) => text += &pairs(members, kind, if kind == "json" { ": " } else { "=" }),
-                    other => text += &format!("     {}\n     {}\n", cell(other, "content_type"), cell(other, "content")),
+                    other => {
+                        text += &format!("     {}\n     {}\n", cell(other, "content_type"), cell(other, "content"))
+                    }
                 }
             }
         }
@@ -115,8 +125,12 @@ fn pairs(pairs: &[Value], place: &str, between: &str) -> String {
 
 /// What came back: no values, which may be tokens.
 fn answer(answer: &Value) -> String {
-    let mut text =
-        format!("   <- {}, {} bytes in {} ms", cell(answer, "status"), cell(answer, "bytes"), cell(answer, "milliseconds"));
+    let mut text = format!(
+        "   <- {}, {} bytes in {} ms",
+        cell(answer, "status"),
+        cell(answer, "bytes"),
+        cell(answer, "milliseconds")
+    );
     if let Some(keys) = member(answer, "json_keys").filter(|keys| !keys.is_empty()) {
         text += &format!(", JSON with {keys}");
     }
@@ -152,7 +166,10 @@ mod tests {
              form grant_type=client_credentials\n   <- 401, 26 bytes in 3 ms, JSON with error\n\n\
              2. answered -> failed\n   invalid_client: no\n   | a\n   | b\n\nNotes:\n  tried once\n"
         );
-        assert!(list(&json!([attempt, {"id": "02"}])).ends_with("02       -                     -        -       under way\n"));
+        assert!(
+            list(&json!([attempt, {"id": "02"}]))
+                .ends_with("02       -                     -        -       under way\n")
+        );
     }
 
     #[test]

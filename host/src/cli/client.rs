@@ -31,7 +31,7 @@ const PAGE: &str = "200";
 /// How to reach the daemon.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Daemon")]
-pub struct Connection {
+pub(super) struct Connection {
     /// Where the daemon is [default: http://127.0.0.1:8420]
     #[arg(long, value_name = "URL", env = "TOKENHOST_URL", hide_env_values = true, global = true)]
     daemon: Option<String>,
@@ -46,7 +46,7 @@ impl Connection {
     ///
     /// # Errors
     /// The URL is none, or there is no token.
-    pub fn client(&self) -> Result<Client, Failure> {
+    pub(super) fn client(&self) -> Result<Client, Failure> {
         let token = match (&self.token_file, std::env::var("TOKENHOST_TOKEN")) {
             (Some(path), _) => SecretReader::default().read(&Source::File(path.clone()))?,
             (None, Ok(token)) if !token.trim().is_empty() => SecretString::from(token.trim()),
@@ -61,7 +61,7 @@ impl Connection {
 }
 
 /// A connection to the daemon's API.
-pub struct Client {
+pub(super) struct Client {
     /// The daemon's own address; its path ends with a slash.
     base: Url,
     /// Adds the token to every call.
@@ -70,11 +70,11 @@ pub struct Client {
 
 /// A successful answer.
 #[derive(Debug)]
-pub struct Answer {
+pub(super) struct Answer {
     /// The HTTP status.
-    pub status: u16,
+    pub(super) status: u16,
     /// The JSON document; null where there is none.
-    pub document: Value,
+    pub(super) document: Value,
 }
 
 impl Client {
@@ -82,7 +82,7 @@ impl Client {
     ///
     /// # Errors
     /// The URL is none of http or https, the token has characters that no header can hold, or TLS can't be set up.
-    pub fn new(url: &str, token: &SecretString) -> Result<Self, Failure> {
+    pub(super) fn new(url: &str, token: &SecretString) -> Result<Self, Failure> {
         let bad_url = |reason: String| {
             Failure::usage(format!("the daemon's URL {url:?} {reason}"))
                 .hint("Set TOKENHOST_URL, or --daemon, to something like http://127.0.0.1:8420.")
@@ -137,7 +137,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Failure> {
+    pub(super) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Failure> {
         Ok(self.call(Method::GET, path, query, None).await?.document)
     }
 
@@ -145,7 +145,7 @@ impl Client {
     ///
     /// # Errors
     /// The daemon doesn't answer, or answers with a problem.
-    pub async fn call(
+    pub(super) async fn call(
         &self,
         method: Method,
         path: &[&str],
@@ -163,7 +163,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn upload(
+    pub(super) async fn upload(
         &self,
         method: Method,
         path: &[&str],
@@ -180,7 +180,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn list(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Vec<Value>, Failure> {
+    pub(super) async fn list(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Vec<Value>, Failure> {
         let mut all = Vec::new();
         let mut cursor: Option<String> = None;
         loop {

@@ -8,7 +8,7 @@ use super::output::Output;
 #[command(
     after_help = "Examples:\n  source <(tokenhost completion bash)\n  tokenhost completion zsh > ~/.zfunc/_tokenhost\n  tokenhost completion fish > ~/.config/fish/completions/tokenhost.fish"
 )]
-pub struct Completion {
+pub(super) struct Completion {
     /// The shell
     #[arg(value_enum)]
     shell: clap_complete::Shell,
@@ -19,7 +19,7 @@ impl Completion {
     ///
     /// # Errors
     /// stdout can't be written.
-    pub fn run(self, output: Output) -> Result<(), Failure> {
+    pub(super) fn run(self, output: Output) -> Result<(), Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut super::command(), "tokenhost", &mut script);
         output.raw(&String::from_utf8_lossy(&script))

@@ -44,7 +44,8 @@ async fn calls_succeed_or_are_refused_with_their_exit_code() {
     let url = format!("http://{}", daemon.address());
     let client = Client::new(&url, &token).unwrap();
     let import = async |name: &str, document: &'static str| {
-        let body = reqwest::Body::wrap_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(document.as_bytes())]));
+        let body =
+            reqwest::Body::wrap_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(document.as_bytes())]));
         client.upload(Method::POST, &["models"], &[("name", name)], "application/yaml", document.len(), body).await
     };
 

@@ -12,7 +12,7 @@ use super::problem::Problem;
 
 /// What an exit code of the command line means. Part of its contract: scripts rely on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub(super) enum Exit {
     /// It was tried and didn't work.
     Failed = 1,
     /// The command line itself is wrong; nothing was tried.
@@ -37,7 +37,7 @@ Exit codes:
 
 /// Why a command ended without success.
 #[derive(Debug)]
-pub enum Failure {
+pub(super) enum Failure {
     /// clap's answer: help, version, completion, or a usage error.
     Clap(clap::Error),
     /// The daemon's answer.
@@ -59,23 +59,23 @@ pub enum Failure {
 
 impl Failure {
     /// It was tried and didn't work.
-    pub fn failed(message: impl Into<String>) -> Self {
+    pub(super) fn failed(message: impl Into<String>) -> Self {
         Self::Local { exit: Exit::Failed, message: message.into(), hint: None }
     }
 
     /// The command line is wrong.
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub(super) fn usage(message: impl Into<String>) -> Self {
         Self::Local { exit: Exit::Usage, message: message.into(), hint: None }
     }
 
     /// With another exit code.
-    pub fn of(exit: Exit, message: impl Into<String>) -> Self {
+    pub(super) fn of(exit: Exit, message: impl Into<String>) -> Self {
         Self::Local { exit, message: message.into(), hint: None }
     }
 
     /// The same, and what to do about it.
     #[must_use]
-    pub fn hint(self, text: impl Into<String>) -> Self {
+    pub(super) fn hint(self, text: impl Into<String>) -> Self {
         match self {
             Self::Local { exit, message, .. } => Self::Local { exit, message, hint: Some(text.into()) },
             other => other,
@@ -83,7 +83,7 @@ impl Failure {
     }
 
     /// The exit code's number.
-    pub fn code(&self) -> u8 {
+    pub(super) fn code(&self) -> u8 {
         match self {
             Self::Clap(error) => u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8),
             Self::Problem(problem) => problem.exit() as u8,
@@ -93,7 +93,7 @@ impl Failure {
     }
 
     /// The message for people, without its last line break; empty where nothing is to be said.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
             Self::Clap(error) => error.to_string(),
             Self::Problem(problem) => problem.to_text(),
@@ -104,7 +104,7 @@ impl Failure {
     }
 
     /// The same as one JSON object, for `--json`.
-    pub fn json(&self) -> Option<Value> {
+    pub(super) fn json(&self) -> Option<Value> {
         match self {
             Self::Problem(problem) => Some(problem.document().clone()),
             Self::Local { message, hint, .. } => Some(json!({
@@ -115,7 +115,7 @@ impl Failure {
     }
 
     /// Says it on stderr (clap's help goes to stdout) and gives the exit code. `json`: as a JSON object.
-    pub fn report(&self, json: bool) -> ExitCode {
+    pub(super) fn report(&self, json: bool) -> ExitCode {
         if let Self::Clap(error) = self {
             // Nobody can be told where stderr itself is closed.
             drop(error.print());

@@ -14,7 +14,7 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// Flow plugins of the daemon
 #[derive(Debug, clap::Args)]
-pub struct Flow {
+pub(super) struct Flow {
     /// Which daemon.
     #[command(flatten)]
     connection: Connection,
@@ -60,7 +60,7 @@ impl Flow {
     ///
     /// # Errors
     /// A file can't be read, or the daemon refuses.
-    pub async fn run(self, output: Output) -> Result<(), Failure> {
+    pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         let client = self.connection.client()?;
         match self.command {
             Command::List => {
@@ -146,7 +146,9 @@ pub(super) fn show(flow: &Value) -> String {
 /// `oauth2 clientCredentials`.
 fn scheme(scheme: &Value) -> String {
     match scheme {
-        Value::Object(_) => [member(scheme, "kind"), member(scheme, "detail")].into_iter().flatten().collect::<Vec<_>>().join(" "),
+        Value::Object(_) => {
+            [member(scheme, "kind"), member(scheme, "detail")].into_iter().flatten().collect::<Vec<_>>().join(" ")
+        }
         other => scalar(other).unwrap_or_default(),
     }
 }

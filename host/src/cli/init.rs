@@ -13,10 +13,13 @@ use crate::daemon::{self, InitOutcome};
 #[command(
     after_help = "The token is shown once and kept nowhere: it may do everything on this daemon. Nothing that is sealed can be opened without the master key's file; back it up, apart from the data.\n\nExamples:\n  tokenhost init\n  export TOKENHOST_TOKEN=$(tokenhost init --json | jq -r .token)\n  tokenhost init --data /var/lib/tokenhost --key-file /etc/tokenhost/master.key"
 )]
-pub struct Init {
+pub(super) struct Init {
     /// The daemon's settings.
     #[command(flatten)]
     overrides: Overrides,
+    /// Replace the first administrator's token, where it is lost; the daemon must be stopped
+    #[arg(long)]
+    rebuild: bool,
 }
 
 /// What to type next.
@@ -36,9 +39,9 @@ impl Init {
     ///
     /// # Errors
     /// The settings can't be used, the folder is in use or was prepared before, or the key doesn't fit it.
-    pub async fn run(self, output: Output) -> Result<(), Failure> {
+    pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         let config = Config::load(&self.overrides).map_err(|error| Failure::usage(error.to_string()))?;
-        let made = daemon::init(&config).await?;
+        let made = if self.rebuild { daemon::rebuild(&config).await? } else { daemon::init(&config).await? };
         output.show(&document(&config, &made), show)
     }
 }
@@ -82,7 +85,10 @@ mod tests {
     fn what_was_made_is_shown_with_the_next_steps() {
         let check = |key_file: Value, made: bool, expected: &str| {
             let text = show(&json!({"token": "tha_x", "data": "/d", "key_file": key_file, "key_file_made": made}));
-            assert!(text.starts_with(&format!("data folder  /d\nmaster key   {expected}\ntoken        tha_x\n")), "{text}");
+            assert!(
+                text.starts_with(&format!("data folder  /d\nmaster key   {expected}\ntoken        tha_x\n")),
+                "{text}"
+            );
             assert!(text.contains("tokenhost serve"));
         };
         check(json!("/k"), true, "/k (new; back it up, apart from the data)");

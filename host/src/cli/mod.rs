@@ -40,7 +40,7 @@ use self::output::Output;
     arg_required_else_help = true,
     max_term_width = 100,
     after_help = exit::HELP,
-    after_long_help = LONG_HELP
+    after_long_help = format!("{START}\n\n{}", exit::HELP)
 )]
 struct Cli {
     /// Print JSON instead of text for people; a failure is a JSON object on stderr
@@ -51,26 +51,19 @@ struct Cli {
     command: Command,
 }
 
-/// The end of the long help.
-const LONG_HELP: &str = "\
+/// How to begin, at the end of the long help.
+const START: &str = "\
 Start with:
-  tokenhost init                                # makes keys, a data folder and the first token
+  tokenhost init                     # makes keys, a data folder and the first token
   tokenhost serve &
   tokenhost model import crm crm.yaml
-  tokenhost integration create crm-prod --model crm --field client_id=abc --secret client_secret=@secret.txt
+  tokenhost integration create crm-prod --model crm \\
+      --field client_id=abc --secret client_secret=@secret.txt
   tokenhost token get crm-prod
 
 Environment of the commands that talk to a daemon:
   TOKENHOST_URL    where it is (http://127.0.0.1:8420)
-  TOKENHOST_TOKEN  the application token to use
-
-Exit codes:
-  0  done
-  1  it didn't work; the reason is on stderr
-  2  the command line is wrong
-  3  refused: no valid token, or a right is missing
-  4  what was named doesn't exist
-  5  the daemon can't be reached";
+  TOKENHOST_TOKEN  the application token to use";
 
 /// The nouns.
 #[derive(Debug, Subcommand)]

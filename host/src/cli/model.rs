@@ -24,7 +24,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// Integration models: imported OpenAPI documents
 #[derive(Debug, clap::Args)]
-pub struct Model {
+pub(super) struct Model {
     /// Which daemon.
     #[command(flatten)]
     connection: Connection,
@@ -74,7 +74,7 @@ impl Model {
     ///
     /// # Errors
     /// The command line is wrong, a file can't be read, or the daemon refuses.
-    pub async fn run(self, output: Output) -> Result<(), Failure> {
+    pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         match self.command {
             Command::Import { arguments, url, replace } => {
                 let (name, source) = arguments_of_import(&arguments, url)?;
@@ -150,11 +150,8 @@ fn name_of(file: &str) -> Option<String> {
 /// Imports a document, and gives the model.
 async fn import(client: &Client, name: &str, source: Document, replace: bool) -> Result<Value, Failure> {
     // A new model is posted under its name; one that replaces is put in its place.
-    let (method, path, query): (_, &[&str], &[(&str, &str)]) = if replace {
-        (Method::PUT, &["models", name], &[])
-    } else {
-        (Method::POST, &["models"], &[("name", name)])
-    };
+    let (method, path, query): (_, &[&str], &[(&str, &str)]) =
+        if replace { (Method::PUT, &["models", name], &[]) } else { (Method::POST, &["models"], &[("name", name)]) };
     let (bytes, file) = match source {
         Document::Url(url) => {
             return Ok(client.call(method, path, query, Some(&json!({"url": url}))).await?.document);
@@ -232,13 +229,15 @@ fn show(model: &Value) -> String {
         .add("model", member(model, "name"))
         .add("title", member(model, "title"))
         .add("version", member(model, "version"))
-        .add("servers", Some(items(model, "servers").iter().filter_map(server).collect::<Vec<_>>().join("\n")).filter(|text| !text.is_empty()))
+        .add(
+            "servers",
+            Some(items(model, "servers").iter().filter_map(server).collect::<Vec<_>>().join("\n"))
+                .filter(|text| !text.is_empty()),
+        )
         .add("imported", member(model, "imported_at"));
     let mut text = pairs.to_text("");
-    let rows: Vec<_> = items(model, "schemes")
-        .iter()
-        .map(|scheme| [cell(scheme, "name"), kind(scheme), served_by(scheme)])
-        .collect();
+    let rows: Vec<_> =
+        items(model, "schemes").iter().map(|scheme| [cell(scheme, "name"), kind(scheme), served_by(scheme)]).collect();
     text += "\n";
     text += &if rows.is_empty() {
         "It has no security schemes.\n".to_owned()
@@ -310,7 +309,9 @@ mod tests {
 
     #[test]
     fn json_is_told_from_yaml() {
-        for (text, expected) in [("{}", true), (" \n{", true), ("\u{feff}{", true), ("openapi: 3.1.0", false), ("", false)] {
+        for (text, expected) in
+            [("{}", true), (" \n{", true), ("\u{feff}{", true), ("openapi: 3.1.0", false), ("", false)]
+        {
             assert_eq!(is_json(text.as_bytes()), expected, "{text:?}");
         }
     }

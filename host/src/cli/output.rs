@@ -10,19 +10,19 @@ use super::exit::Failure;
 
 /// Where a command's results go.
 #[derive(Clone, Copy, Debug)]
-pub struct Output {
+pub(super) struct Output {
     /// JSON instead of text for people.
     json: bool,
 }
 
 impl Output {
     /// Text for people, or JSON.
-    pub fn new(json: bool) -> Self {
+    pub(super) fn new(json: bool) -> Self {
         Self { json }
     }
 
     /// Whether JSON is asked for.
-    pub fn is_json(self) -> bool {
+    pub(super) fn is_json(self) -> bool {
         self.json
     }
 
@@ -30,7 +30,7 @@ impl Output {
     ///
     /// # Errors
     /// stdout can't be written.
-    pub fn show(self, document: &Value, text: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
+    pub(super) fn show(self, document: &Value, text: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
         if self.json { self.document(document) } else { self.text(&text(document)) }
     }
 
@@ -38,7 +38,7 @@ impl Output {
     ///
     /// # Errors
     /// stdout can't be written.
-    pub fn document(self, document: &Value) -> Result<(), Failure> {
+    pub(super) fn document(self, document: &Value) -> Result<(), Failure> {
         self.raw(&format!("{document:#}\n"))
     }
 
@@ -46,7 +46,7 @@ impl Output {
     ///
     /// # Errors
     /// stdout can't be written.
-    pub fn text(self, text: &str) -> Result<(), Failure> {
+    pub(super) fn text(self, text: &str) -> Result<(), Failure> {
         let text = printable(text.trim_end_matches('\n'));
         if text.is_empty() { Ok(()) } else { self.raw(&format!("{text}\n")) }
     }
@@ -55,7 +55,7 @@ impl Output {
     ///
     /// # Errors
     /// stdout can't be written.
-    pub fn raw(self, text: &str) -> Result<(), Failure> {
+    pub(super) fn raw(self, text: &str) -> Result<(), Failure> {
         let mut stdout = std::io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::OutputClosed),
@@ -65,7 +65,7 @@ impl Output {
     }
 
     /// Tells a person something beside the result, on stderr.
-    pub fn note(self, text: &str) {
+    pub(super) fn note(self, text: &str) {
         drop(writeln!(std::io::stderr().lock(), "{}", printable(text)));
     }
 }

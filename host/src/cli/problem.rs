@@ -9,7 +9,7 @@ use super::output::{items, member};
 
 /// An answer with an error status.
 #[derive(Debug)]
-pub struct Problem {
+pub(super) struct Problem {
     /// The HTTP status.
     status: u16,
     /// The `Retry-After` header, in seconds.
@@ -20,7 +20,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem out of an answer. `body` may be anything.
-    pub fn new(status: u16, retry_after: Option<u64>, body: &[u8]) -> Self {
+    pub(super) fn new(status: u16, retry_after: Option<u64>, body: &[u8]) -> Self {
         let document = match serde_json::from_slice::<Value>(body) {
             Ok(document) if document.get("title").is_some_and(Value::is_string) => document,
             // Not the daemon's: the text itself is no help and could be long.
@@ -34,22 +34,17 @@ impl Problem {
     }
 
     /// The HTTP status.
-    pub fn status(&self) -> u16 {
+    pub(super) fn status(&self) -> u16 {
         self.status
     }
 
     /// The problem object as it came.
-    pub fn document(&self) -> &Value {
+    pub(super) fn document(&self) -> &Value {
         &self.document
     }
 
-    /// The stable code, e.g. `not_found`.
-    pub fn code(&self) -> Option<&str> {
-        self.document.get("code")?.as_str()
-    }
-
     /// Faulty fields, each with its code and message: `("fields.client_id", "missing", "…")`.
-    pub fn faults(&self) -> Vec<(String, String, String)> {
+    pub(super) fn faults(&self) -> Vec<(String, String, String)> {
         items(&self.document, "errors")
             .iter()
             .map(|fault| {
@@ -60,7 +55,7 @@ impl Problem {
     }
 
     /// The exit code that stands for it.
-    pub fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> Exit {
         match self.status {
             401 | 403 => Exit::Refused,
             404 => Exit::NotFound,
@@ -83,14 +78,15 @@ impl Problem {
     }
 
     /// The message for people: title, each field's fault on its own line, what to do, support id.
-    pub fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let title = member(&self.document, "title").unwrap_or_default();
         let mut text = format!("error: {title}");
-        if let Some(detail) = member(&self.document, "detail").filter(|detail| *detail != title) {
-            text += &format!("\n  {detail}");
-        }
-        for (field, _, message) in self.faults() {
-            text += &format!("\n  {field}: {message}");
+        let faults: Vec<String> =
+            self.faults().into_iter().map(|(field, _, message)| format!("{field}: {message}")).collect();
+        // Of a single fault, the detail is that fault.
+        let detail = member(&self.document, "detail").filter(|detail| *detail != title && !faults.contains(detail));
+        for line in detail.into_iter().chain(faults) {
+            text += &format!("\n  {line}");
         }
         // What else the daemon says for people of the case, e.g. the field to look at.
         for (name, label) in [("field", "look at"), ("attempt", "attempt"), ("support_id", "support id")] {
@@ -126,6 +122,13 @@ mod tests {
                           {"field":"server","code":"malformed","message":"is no absolute URL"}]}"#,
             Exit::Failed,
             "error: The integration is not valid\n  fields.client_id: is missing\n  server: is no absolute URL\n  support id: 01J",
+        );
+        check(
+            422,
+            None,
+            r#"{"title":"not valid","detail":"name: is none","errors":[{"field":"name","code":"malformed","message":"is none"}]}"#,
+            Exit::Failed,
+            "error: not valid\n  name: is none",
         );
         check(
             404,

@@ -8,7 +8,7 @@ use crate::config::{Config, Overrides};
 #[command(
     after_help = "Stops in good order on SIGTERM and SIGINT. Each setting can stand in the configuration file, in the environment, or here; the last of these wins.\n\nExamples:\n  tokenhost init && tokenhost serve\n  tokenhost serve --config /etc/tokenhost.toml\n  TOKENHOST_DATA=/var/lib/tokenhost tokenhost serve --listen 127.0.0.1:9000"
 )]
-pub struct Serve {
+pub(super) struct Serve {
     /// The daemon's settings.
     #[command(flatten)]
     overrides: Overrides,
@@ -19,7 +19,7 @@ impl Serve {
     ///
     /// # Errors
     /// The settings can't be used, or the daemon can't start.
-    pub async fn run(self) -> Result<(), Failure> {
+    pub(super) async fn run(self) -> Result<(), Failure> {
         let config = Config::load(&self.overrides).map_err(|error| Failure::usage(error.to_string()))?;
         crate::daemon::run(config).await.map_err(|error| Failure::failed(format!("{error:#}")))
     }

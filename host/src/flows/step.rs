@@ -60,6 +60,17 @@ pub enum Purpose {
     Revoke,
 }
 
+impl Purpose {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Acquire => "acquire",
+            Self::Refresh => "refresh",
+            Self::Revoke => "revoke",
+        }
+    }
+}
+
 /// Why a request got no complete answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unanswered {

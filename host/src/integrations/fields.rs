@@ -65,7 +65,12 @@ impl Form<'_> {
     }
 
     /// Puts inputs over values. An empty text unsets, and what is unset falls back to the flow's default.
-    pub(super) fn apply(&self, values: &mut Values, inputs: &BTreeMap<String, Option<String>>, faults: &mut Vec<FieldFault>) {
+    pub(super) fn apply(
+        &self,
+        values: &mut Values,
+        inputs: &BTreeMap<String, Option<String>>,
+        faults: &mut Vec<FieldFault>,
+    ) {
         for (name, input) in inputs {
             let input = input.as_deref().filter(|input| !input.is_empty());
             if self.parameters.iter().any(|parameter| &input_name(parameter) == name) {
@@ -228,7 +233,8 @@ mod tests {
         let inputs = inputs.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect();
         form.apply(&mut values, &inputs, &mut faults);
         faults.extend(form.missing(&values, &BTreeMap::new()));
-        let found: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.field, fault.code.as_str())).collect();
+        let found: Vec<String> =
+            faults.iter().map(|fault| format!("{} {}", fault.field, fault.code.as_str())).collect();
         assert_eq!(found, expected);
         values
     }
@@ -255,7 +261,14 @@ mod tests {
                 "fields.token_url missing",
             ],
         );
-        for url in ["/token", "idp.example", "ftp://idp.example", "https://u:p@idp.example", "https://idp.example/#a", "https://"] {
+        for url in [
+            "/token",
+            "idp.example",
+            "ftp://idp.example",
+            "https://u:p@idp.example",
+            "https://idp.example/#a",
+            "https://",
+        ] {
             let inputs = [("client_id", Some("a")), ("client_secret", Some("s")), ("token_url", Some(url))];
             check(&inputs, &["fields.token_url malformed", "fields.token_url missing"]);
         }
@@ -274,7 +287,10 @@ mod tests {
 
     #[test]
     fn secrets_stay_out_of_plain_values_and_faults() {
-        let values = check(&[("client_secret", Some("hunter2")), ("client_id", Some("a")), ("token_url", Some("https://i/"))], &[]);
+        let values = check(
+            &[("client_secret", Some("hunter2")), ("client_id", Some("a")), ("token_url", Some("https://i/"))],
+            &[],
+        );
         assert!(!format!("{values:?}").contains("hunter2"));
         assert!(values.secret.get("client_secret").is_some());
     }

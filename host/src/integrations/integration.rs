@@ -210,7 +210,8 @@ impl IntegrationRecord {
         let secrets = (integration.secrets.iter().chain(client_key))
             .map(|(name, value)| Ok((name.to_owned(), keyring.seal_text(&bound_to(&own_key, name), value)?)))
             .collect::<Result<_, SealError>>()?;
-        let Integration { name, model, scheme, detail, scheme_document, flow, server, values, .. } = integration.clone();
+        let Integration { name, model, scheme, detail, scheme_document, flow, server, values, .. } =
+            integration.clone();
         let Transport { ca, proxy, client_certificate, .. } = integration.transport.clone();
         Ok(Self {
             name,

@@ -161,10 +161,15 @@ impl Integrations {
         let plain = plain.into_iter().map(|(name, value)| (name, Some(value)));
         let inputs: BTreeMap<_, _> = plain.chain(new.fields.clone()).collect();
         form.apply(&mut values, &inputs, &mut faults);
-        faults.extend(form.missing(&values, &hints).into_iter().filter(|missing| {
-            // One that was given and is malformed isn't missing too.
-            faults.iter().all(|fault| fault.field != missing.field)
-        }).collect::<Vec<_>>());
+        faults.extend(
+            form.missing(&values, &hints)
+                .into_iter()
+                .filter(|missing| {
+                    // One that was given and is malformed isn't missing too.
+                    faults.iter().all(|fault| fault.field != missing.field)
+                })
+                .collect::<Vec<_>>(),
+        );
         let mut transport = Transport::default();
         apply_transport(&self.egress, &mut transport, &new.transport, &mut faults);
         let mut settings = Settings::default();
@@ -221,7 +226,8 @@ impl Integrations {
                 }
             },
             None => {
-                let usable: Vec<&SecurityScheme> = schemes.iter().filter(|scheme| !self.candidates(scheme).is_empty()).collect();
+                let usable: Vec<&SecurityScheme> =
+                    schemes.iter().filter(|scheme| !self.candidates(scheme).is_empty()).collect();
                 match *usable.as_slice() {
                     [scheme] => scheme,
                     [] => {
@@ -230,7 +236,8 @@ impl Integrations {
                         return None;
                     }
                     _ => {
-                        let message = format!("the model {} has several that can be used: {}", model.name, names(&usable));
+                        let message =
+                            format!("the model {} has several that can be used: {}", model.name, names(&usable));
                         fault("scheme", FaultCode::Ambiguous, message);
                         return None;
                     }
@@ -276,7 +283,9 @@ impl Integrations {
     fn candidates(&self, scheme: &SecurityScheme) -> Vec<(Option<String>, Arc<dyn Flow>)> {
         if let Some(flow) = scheme.flow.as_ref().and_then(|name| self.flows.get(name)) {
             let handles = &flow.description().handles;
-            let served = |detail: &&String| handles.iter().any(|one| one.kind == scheme.kind && one.detail.as_ref() == Some(*detail));
+            let served = |detail: &&String| {
+                handles.iter().any(|one| one.kind == scheme.kind && one.detail.as_ref() == Some(*detail))
+            };
             return vec![(scheme.details.iter().find(served).cloned(), flow)];
         }
         let details: Vec<Option<String>> = match scheme.details.is_empty() {
@@ -322,9 +331,15 @@ impl Integrations {
         apply_settings(&mut integration.settings, &change.settings, &mut faults);
         let dropped = Target::of(&integration, flow.description()) != before;
         if !dropped && was_complete {
-            faults.extend(self.missing(&integration).into_iter().filter(|missing| {
-                !change.fields.contains_key(missing.field.trim_start_matches("fields.")) || faults.iter().all(|fault| fault.field != missing.field)
-            }).collect::<Vec<_>>());
+            faults.extend(
+                self.missing(&integration)
+                    .into_iter()
+                    .filter(|missing| {
+                        !change.fields.contains_key(missing.field.trim_start_matches("fields."))
+                            || faults.iter().all(|fault| fault.field != missing.field)
+                    })
+                    .collect::<Vec<_>>(),
+            );
         }
         if !faults.is_empty() {
             return Err(IntegrationError::Invalid(faults));

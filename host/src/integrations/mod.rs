@@ -13,7 +13,8 @@ mod target;
 
 pub use self::error::{FaultCode, FieldFault, IntegrationError, ModelError};
 pub use self::integration::{
-    Change, Changed, Integration, IntegrationSummary, NewIntegration, Settings, SettingsChange, TransportChange, Uncertain,
+    Change, Changed, Integration, IntegrationSummary, NewIntegration, Settings, SettingsChange, TransportChange,
+    Uncertain,
 };
 pub use self::keeper::Integrations;
 pub use self::model::{Model, ModelSummary, Models};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use super::error::ModelError;
 use crate::clock::SharedClock;
@@ -20,6 +21,8 @@ const SUMMARIES: Table<ModelSummary> = Table::new("model-summary");
 /// Which integrations were made from which model, by model and integration.
 pub(super) const USES: Table<()> = Table::new("model-use");
 
+/// Documents read at once.
+const PARSED_AT_ONCE: usize = 2;
 /// Integrations named where a model can't be deleted because of them.
 const NAMED_USES: usize = 10;
 
@@ -66,12 +69,14 @@ pub struct ModelSummary {
 pub struct Models {
     store: Arc<dyn Store>,
     clock: SharedClock,
+    /// Turns to read a document.
+    parsing: Semaphore,
 }
 
 impl Models {
     /// The models in this store.
     pub fn new(store: Arc<dyn Store>, clock: SharedClock) -> Self {
-        Self { store, clock }
+        Self { store, clock, parsing: Semaphore::new(PARSED_AT_ONCE) }
     }
 
     /// Imports a document, as a new model or in the place of the one of this name.
@@ -79,7 +84,7 @@ impl Models {
     /// # Errors
     /// The document can't be used, the name is taken (unless `replace`), or the storage failed.
     pub async fn import(&self, name: Name, bytes: &[u8], replace: bool) -> Result<Model, ModelError> {
-        let document = openapi::read(bytes)?;
+        let document = self.parse(bytes).await?;
         let model = Model {
             document,
             imported_at: self.clock.now(),
@@ -99,6 +104,16 @@ impl Models {
             Err(StoreError::Conflict) => Err(ModelError::Exists(model.name)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Reads a document beside the async workers, a few at a time: a large one takes seconds and hundreds of megabytes.
+    async fn parse(&self, bytes: &[u8]) -> Result<Document, ModelError> {
+        let failed = |error: &dyn std::fmt::Display| StoreError::Storage(format!("the document wasn't read: {error}"));
+        let _turn = self.parsing.acquire().await.map_err(|error| failed(&error))?;
+        let bytes = bytes.to_vec();
+        let parsed =
+            tokio::task::spawn_blocking(move || openapi::read(&bytes)).await.map_err(|error| failed(&error))?;
+        Ok(parsed?)
     }
 
     /// A model.
@@ -149,7 +164,12 @@ impl Models {
     }
 
     /// Writes in a batch that an integration is made from a model; the batch holds only while the model is as it was read.
-    pub(super) async fn use_in(&self, batch: &mut Batch, model: &Name, integration: &Name) -> Result<Model, ModelError> {
+    pub(super) async fn use_in(
+        &self,
+        batch: &mut Batch,
+        model: &Name,
+        integration: &Name,
+    ) -> Result<Model, ModelError> {
         let parts = [model.as_str()];
         let found = MODELS.get(&*self.store, &parts).await?.ok_or_else(|| ModelError::NotFound(model.clone()))?;
         MODELS.expect(batch, &parts, Some(found.revision));

@@ -22,7 +22,8 @@ impl Target {
     /// Where this integration's secrets go.
     pub(super) fn of(integration: &Integration, flow: &Description) -> Self {
         let urls = flow.fields.iter().filter(|field| field.is_url());
-        let origin = |text: &String| Url::parse(text).map_or_else(|_| text.clone(), |url| url.origin().ascii_serialization());
+        let origin =
+            |text: &String| Url::parse(text).map_or_else(|_| text.clone(), |url| url.origin().ascii_serialization());
         Self {
             origins: urls
                 .filter_map(|field| Some((field.name.clone(), origin(integration.values.get(&field.name)?))))

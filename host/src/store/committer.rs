@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::rocks::{Database, WRITE_BUFFER_BYTES, revision_key, with_revision, write};
 use super::{Batch, Durability, Revision, StoreError};
+use crate::telemetry;
 
 /// Batches written together at most. Bounds the time that the first of them waits for the last.
 const GROUP: usize = 512;
@@ -125,6 +126,7 @@ impl Committer {
             // All of them: a conflict, too, may have been with a batch that isn't written now.
             return answer_all(waiting, &error);
         }
+        metrics::counter!(telemetry::STORE_COMMITS).increment(last - self.revision);
         self.revision = last;
         for ((_, answer), outcome) in waiting.into_iter().zip(outcomes) {
             // A caller that went away needs no answer.

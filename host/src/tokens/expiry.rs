@@ -33,15 +33,19 @@ pub enum ExpirySource {
 
 /// What stands in where the provider says nothing of a token's end, in seconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Fallback {
+pub(super) struct Fallback {
     /// The integration's setting.
-    pub default: Option<u64>,
+    pub(super) default: Option<u64>,
     /// The age at which an earlier token was rejected.
-    pub learned: Option<u64>,
+    pub(super) learned: Option<u64>,
 }
 
 /// When the token ends, and how that is known. A time that isn't after `left_at` says nothing: the token has just been given.
-pub fn expiry(token: &FlowToken, left_at: DateTime<Utc>, fallback: Fallback) -> Option<(DateTime<Utc>, ExpirySource)> {
+pub(super) fn expiry(
+    token: &FlowToken,
+    left_at: DateTime<Utc>,
+    fallback: Fallback,
+) -> Option<(DateTime<Utc>, ExpirySource)> {
     let after = |seconds: u64| {
         let seconds = i64::try_from(seconds.min(LATEST_EPOCH_SECOND)).ok().filter(|seconds| *seconds > 0)?;
         left_at.checked_add_signed(TimeDelta::try_seconds(seconds)?)

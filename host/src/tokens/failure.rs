@@ -86,7 +86,8 @@ pub(super) fn field_of_refusal(refusal: &Refusal) -> Option<&'static str> {
 
 /// What people may see of an answer: status, header names, JSON keys, size and time (rule 8).
 pub(super) fn answer_story(response: &Response, taken: Duration) -> AnswerStory {
-    let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&response.body).unwrap_or_default();
+    let object =
+        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&response.body).unwrap_or_default();
     AnswerStory {
         status: response.status,
         headers: response.headers.iter().map(|(name, _)| name.clone()).collect(),

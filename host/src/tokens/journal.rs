@@ -174,3 +174,15 @@ pub enum Outcome {
     /// The integration was changed or removed meanwhile, or a token was entered by hand; what came was thrown away.
     Void,
 }
+
+impl Outcome {
+    /// Its kind, for metrics.
+    pub(super) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Token { .. } => "token",
+            Self::Failed { .. } => "failed",
+            Self::Interrupted => "interrupted",
+            Self::Void => "void",
+        }
+    }
+}

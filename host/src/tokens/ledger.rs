@@ -21,7 +21,11 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// The record of a key as it stands for an integration's target, and its revision.
-    pub(super) async fn token(&self, key: &TokenKey, target: Ulid) -> Result<(TokenRecord, Option<Revision>), StoreError> {
+    pub(super) async fn token(
+        &self,
+        key: &TokenKey,
+        target: Ulid,
+    ) -> Result<(TokenRecord, Option<Revision>), StoreError> {
         let found = TOKENS.get(&*self.store, &[key.integration(), &key.slot()]).await?;
         Ok(match found {
             Some(found) => (found.value.for_target(target), Some(found.revision)),

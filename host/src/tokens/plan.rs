@@ -84,7 +84,9 @@ pub(super) fn plan(record: &TokenRecord, facts: Facts) -> Plan {
         (RefreshState::Uncertain, Uncertain::Retry) => refresh(true),
         (RefreshState::Uncertain, Uncertain::Auto) if !facts.unattended => match facts.token_ended {
             true => refresh(true),
-            false => Plan::Person("whether the provider has seen the refresh token is uncertain; it is tried once more when the token has ended"),
+            false => Plan::Person(
+                "whether the provider has seen the refresh token is uncertain; it is tried once more when the token has ended",
+            ),
         },
         (RefreshState::Uncertain | RefreshState::Spent, _) => {
             acquire("the refresh token no longer works, and this flow needs a person to get a token")

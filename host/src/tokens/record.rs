@@ -119,7 +119,13 @@ impl FailureRecord {
     }
 
     /// The same, with a wait by the rules of [`backoff`].
-    pub(super) fn backed_off(before: Option<&Self>, code: &str, message: &str, at: DateTime<Utc>, remedy: Remedy) -> Self {
+    pub(super) fn backed_off(
+        before: Option<&Self>,
+        code: &str,
+        message: &str,
+        at: DateTime<Utc>,
+        remedy: Remedy,
+    ) -> Self {
         let count = before.map_or(1, |before| before.count.saturating_add(1));
         let asked = match remedy {
             Remedy::Retry(seconds) => seconds.map(|seconds| Duration::from_secs(seconds.into())),
@@ -131,7 +137,8 @@ impl FailureRecord {
 
     /// When the next attempt may be made.
     pub(super) fn retry_at(&self) -> DateTime<Utc> {
-        let wait = TimeDelta::try_milliseconds(i64::try_from(self.wait_ms).unwrap_or(i64::MAX)).unwrap_or(TimeDelta::MAX);
+        let wait =
+            TimeDelta::try_milliseconds(i64::try_from(self.wait_ms).unwrap_or(i64::MAX)).unwrap_or(TimeDelta::MAX);
         self.at.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
@@ -167,12 +174,11 @@ impl TokenRecord {
         Self { generation: self.generation, ..Self::new(self.key, target) }
     }
 
-
     /// Whether there is a refresh token that hasn't ended.
     pub(super) fn has_refresh_token(&self, now: DateTime<Utc>) -> bool {
-        self.token.as_ref().is_some_and(|token| {
-            token.refresh_token.is_some() && token.refresh_expires_at.is_none_or(|end| end > now)
-        })
+        self.token
+            .as_ref()
+            .is_some_and(|token| token.refresh_token.is_some() && token.refresh_expires_at.is_none_or(|end| end > now))
     }
 
     /// Puts the next generation in, which ends all that was known of the last one.

@@ -17,7 +17,10 @@ fn the_description_is_the_one_in_git() {
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
     let place = golden.lines().zip(now.lines()).position(|(golden, now)| golden != now);
-    assert!(golden == now, "the API's description changed at line {place:?}; run this test with UPDATE=1 and look at it");
+    assert!(
+        golden == now,
+        "the API's description changed at line {place:?}; run this test with UPDATE=1 and look at it"
+    );
 }
 
 #[test]
@@ -27,7 +30,9 @@ fn it_names_exactly_the_routes_of_the_table() {
         .as_object()
         .unwrap()
         .iter()
-        .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase())))
+        .flat_map(|(path, item)| {
+            item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
         .collect();
     let table: BTreeSet<String> = auth::routes().map(|(method, path, _)| format!("{method} {path}")).collect();
     assert_eq!(described, table);
@@ -40,12 +45,16 @@ fn every_reference_leads_somewhere_and_every_operation_has_problems() {
     for reference in text.split("\"$ref\": \"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert!(document.pointer(reference).is_some(), "{reference}");
     }
+    let mut ids = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
+            assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{method} {path}");
             let problem = &operation["responses"]["default"]["content"]["application/problem+json"]["schema"]["$ref"];
             assert_eq!(problem, "#/components/schemas/Problem", "{method} {path}");
         }
     }
     assert_eq!(document["openapi"], "3.1.0");
-    assert!(document["components"]["schemas"]["Code"]["description"].as_str().unwrap().contains("`token_failed` (503)"));
+    assert!(
+        document["components"]["schemas"]["Code"]["description"].as_str().unwrap().contains("`token_failed` (503)")
+    );
 }

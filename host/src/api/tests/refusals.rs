@@ -20,7 +20,8 @@ async fn without_a_valid_token_all_but_health_answers_one_401() {
     let wrong = "tha_0000000000000000000000000000000000000000000000000000000000000000000000";
     let mut bodies = std::collections::BTreeSet::new();
     for (method, route, protected) in auth::routes() {
-        let presented = [None, Some(("authorization", format!("Bearer {wrong}"))), Some(("auth-token", wrong.to_owned()))];
+        let presented =
+            [None, Some(("authorization", format!("Bearer {wrong}"))), Some(("auth-token", wrong.to_owned()))];
         for (number, header) in presented.into_iter().enumerate() {
             let mut request = Request::builder().method(method).uri(path_of(route)).body(Body::from("{")).unwrap();
             if let Some((name, value)) = header {
@@ -46,7 +47,9 @@ async fn without_a_valid_token_all_but_health_answers_one_401() {
 #[tokio::test]
 async fn what_is_public_needs_no_token() {
     let world = World::new(Public { docs: true, metrics: true }).await;
-    for (path, part) in [("/openapi.json", "\"3.1.0\""), ("/docs", "<!doctype html>"), ("/metrics", "tokenhost_build_info")] {
+    for (path, part) in
+        [("/openapi.json", "\"3.1.0\""), ("/docs", "<!doctype html>"), ("/metrics", "tokenhost_build_info")]
+    {
         let answer = world.send(Request::get(path).body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status, 200, "{path}");
         assert!(answer.text.contains(part), "{path}: {}", answer.text);
@@ -80,7 +83,14 @@ const REFUSED: &[(&str, &str, &str, u16, &str, &str)] = &[
     ("POST", "/v1/integrations", "", 415, "unsupported_media_type", "application/json"),
     ("POST", "/v1/integrations", "hunter2", 400, "malformed", "no JSON, line 1, column 1"),
     ("POST", "/v1/integrations", "{}", 400, "malformed", r#""field":"name""#),
-    ("POST", "/v1/integrations", r#"{"name":"a","model":"crm","secret":"hunter2"}"#, 400, "malformed", r#""field":"secret""#),
+    (
+        "POST",
+        "/v1/integrations",
+        r#"{"name":"a","model":"crm","secret":"hunter2"}"#,
+        400,
+        "malformed",
+        r#""field":"secret""#,
+    ),
     ("POST", "/v1/integrations", r#"{"name":"A b","model":"crm/"}"#, 422, "invalid", "'A'"),
     ("POST", "/v1/integrations", r#"{"name":"a","model":"none"}"#, 422, "invalid", r#""field":"model""#),
     (
@@ -101,7 +111,14 @@ const REFUSED: &[(&str, &str, &str, u16, &str, &str)] = &[
     ("PUT", "/v1/integrations/none/token", r#"{"access_token":"x"}"#, 404, "not_found", ""),
     ("PUT", "/v1/integrations/none/token", r#"{"access_token":"hunter2 hunter2"}"#, 422, "invalid", "visible ASCII"),
     ("PUT", "/v1/integrations/none/token", r#"{"access_token":"x","generation":1}"#, 400, "malformed", "generation"),
-    ("PUT", "/v1/integrations/none/token", r#"{"access_token":"x","expires_at":"hunter2"}"#, 400, "malformed", "expires_at"),
+    (
+        "PUT",
+        "/v1/integrations/none/token",
+        r#"{"access_token":"x","expires_at":"hunter2"}"#,
+        400,
+        "malformed",
+        "expires_at",
+    ),
     ("DELETE", "/v1/integrations/none/token", "", 404, "not_found", ""),
     ("GET", "/v1/integrations/none/token/status", "", 404, "not_found", ""),
     ("POST", "/v1/integrations/none/token/refresh", "", 404, "not_found", ""),
@@ -122,7 +139,11 @@ async fn what_is_wrong_is_told_by_name_and_never_repeated() {
     for (method, path, body, status, code, part) in REFUSED {
         let answer = world.call(method, path, body).await;
         let text = &answer.text;
-        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (*status, "application/problem+json"), "{method} {path} {body}: {text}");
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("content-type")),
+            (*status, "application/problem+json"),
+            "{method} {path} {body}: {text}"
+        );
         assert_eq!(answer.json()["code"], *code, "{method} {path} {body}: {text}");
         assert!(text.contains(part), "{method} {path} {body}: {text}");
         assert!(!text.contains("hunter2"), "{method} {path} {body}: {text}");

@@ -60,7 +60,8 @@ impl World {
     pub(super) async fn new(public: Public) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let keyring = Arc::new(Keyring::load_or_create(&*store, &MasterKey::generate("a test").unwrap()).await.unwrap());
+        let keyring =
+            Arc::new(Keyring::load_or_create(&*store, &MasterKey::generate("a test").unwrap()).await.unwrap());
         let clock = SystemClock::shared();
         let access = Arc::new(Access::open(Arc::clone(&store), &keyring, Arc::clone(&clock)).unwrap());
         let token = access.create_first_administrator().await.unwrap();
@@ -118,7 +119,8 @@ impl World {
         let mut request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
         let bearer = format!("Bearer {}", self.token.expose_secret());
         let json = [("content-type", "application/json")].into_iter().filter(|_| !body.is_empty());
-        for (name, value) in [("authorization", bearer.as_str())].into_iter().chain(json).chain(headers.iter().copied()) {
+        for (name, value) in [("authorization", bearer.as_str())].into_iter().chain(json).chain(headers.iter().copied())
+        {
             request.headers_mut().insert(axum::http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
         }
         self.send(request).await

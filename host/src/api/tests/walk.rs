@@ -13,7 +13,8 @@ async fn integrated() -> World {
     let world = World::new(Public::default()).await;
     let model = world.call("POST", "/v1/models?name=crm", DOCUMENT).await;
     assert_eq!((model.status.as_u16(), model.header("location")), (201, "/v1/models/crm"));
-    let new = json!({"name": "crm-prod", "model": "crm", "fields": {"client_id": "me", "client_secret": "hunter2-secret"}});
+    let new =
+        json!({"name": "crm-prod", "model": "crm", "fields": {"client_id": "me", "client_secret": "hunter2-secret"}});
     let made = world.call("POST", "/v1/integrations", &new.to_string()).await;
     assert_eq!((made.status.as_u16(), made.header("location")), (201, "/v1/integrations/crm-prod"), "{}", made.text);
     assert!(!made.text.contains("hunter2"), "{}", made.text);
@@ -40,8 +41,12 @@ async fn a_model_is_imported_shown_replaced_and_deleted() {
     }
     let first = world.call("GET", "/v1/models?limit=2", "").await.json();
     let rest = world.call("GET", &format!("/v1/models?cursor={}", first["next"].as_str().unwrap()), "").await.json();
-    let names = |page: &Value| page["items"].as_array().unwrap().iter().map(|item| item["name"].clone()).collect::<Vec<_>>();
-    assert_eq!((names(&first), names(&rest), rest.get("next")), (vec![json!("a"), json!("b")], vec![json!("crm")], None));
+    let names =
+        |page: &Value| page["items"].as_array().unwrap().iter().map(|item| item["name"].clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (names(&first), names(&rest), rest.get("next")),
+        (vec![json!("a"), json!("b")], vec![json!("crm")], None)
+    );
 
     assert_eq!(world.call("DELETE", "/v1/models/crm", "").await.status, 204);
     assert_eq!(world.call("GET", "/v1/models/crm", "").await.status, 404);
@@ -51,25 +56,46 @@ async fn a_model_is_imported_shown_replaced_and_deleted() {
 async fn a_token_entered_by_hand_is_served_from_memory() {
     let world = integrated().await;
     let token = "/v1/integrations/crm-prod/token";
-    let entered = world.call("PUT", token, r#"{"access_token":"at-1","refresh_token":"rt-1","scope":"r","expires_in":3600}"#).await;
+    let entered = world
+        .call("PUT", token, r#"{"access_token":"at-1","refresh_token":"rt-1","scope":"r","expires_in":3600}"#)
+        .await;
     assert_eq!((entered.status.as_u16(), &entered.json()["state"]), (200, &json!("valid")), "{}", entered.text);
     assert!(!entered.text.contains("at-1") && !entered.text.contains("rt-1"), "{}", entered.text);
 
     // The first call reads the store, the others don't; the answers are the same.
-    for path in [token, token, "/v1/integrations/crm-prod/token?min_ttl=60", "/v1/integrations/crm-prod/token?min_ttl=60&scope="] {
+    for path in [
+        token,
+        token,
+        "/v1/integrations/crm-prod/token?min_ttl=60",
+        "/v1/integrations/crm-prod/token?min_ttl=60&scope=",
+    ] {
         let served = world.call("GET", path, "").await;
         let body = served.json();
-        assert_eq!((served.status.as_u16(), served.header("cache-control")), (200, "no-store"), "{path}: {}", served.text);
+        assert_eq!(
+            (served.status.as_u16(), served.header("cache-control")),
+            (200, "no-store"),
+            "{path}: {}",
+            served.text
+        );
         assert_eq!(served.header("content-type"), "application/json");
         assert_eq!(served.header("x-content-type-options"), "nosniff");
-        assert_eq!((&body["access_token"], &body["token_type"], &body["scope"]), (&json!("at-1"), &json!("Bearer"), &json!("r")));
+        assert_eq!(
+            (&body["access_token"], &body["token_type"], &body["scope"]),
+            (&json!("at-1"), &json!("Bearer"), &json!("r"))
+        );
         assert!((3590..=3600).contains(&body["expires_in"].as_u64().unwrap()), "{body}");
         assert_eq!(body["generation"], 1);
-        assert!(body["refresh_token"].is_null() && body["expires_at"].is_string() && body["created_at"].is_string(), "{body}");
+        assert!(
+            body["refresh_token"].is_null() && body["expires_at"].is_string() && body["created_at"].is_string(),
+            "{body}"
+        );
     }
 
     let status = world.call("GET", "/v1/integrations/crm-prod/token/status", "").await.json();
-    assert_eq!((&status["state"], &status["has_refresh_token"], &status["generation"]), (&json!("valid"), &json!(true), &json!(1)));
+    assert_eq!(
+        (&status["state"], &status["has_refresh_token"], &status["generation"]),
+        (&json!("valid"), &json!(true), &json!(1))
+    );
     let stale = world.call("POST", "/v1/integrations/crm-prod/token/reject", r#"{"generation":7}"#).await;
     assert_eq!((stale.status.as_u16(), stale.json()), (200, json!({"result": "not_current", "generation": 1})));
     assert_eq!(world.call("DELETE", token, "").await.status, 204);
@@ -82,7 +108,11 @@ async fn a_failed_attempt_is_told_with_what_to_look_at() {
     let refused = world.call("GET", "/v1/integrations/crm-prod/token", "").await;
     let problem = refused.json();
     assert_eq!((refused.status.as_u16(), &problem["code"]), (503, &json!("token_failed")), "{problem}");
-    assert_eq!((&problem["reason"], &problem["field"]), (&json!("invalid_client"), &json!("client_secret")), "{problem}");
+    assert_eq!(
+        (&problem["reason"], &problem["field"]),
+        (&json!("invalid_client"), &json!("client_secret")),
+        "{problem}"
+    );
     assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
 
     let tested = world.call("POST", "/v1/integrations/crm-prod/test", "").await.json();
@@ -103,7 +133,10 @@ async fn secrets_are_replaced_and_dropped_but_never_shown() {
     let path = "/v1/integrations/crm-prod";
     let seen = world.call("GET", path, "").await;
     let body = seen.json();
-    assert_eq!(body["fields"], json!({"client_id": "me", "client_secret": {"set": true}, "token_url": "https://idp.example/token"}));
+    assert_eq!(
+        body["fields"],
+        json!({"client_id": "me", "client_secret": {"set": true}, "token_url": "https://idp.example/token"})
+    );
     assert_eq!((&body["flow"], &body["token"]["state"]), (&json!("unwilling"), &json!("absent")));
 
     let tag = seen.header("etag").to_owned();
@@ -140,7 +173,10 @@ async fn operations_answer_and_a_stopping_daemon_is_not_ready() {
     let page = world.call("GET", "/docs", "").await;
     assert!(page.header("content-security-policy").starts_with("default-src 'none'") && !page.text.contains("<script"));
     let metrics = world.call("GET", "/metrics", "").await.text;
-    assert!(metrics.contains("tokenhost_http_requests_total{route=\"/readyz\",method=\"GET\",status=\"200\"}"), "{metrics}");
+    assert!(
+        metrics.contains("tokenhost_http_requests_total{route=\"/readyz\",method=\"GET\",status=\"200\"}"),
+        "{metrics}"
+    );
     assert_eq!(world.call("HEAD", "/v1/models", "").await.status, 200);
     world.api.stop();
     assert!(world.api.stopping.load(Ordering::Relaxed));

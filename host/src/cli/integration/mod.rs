@@ -14,7 +14,7 @@ use super::values::SecretReader;
 
 /// Integrations: a model, a scheme, a flow, and the values that the flow needs
 #[derive(Debug, clap::Args)]
-pub struct Integration {
+pub(super) struct Integration {
     /// Which daemon.
     #[command(flatten)]
     connection: Connection,
@@ -28,7 +28,7 @@ pub struct Integration {
 enum Command {
     /// Make an integration of a model
     #[command(
-        after_help = "A secret is never written on the command line, where `ps` and the shell's history show it: it is read from a file (NAME=@FILE), stdin (NAME=-) or an environment variable (NAME=env:VARIABLE). At a terminal, what is missing is asked for.\n\nExamples:\n  tokenhost integration create crm-prod --model crm --field client_id=abc --secret client_secret=@secret.txt\n  pass show crm | tokenhost integration create crm-prod --model crm --field client_id=abc --secret client_secret=-\n  tokenhost integration create crm-prod --model crm --scheme oauth2 --flow password --server https://eu.crm.example \\\n      --fields crm.toml --secret password=env:CRM_PASSWORD"
+        after_help = "A secret is never written on the command line, where `ps` and the shell's history show it: it is read from a file (NAME=@FILE), stdin (NAME=-) or an environment variable (NAME=env:VARIABLE). At a terminal, what is missing is asked for.\n\nExamples:\n  tokenhost integration create crm-prod --model crm --field client_id=abc \\\n      --secret client_secret=@secret.txt\n  pass show crm | tokenhost integration create crm-prod --model crm --field client_id=abc \\\n      --secret client_secret=-\n  tokenhost integration create crm-prod --model crm --scheme oauth2 --flow password \\\n      --server https://eu.crm.example --fields crm.toml --secret password=env:CRM_PASSWORD"
     )]
     Create {
         /// The new integration's name
@@ -50,7 +50,9 @@ enum Command {
     #[command(after_help = "Examples:\n  tokenhost integration list\n  tokenhost integration list --json")]
     List,
     /// Show an integration and how its token is; secrets only as set or not
-    #[command(after_help = "Examples:\n  tokenhost integration show crm-prod\n  tokenhost integration show crm-prod --json")]
+    #[command(
+        after_help = "Examples:\n  tokenhost integration show crm-prod\n  tokenhost integration show crm-prod --json"
+    )]
     Show {
         /// The integration
         name: String,
@@ -104,7 +106,7 @@ impl Integration {
     ///
     /// # Errors
     /// The command line is wrong, a secret can't be read, or the daemon refuses.
-    pub async fn run(self, output: Output) -> Result<(), Failure> {
+    pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         match self.command {
             Command::Create { name, model, scheme, flow, inputs } => {
                 let mut body = inputs.body(&[])?;

@@ -22,13 +22,13 @@ const IMPORT: &str = "tokenhost:flow/types";
 
 /// A component that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Built {
+pub(super) struct Built {
     /// Where it is.
-    pub component: PathBuf,
+    pub(super) component: PathBuf,
     /// Its size in bytes.
-    pub size: u64,
+    pub(super) size: u64,
     /// Whether it differs from what was there before.
-    pub changed: bool,
+    pub(super) changed: bool,
 }
 
 /// Makes the component of the flow crate in `dir`.
@@ -40,7 +40,7 @@ pub struct Built {
 /// # Errors
 /// There is no toolchain, the crate is no flow or doesn't compile, or the component imports what nobody grants; each
 /// says what to do.
-pub fn build(dir: &Path, out: Option<&Path>, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Built> {
+pub(super) fn build(dir: &Path, out: Option<&Path>, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Built> {
     ensure!(
         dir.join("Cargo.toml").is_file(),
         "{} has no Cargo.toml: name the folder of a Rust flow crate",

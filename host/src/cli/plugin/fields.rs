@@ -154,7 +154,15 @@ mod tests {
     use crate::flows::description::{Condition, SchemeMatch};
 
     fn field(name: &str, kind: FieldKind, required: Requirement) -> Field {
-        Field { name: name.into(), title: name.into(), help: String::new(), kind, required, default: None, source: None }
+        Field {
+            name: name.into(),
+            title: name.into(),
+            help: String::new(),
+            kind,
+            required,
+            default: None,
+            source: None,
+        }
     }
 
     fn description() -> Description {
@@ -170,7 +178,12 @@ mod tests {
             summary: String::new(),
             handles: vec![SchemeMatch { kind: "oauth2".into(), detail: Some("clientCredentials".into()) }],
             unattended: true,
-            fields: vec![auth, url, field("client_secret", FieldKind::Secret, when), field("flag", FieldKind::Flag, Requirement::Never)],
+            fields: vec![
+                auth,
+                url,
+                field("client_secret", FieldKind::Secret, when),
+                field("flag", FieldKind::Flag, Requirement::Never),
+            ],
         }
     }
 
@@ -205,7 +218,12 @@ mod tests {
         check(
             &[("token_url", "hunter2"), ("client_auth", "hunter2"), ("flag", "yes"), ("nope", "hunter2")],
             &[],
-            Err(&["token_url: must be an absolute URL", "client_auth: must be one of basic, none", "flag: must be", "nope: the flow has no"]),
+            Err(&[
+                "token_url: must be an absolute URL",
+                "client_auth: must be one of basic, none",
+                "flag: must be",
+                "nope: the flow has no",
+            ]),
         );
         check(&[("client_auth", "none")], &[], Err(&["token_url: is missing"]));
     }

@@ -16,7 +16,7 @@ use crate::flows::{Engine, EngineOptions, compile};
 
 /// Make, check and try flow plugins; needs no daemon
 #[derive(Debug, clap::Args)]
-pub struct Plugin {
+pub(super) struct Plugin {
     /// What to do.
     #[command(subcommand)]
     command: Command,
@@ -37,7 +37,9 @@ enum Command {
         out: Option<PathBuf>,
     },
     /// Hold a component against the contract, and say what to do about each fault
-    #[command(after_help = "Opens no connection. Exit code 0: no fault was found; 1: there are faults.\n\nExamples:\n  tokenhost plugin check my-flow.wasm")]
+    #[command(
+        after_help = "Opens no connection. Exit code 0: no fault was found; 1: there are faults.\n\nExamples:\n  tokenhost plugin check my-flow.wasm"
+    )]
     Check {
         /// The component
         file: PathBuf,
@@ -59,13 +61,12 @@ impl Plugin {
     ///
     /// # Errors
     /// A file can't be read, the component is faulty, or the attempt brought no token.
-    pub async fn run(self, output: Output) -> Result<(), Failure> {
+    pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         match self.command {
             Command::Build { dir, out } => {
                 let built = build::build(&dir, out.as_deref(), &mut |line| output.note(line))?;
                 let (path, kilobytes) = (built.component.display(), built.size.div_ceil(1000));
-                let document =
-                    json!({"component": path.to_string(), "size": built.size, "changed": built.changed});
+                let document = json!({"component": path.to_string(), "size": built.size, "changed": built.changed});
                 output.show(&document, |_| {
                     let changed = if built.changed { "" } else { ", unchanged" };
                     format!("{path} ({kilobytes} KB{changed})\nnow: tokenhost plugin check {path}")

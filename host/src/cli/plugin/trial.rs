@@ -81,7 +81,8 @@ impl Try {
     /// The component can't be loaded, the fields don't do, or no token came.
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         let bytes = super::read(&self.file)?;
-        let plugin = Plugin::load(&super::engine()?, bytes).await.map_err(|error| Failure::failed(error.to_string()))?;
+        let plugin =
+            Plugin::load(&super::engine()?, bytes).await.map_err(|error| Failure::failed(error.to_string()))?;
         let given = self.given(plugin.description())?;
         let clock = SystemClock::shared();
         let policy = Policy { allow_networks: self.allow.clone(), allow_http: self.http, ..Policy::default() };
@@ -157,12 +158,12 @@ impl Attempt {
                 Ok(run) => run,
                 Err(fault) => {
                     step["step"] = "fault".into();
-                    step["printed"] = self.cleaner.clean(&fault.printed).into();
+                    self.note_printed(&mut step, &fault.printed);
                     self.tell(step)?;
                     return Ok(End::Failed(self.cleaner.clean(&fault.to_string())));
                 }
             };
-            step["printed"] = self.cleaner.clean(&run.printed).into();
+            self.note_printed(&mut step, &run.printed);
             let (name, next) = match run.outcome {
                 Ok(Step::Send(request, state)) => ("send", self.exchange(&request, state, &mut step).await),
                 Ok(Step::Wait(wait)) => {
@@ -193,6 +194,13 @@ impl Attempt {
         Ok(End::Failed(format!("the flow took more than {MAX_STEPS} steps")))
     }
 
+    /// Keeps what the plugin printed in a step.
+    fn note_printed(&self, step: &mut Value, printed: &str) {
+        if !printed.is_empty() {
+            step["printed"] = self.cleaner.clean(printed).into();
+        }
+    }
+
     /// What the flow is told.
     fn context(&self) -> Context {
         let mut entropy = [0; 32];
@@ -212,10 +220,14 @@ impl Attempt {
 
     /// Sends a request, and notes what was sent and what came back.
     async fn exchange(&mut self, request: &Request, state: State, step: &mut Value) -> Result<Event, End> {
-        let prepared =
-            self.egress.prepare(request, &self.given.secrets, &[], &self.to, &Transport::default()).map_err(|refusal| {
+        let prepared = self
+            .egress
+            .prepare(request, &self.given.secrets, &[], &self.to, &Transport::default())
+            .map_err(|refusal| {
                 let message = self.cleaner.clean(&refusal.to_string());
-                End::Failed(format!("the request may not go: {message}\n{}", hints(&message).join("\n")).trim_end().to_owned())
+                End::Failed(
+                    format!("the request may not go: {message}\n{}", hints(&message).join("\n")).trim_end().to_owned(),
+                )
             })?;
         prepared.teach(&mut self.cleaner);
         let mut record = prepared.record().clone();
@@ -230,7 +242,12 @@ impl Attempt {
             Err(unsent) => {
                 let reason = self.cleaner.clean(&unsent.reason);
                 let left = if unsent.left { "it may have arrived" } else { "nothing of it left" };
-                step["problem"] = [format!("no complete answer, {left}: {reason}")].into_iter().chain(hints(&reason)).collect::<Vec<_>>().join("\n").into();
+                step["problem"] = [format!("no complete answer, {left}: {reason}")]
+                    .into_iter()
+                    .chain(hints(&reason))
+                    .collect::<Vec<_>>()
+                    .join("\n")
+                    .into();
                 Ok(Event::Unanswered(state, unsent.into()))
             }
         }
@@ -273,7 +290,9 @@ impl Attempt {
     /// Shows how it ended.
     fn tell_end(mut self, end: End, show_token: bool) -> Result<(), Failure> {
         let (token, failure) = match end {
-            End::Token(token) if token.access_token.is_none() => (None, Some("the flow is done without an access token".to_owned())),
+            End::Token(token) if token.access_token.is_none() => {
+                (None, Some("the flow is done without an access token".to_owned()))
+            }
             End::Token(token) => (Some(self.token(&token, show_token)), None),
             End::Failed(message) => (None, Some(message)),
         };

@@ -81,7 +81,11 @@ impl Flow for PlainFlow {
                 ))
             }
             Event::Answered(_, _) if self.broken.load(Ordering::SeqCst) => {
-                return Err(PluginError { flow: "plain".to_owned(), fault: "it trapped".to_owned(), printed: String::new() });
+                return Err(PluginError {
+                    flow: "plain".to_owned(),
+                    fault: "it trapped".to_owned(),
+                    printed: String::new(),
+                });
             }
             Event::Answered(_, response) => {
                 let retry_after = response.headers.iter().find(|(name, _)| name == "retry-after");

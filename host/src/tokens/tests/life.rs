@@ -63,7 +63,11 @@ async fn ten_thousand_callers_cause_one_request_even_if_all_but_one_hang_up() {
         for caller in 0..10_000 {
             let tokens = world.tokens.clone();
             let call = async move { tokens.get(&key(), Duration::ZERO).await.unwrap().token.generation };
-            if caller < 10_000 - staying { gone.spawn(call) } else { callers.spawn(call) };
+            if caller < 10_000 - staying {
+                gone.spawn(call)
+            } else {
+                callers.spawn(call)
+            };
         }
         until(|| world.provider.requests().len() == 1).await;
         gone.shutdown().await;
@@ -197,7 +201,10 @@ async fn the_story_of_an_attempt_holds_no_secret() {
     assert!(text.contains("access_token"), "the answer's keys are told: {text}");
     for (_, value) in world.store.dump() {
         let value = String::from_utf8_lossy(&value);
-        assert!(!value.contains("the-client-secret") && !value.contains("access-1") && !value.contains("refresh-1"), "{value}");
+        assert!(
+            !value.contains("the-client-secret") && !value.contains("access-1") && !value.contains("refresh-1"),
+            "{value}"
+        );
     }
 }
 
@@ -211,4 +218,21 @@ async fn only_the_last_attempts_are_kept() {
     assert_eq!(stories.len(), 20);
     let older = world.tokens.attempts(&name(), Some(stories[4].id), 100).await.unwrap();
     assert_eq!(older.first().map(|story| story.id), Some(stories[5].id));
+}
+
+#[tokio::test]
+async fn attempts_and_steps_are_counted() {
+    let metrics = crate::telemetry::metrics().unwrap();
+    let world = World::new().await;
+    world.token().await.unwrap();
+    world.pass(100);
+    world.token().await.unwrap();
+    let text = metrics.render();
+    let count = |name: &str, label: &str| text.lines().any(|line| line.starts_with(name) && line.contains(label));
+    for purpose in ["acquire", "refresh"] {
+        let label = format!("purpose=\"{purpose}\",outcome=\"token\"");
+        assert!(count("tokenhost_attempts_total{flow=", &label), "{text}");
+    }
+    assert!(count("tokenhost_attempt_seconds_count{flow=", ""), "{text}");
+    assert!(count("tokenhost_plugin_step_seconds_count{flow=", ""), "{text}");
 }

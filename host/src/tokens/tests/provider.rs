@@ -94,7 +94,8 @@ async fn answer(State(provider): State<Provider>, form: String) -> Response<Body
         Some(Mood::Break) => {
             provider.grant(&form);
             // A body shorter than announced, and then an end.
-            let broken = futures_util::stream::iter([Ok(bytes::Bytes::from("{")), Err(std::io::Error::other("broken"))]);
+            let broken =
+                futures_util::stream::iter([Ok(bytes::Bytes::from("{")), Err(std::io::Error::other("broken"))]);
             return Response::new(Body::from_stream(broken));
         }
         None => {}

@@ -73,15 +73,8 @@ impl World {
             egress.clone(),
         ));
         let margin = Margin::default();
-        let tokens = Tokens::new(
-            store.clone(),
-            keyring,
-            integrations.clone(),
-            flows.clone(),
-            egress,
-            clock.clone(),
-            margin,
-        );
+        let tokens =
+            Tokens::new(store.clone(), keyring, integrations.clone(), flows.clone(), egress, clock.clone(), margin);
         Self { store, clock, provider, flows, integrations, tokens, master }
     }
 

@@ -1,0 +1,346 @@
+//! One attempt: the walk from the flow's first step to a committed token or a recorded failure.
+//!
+//! The only place that knows the whole walk: flow, egress, journal, commit. It doesn't decide whether an attempt is due (`plan`),
+//! nor does it know who waits for it (`flight`).
+
+mod exchange;
+mod settle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use ulid::Ulid;
+
+use super::failure::{self, Ended};
+use super::journal::{AttemptRecord, AttemptStory, Outcome, Stage, StepStory};
+use super::key::TokenKey;
+use super::parts::Parts;
+use super::plan::Cause;
+use super::record::{RefreshState, TokenRecord};
+use super::token::Token;
+use crate::egress::Destinations;
+use crate::flows::Flow;
+use crate::flows::step::{Context, Event, Failure, Purpose, Remedy, Response, Step};
+use crate::integrations::Integration;
+use crate::secrets::{Cleaner, Secrets};
+use crate::telemetry;
+
+/// Steps of one attempt; a device flow polls, and no other takes more than a few.
+const MAX_STEPS: usize = 200;
+/// Characters of what a plugin printed that are kept with a step.
+const PRINTED: usize = 4096;
+/// The name of the secret that works once.
+const REFRESH_TOKEN: &str = "token.refresh_token";
+
+/// An attempt under way.
+pub(super) struct Attempt {
+    parts: Arc<Parts>,
+    integration: Arc<Integration>,
+    flow: Arc<dyn Flow>,
+    /// The token that it is to follow.
+    present: Option<Token>,
+    /// The integration's secrets and the present token's.
+    secrets: Secrets,
+    /// Where its requests may go.
+    destinations: Destinations,
+    /// Cleans what is kept for people.
+    cleaner: Cleaner,
+    /// What is kept of it.
+    record: AttemptRecord,
+    /// What its random bytes are made from.
+    seed: [u8; 32],
+    /// How the last request ended.
+    last: Last,
+    /// What the attempt has learned of the present refresh token.
+    refresh: RefreshState,
+    /// Failures of this key before this attempt.
+    failures: u32,
+    /// The lifetime learned from a rejection, in seconds.
+    learned: Option<u64>,
+    /// Whether the journal keeps the stored answer though the attempt ends.
+    holding: bool,
+}
+
+/// How the last request of an attempt ended.
+#[derive(Clone, Copy, Debug, Default)]
+enum Last {
+    /// None was sent.
+    #[default]
+    Nothing,
+    /// With a complete answer of this status, to a request that left at that time.
+    Answered(u16, DateTime<Utc>),
+    /// Without one; whether any of it left.
+    Unanswered(bool),
+}
+
+/// What a new attempt is made from.
+pub(super) struct Start {
+    pub(super) integration: Arc<Integration>,
+    pub(super) flow: Arc<dyn Flow>,
+    pub(super) key: TokenKey,
+    pub(super) token: TokenRecord,
+    pub(super) purpose: Purpose,
+    pub(super) again: bool,
+    pub(super) cause: Cause,
+}
+
+impl Attempt {
+    /// A new attempt; nothing is sent or written yet.
+    pub(super) fn new(parts: &Arc<Parts>, start: Start) -> Result<Self, Ended> {
+        let (id, mut seed) = (Ulid::from_datetime(parts.clock.now().into()), [0; 32]);
+        rand::fill(&mut seed);
+        let story = AttemptStory {
+            id,
+            key: start.key,
+            purpose: start.purpose,
+            cause: start.cause,
+            flow: failure::identity(&*start.flow),
+            started_at: parts.clock.now(),
+            finished_at: None,
+            steps: Vec::new(),
+            outcome: None,
+            notes: Vec::new(),
+        };
+        let record = AttemptRecord {
+            target: start.integration.target,
+            follows: start.token.generation,
+            digest: start.flow.digest().to_owned(),
+            seed: parts.ledger.keyring.seal(&bound_to(id, "seed"), &seed)?,
+            stage: Stage::Sent { spends: false },
+            story,
+        };
+        let mut attempt = Self::with_record(parts, start.integration, start.flow, &start.token, record)?;
+        attempt.seed = seed;
+        if start.again {
+            attempt.refresh = RefreshState::Spent;
+            attempt.note("the refresh token was sent before and no answer came; it is tried once more");
+        }
+        Ok(attempt)
+    }
+
+    /// An attempt from the journal, to go on after a crash or with a repaired plugin.
+    pub(super) fn resume(
+        parts: &Arc<Parts>,
+        integration: Arc<Integration>,
+        flow: Arc<dyn Flow>,
+        token: &TokenRecord,
+        record: AttemptRecord,
+    ) -> Result<Self, Ended> {
+        let seed = parts.ledger.keyring.open(&bound_to(record.story.id, "seed"), &record.seed)?;
+        let mut attempt = Self::with_record(parts, integration, flow, token, record)?;
+        attempt.seed.copy_from_slice(seed.get(..32).unwrap_or(&[0; 32]));
+        Ok(attempt)
+    }
+
+    fn with_record(
+        parts: &Arc<Parts>,
+        integration: Arc<Integration>,
+        flow: Arc<dyn Flow>,
+        token: &TokenRecord,
+        record: AttemptRecord,
+    ) -> Result<Self, Ended> {
+        let present = token.open(&parts.ledger.keyring)?;
+        let mut secrets = integration.secrets.clone();
+        if let Some(present) = &present {
+            secrets.insert("token.access_token", present.access_token.clone());
+            if let Some(refresh_token) = &present.refresh_token {
+                secrets.insert(REFRESH_TOKEN, refresh_token.clone());
+            }
+            for (name, value) in &present.secrets {
+                secrets.insert(format!("token.{name}"), value.clone());
+            }
+        }
+        let cleaner = Cleaner::new(&secrets);
+        let urls = flow.description().fields.iter().filter(|field| field.is_url());
+        let urls = urls.filter_map(|field| integration.values.get(&field.name)).map(String::as_str);
+        let destinations = Destinations::of(urls);
+        let failures = token.failure.as_ref().map_or(0, |failure| failure.count);
+        Ok(Self {
+            parts: Arc::clone(parts),
+            refresh: token.refresh,
+            integration,
+            flow,
+            present,
+            secrets,
+            destinations,
+            cleaner,
+            record,
+            seed: [0; 32],
+            last: Last::Nothing,
+            failures,
+            learned: token.learned_lifetime,
+            holding: false,
+        })
+    }
+
+    /// Its id.
+    pub(super) fn id(&self) -> Ulid {
+        self.record.story.id
+    }
+
+    /// Runs it from the start.
+    pub(super) async fn run(self) -> Result<Token, Ended> {
+        let purpose = self.record.story.purpose;
+        self.go_on(Event::Begin(purpose)).await
+    }
+
+    /// Goes on from what the journal holds.
+    pub(super) async fn run_held(mut self) -> Result<Token, Ended> {
+        if self.record.target != self.integration.target {
+            // What it holds was for somewhere else: nothing of it goes on.
+            return Err(self.end(Outcome::Void, |_| {}).await.err().unwrap_or(Ended::Void));
+        }
+        let event = match self.record.stage.clone() {
+            Stage::Answered { held, left_at, .. } => {
+                let (state, response) = self.open_held(&held)?;
+                let response = response.unwrap_or(Response { status: 0, headers: Vec::new(), body: Bytes::new() });
+                self.last = Last::Answered(response.status, left_at);
+                self.note("went on from the stored answer");
+                Event::Answered(state, response)
+            }
+            Stage::Waiting { held, until } => {
+                let (state, _) = self.open_held(&held)?;
+                let left = (until - self.parts.clock.now()).to_std().unwrap_or_default();
+                self.pause_for(left).await?;
+                Event::Elapsed(state)
+            }
+            Stage::Sent { spends } => {
+                if spends {
+                    self.doubt();
+                    self.note(
+                        "the daemon stopped after the refresh token may have left; whether it still works is uncertain",
+                    );
+                }
+                return Err(self.end(Outcome::Interrupted, |_| {}).await.err().unwrap_or(Ended::Interrupted));
+            }
+            Stage::Ended => return Err(Ended::Void),
+        };
+        self.go_on(event).await
+    }
+
+    /// The loop: one step of the flow, and what it wants done.
+    async fn go_on(mut self, mut event: Event) -> Result<Token, Ended> {
+        for _ in 0..MAX_STEPS {
+            let (context, event_name) = (self.context(), event_name(&event));
+            let began = self.parts.clock.elapsed();
+            let run = self.flow.advance(&context, event).await;
+            let taken = self.parts.clock.elapsed().saturating_sub(began);
+            metrics::histogram!(telemetry::STEP_SECONDS, "flow" => self.integration.flow.clone()).record(taken);
+            let run = match run {
+                Ok(run) => run,
+                Err(fault) => return Err(self.plugin_fault(&event_name, fault).await),
+            };
+            let printed = self.printed(&run.printed);
+            self.record.story.steps.push(StepStory {
+                event: event_name,
+                now: context.now,
+                printed,
+                ..StepStory::default()
+            });
+            self.tell(|story| story.step = step_name(&run.outcome).to_owned());
+            event = match run.outcome {
+                Ok(Step::Send(request, state)) => self.exchange(request, state).await?,
+                Ok(Step::Wait(wait)) => self.wait(wait).await?,
+                Ok(Step::Done(token)) => return self.succeed(*token).await,
+                Ok(Step::Redirect(..)) => {
+                    let message = "the flow wants to send a person to the provider";
+                    return Err(self.fail("person_needed", message, Remedy::Reconfigure, None).await);
+                }
+                Ok(Step::Revoked) => {
+                    let message = "the flow revoked the token instead of getting one";
+                    return Err(self.fail("plugin_fault", message, Remedy::Reconfigure, None).await);
+                }
+                Err(failure) => match self.fall_back(&failure) {
+                    true => Event::Begin(Purpose::Acquire),
+                    false => return Err(self.give_up(failure).await),
+                },
+            };
+        }
+        let message = format!("the flow took more than {MAX_STEPS} steps");
+        Err(self.fail("plugin_fault", &message, Remedy::Reconfigure, None).await)
+    }
+
+    /// What the flow is told.
+    fn context(&self) -> Context {
+        let mut values: Vec<(String, String)> = self.integration.values.clone().into_iter().collect();
+        if let Some(scopes) = self.record.story.key.scopes() {
+            values.retain(|(name, _)| name != "scope");
+            values.push(("scope".to_owned(), scopes.to_owned()));
+        }
+        if let Some(present) = &self.present {
+            values.extend(present.values.iter().map(|(name, value)| (format!("token.{name}"), value.clone())));
+            values.extend(present.scope.iter().map(|scope| ("token.scope".to_owned(), scope.clone())));
+        }
+        let step = self.record.story.steps.len().to_be_bytes();
+        let entropy = Sha256::new().chain_update(self.seed).chain_update(step).finalize();
+        Context {
+            scheme_name: self.integration.scheme.clone(),
+            scheme_document: self.integration.scheme_document.to_string(),
+            values,
+            secrets: self.secrets.names().map(str::to_owned).collect(),
+            revealed: Vec::new(),
+            now: u64::try_from(self.parts.clock.now().timestamp()).unwrap_or_default(),
+            entropy: entropy.into(),
+            callback_url: None,
+            return_key: None,
+        }
+    }
+
+    /// What a plugin printed, as people may see it.
+    fn printed(&self, printed: &str) -> String {
+        self.cleaner.clean(printed).chars().take(PRINTED).collect()
+    }
+
+    /// Adds to the present step's story.
+    fn tell(&mut self, add: impl FnOnce(&mut StepStory)) {
+        if let Some(step) = self.record.story.steps.last_mut() {
+            add(step);
+        }
+    }
+
+    fn note(&mut self, note: &str) {
+        self.record.story.notes.push(note.to_owned());
+    }
+
+    /// The present refresh token was sent: until an answer comes nobody knows whether it still works.
+    fn doubt(&mut self) {
+        if self.refresh == RefreshState::Ready {
+            self.refresh = RefreshState::Uncertain;
+        }
+    }
+}
+
+/// The pause before a failed write is tried again; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What an attempt's sealed values are bound to.
+fn bound_to(id: Ulid, name: &str) -> Vec<u8> {
+    format!("attempt/{id}#{name}").into_bytes()
+}
+
+fn event_name(event: &Event) -> String {
+    match event {
+        Event::Begin(Purpose::Acquire) => "begin acquire",
+        Event::Begin(Purpose::Refresh) => "begin refresh",
+        Event::Begin(Purpose::Revoke) => "begin revoke",
+        Event::Answered(..) => "answered",
+        Event::Unanswered(..) => "unanswered",
+        Event::Elapsed(_) => "elapsed",
+        Event::Returned(..) => "returned",
+    }
+    .to_owned()
+}
+
+fn step_name(outcome: &Result<Step, Failure>) -> &'static str {
+    match outcome {
+        Ok(Step::Send(..)) => "send",
+        Ok(Step::Wait(_)) => "wait",
+        Ok(Step::Redirect(..)) => "redirect",
+        Ok(Step::Done(_)) => "done",
+        Ok(Step::Revoked) => "revoked",
+        Err(_) => "failed",
+    }
+}

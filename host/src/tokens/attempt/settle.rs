@@ -1,0 +1,241 @@
+//! How an attempt ends: with the next generation committed, or with a failure that is remembered.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::super::expiry::{self, Fallback};
+use super::super::failure::{self, Ended};
+use super::super::journal::{Outcome, Stage, StepStory};
+use super::super::ledger::Ledger;
+use super::super::parts::Parts;
+use super::super::record::{FailureRecord, RefreshState, StoredToken, TokenRecord};
+use super::super::token::Token;
+use super::{Attempt, FIRST_PAUSE, Last};
+use crate::flows::PluginError;
+use crate::flows::step::{Failure, FlowToken, Purpose, Remedy};
+use crate::integrations::IntegrationError;
+use crate::store::{Batch, StoreError};
+use crate::telemetry;
+
+impl Attempt {
+    /// Whether a failed refresh goes on as an acquisition, within the same attempt.
+    pub(super) fn fall_back(&mut self, failure: &Failure) -> bool {
+        if self.record.story.purpose != Purpose::Refresh || !self.flow.description().unattended {
+            return false;
+        }
+        let because = match self.last {
+            Last::Answered(429, _) | Last::Unanswered(false) => return false,
+            Last::Answered(500.., _) => "the provider failed",
+            Last::Answered(..) => "the provider refused the refresh token",
+            Last::Unanswered(true) => "no complete answer came",
+            Last::Nothing if failure.remedy == Remedy::Reacquire => "the flow can't refresh",
+            Last::Nothing => return false,
+        };
+        let (code, message) = (self.cleaner.clean(&failure.code), self.cleaner.clean(&failure.message));
+        self.tell(|story| story.problem = Some(format!("{code}: {message}")));
+        self.note(&format!("{because}; the token is acquired anew"));
+        if matches!(self.last, Last::Answered(..499, _)) {
+            self.refresh = RefreshState::Spent;
+        }
+        self.last = Last::Nothing;
+        self.record.stage = Stage::Sent { spends: false };
+        self.record.story.purpose = Purpose::Acquire;
+        true
+    }
+
+    /// Ends with what the flow says.
+    pub(super) async fn give_up(&mut self, failure: Failure) -> Ended {
+        let refused = matches!(self.last, Last::Answered(status, _) if status < 500 && status != 429);
+        if self.record.story.purpose == Purpose::Refresh && refused {
+            self.refresh = RefreshState::Spent;
+        }
+        let field = failure::field_of(&failure.code, self.last_is_unreachable());
+        self.fail(&failure.code, &failure.message, failure.remedy, field).await
+    }
+
+    fn last_is_unreachable(&self) -> bool {
+        matches!(self.last, Last::Unanswered(_))
+    }
+
+    /// The plugin failed. A spent token's answer stays in the journal for a repaired plugin.
+    pub(super) async fn plugin_fault(&mut self, event: &str, fault: PluginError) -> Ended {
+        let printed = self.printed(&fault.printed);
+        let step = StepStory { event: event.to_owned(), step: "fault".to_owned(), printed, ..StepStory::default() };
+        self.record.story.steps.push(step);
+        self.holding = matches!(self.record.stage, Stage::Answered { spends: true, .. });
+        if self.holding {
+            self.refresh = RefreshState::Uncertain;
+            self.note("the answer is kept, and goes through the plugin again once another version of it is installed");
+        }
+        self.fail("plugin_fault", &fault.to_string(), Remedy::Retry(None), None).await
+    }
+
+    /// Ends without a token, and remembers why.
+    pub(super) async fn fail(
+        &mut self,
+        code: &str,
+        message: &str,
+        remedy: Remedy,
+        field: Option<&'static str>,
+    ) -> Ended {
+        let (code, message) = (self.cleaner.clean(code), self.cleaner.clean(message));
+        self.tell(|story| story.problem = Some(format!("{code}: {message}")));
+        let (now, id) = (self.parts.clock.now(), self.id());
+        let mut kept = None;
+        let outcome = Outcome::Failed { code: code.clone(), message: message.clone() };
+        let stalled = self.holding.then_some(id);
+        let ended = self
+            .end(outcome, |token| {
+                let mut failure = FailureRecord::backed_off(token.failure.as_ref(), &code, &message, now, remedy);
+                failure.field = field.map(str::to_owned);
+                token.failure = Some(failure.clone());
+                token.stalled = stalled.or(token.stalled);
+                kept = Some(failure);
+            })
+            .await;
+        match (ended, kept) {
+            (Err(ended), _) => ended,
+            (Ok(()), Some(failure)) => Ended::Failed(failure, Some(id)),
+            (Ok(()), None) => Ended::Void,
+        }
+    }
+
+    /// Makes the next generation from what the flow ended with, and commits it.
+    pub(super) async fn succeed(mut self, flow_token: FlowToken) -> Result<Token, Ended> {
+        let left_at = match self.last {
+            Last::Answered(_, left_at) => left_at,
+            Last::Nothing | Last::Unanswered(_) => self.parts.clock.now(),
+        };
+        let token = match self.next(flow_token, left_at) {
+            Ok(token) => token,
+            Err(message) => return Err(self.fail("invalid_token_response", message, Remedy::Retry(None), None).await),
+        };
+        let outcome = Outcome::Token { generation: token.generation };
+        let parts = Arc::clone(&self.parts);
+        let sealed = StoredToken::seal(&token, &self.record.story.key, &parts.ledger.keyring)?;
+        self.end(outcome, |record| record.succeed(token.generation, sealed.clone())).await?;
+        Ok(token)
+    }
+
+    /// The next generation. After a refresh, what is absent keeps its old value.
+    fn next(&self, new: FlowToken, left_at: DateTime<Utc>) -> Result<Token, &'static str> {
+        let old = self.present.as_ref().filter(|_| self.record.story.purpose == Purpose::Refresh);
+        let old_lifetime = old.and_then(|old| u64::try_from((old.expires_at? - old.created_at).num_seconds()).ok());
+        let fallback =
+            Fallback { default: self.integration.settings.default_lifetime.or(old_lifetime), learned: self.learned };
+        let expiry = expiry::expiry(&new, left_at, fallback);
+        let access_token = (new.access_token)
+            .or_else(|| old.map(|old| old.access_token.clone()))
+            .filter(|token| !token.expose_secret().is_empty())
+            .ok_or("the answer holds no access token")?;
+        if access_token.expose_secret().chars().any(char::is_control) {
+            return Err("the answer's access token holds control characters, which no header can carry");
+        }
+        let refresh_expires_at = (new.refresh_expires_in)
+            .and_then(|seconds| TimeDelta::try_seconds(i64::try_from(seconds).ok()?))
+            .and_then(|time| left_at.checked_add_signed(time));
+        let refresh_token: Option<SecretString> = new.refresh_token.filter(|token| !token.expose_secret().is_empty());
+        Ok(Token {
+            access_token,
+            refresh_expires_at: match &refresh_token {
+                Some(_) => refresh_expires_at,
+                None => refresh_expires_at.or(old.and_then(|old| old.refresh_expires_at)),
+            },
+            refresh_token: refresh_token.or_else(|| old.and_then(|old| old.refresh_token.clone())),
+            token_type: (new.token_type.or_else(|| old.map(|old| old.token_type.clone())))
+                .unwrap_or_else(|| "Bearer".to_owned()),
+            scope: new.scope.or_else(|| old.and_then(|old| old.scope.clone())),
+            created_at: left_at,
+            expires_at: expiry.map(|(at, _)| at),
+            expiry_source: expiry.map(|(_, source)| source),
+            values: if new.values.is_empty() {
+                old.map(|old| old.values.clone()).unwrap_or_default()
+            } else {
+                new.values
+            },
+            secrets: match new.secrets.is_empty() {
+                true => old.map(|old| old.secrets.clone()).unwrap_or_default(),
+                false => new.secrets,
+            },
+            generation: self.record.follows + 1,
+        })
+    }
+
+    /// Ends the attempt: its outcome and the change of the token's record are one batch, which holds only while the integration
+    /// points where it did and no other token came in between.
+    pub(super) async fn end(
+        &mut self,
+        outcome: Outcome,
+        mut change: impl FnMut(&mut TokenRecord),
+    ) -> Result<(), Ended> {
+        self.record.story.finished_at = Some(self.parts.clock.now());
+        let spent = matches!(self.record.stage, Stage::Answered { spends: true, .. });
+        if !self.holding {
+            self.record.stage = Stage::Ended;
+        }
+        let parts = Arc::clone(&self.parts);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.try_end(&parts, &outcome, &mut change).await {
+                Ok(current) => {
+                    self.count(if current { &outcome } else { &Outcome::Void });
+                    return if current { Ok(()) } else { Err(Ended::Void) };
+                }
+                Err(StoreError::Conflict) => {}
+                Err(error) if spent => {
+                    tracing::error!(%error, attempt = %self.id(), "a new token can't be stored; trying again");
+                    parts.pause(&mut pause).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// One try of the batch. False: what came is void.
+    async fn try_end(
+        &mut self,
+        parts: &Parts,
+        outcome: &Outcome,
+        change: &mut impl FnMut(&mut TokenRecord),
+    ) -> Result<bool, StoreError> {
+        let mut batch = Batch::synced();
+        let integration = match parts.integrations.read(&self.integration.name).await {
+            Ok(integration) => Some(integration),
+            Err(IntegrationError::NotFound(_)) => None,
+            Err(IntegrationError::Store(error)) => return Err(error),
+            Err(error) => return Err(StoreError::Storage(error.to_string())),
+        };
+        let Some(integration) = integration.filter(|now| now.target == self.record.target) else {
+            self.record.story.outcome = Some(Outcome::Void);
+            self.record.stage = Stage::Ended;
+            Ledger::put_attempt(&mut batch, &self.record)?;
+            parts.ledger.store.commit(batch).await?;
+            return Ok(false);
+        };
+        let (mut token, read) = parts.ledger.token(&self.record.story.key, self.record.target).await?;
+        let current = token.generation == self.record.follows;
+        if current {
+            token.refresh = self.refresh;
+            change(&mut token);
+            integration.expect(&mut batch);
+            Ledger::put_token(&mut batch, &token, read)?;
+        }
+        self.record.story.outcome = Some(if current { outcome.clone() } else { Outcome::Void });
+        Ledger::put_attempt(&mut batch, &self.record)?;
+        parts.ledger.prune(&mut batch, self.record.story.key.integration(), self.id()).await?;
+        parts.ledger.store.commit(batch).await?;
+        Ok(current)
+    }
+
+    fn count(&self, outcome: &Outcome) {
+        let story = &self.record.story;
+        let flow = self.flow.description().name.clone();
+        let taken = (self.parts.clock.now() - story.started_at).to_std().unwrap_or_default();
+        metrics::histogram!(telemetry::ATTEMPT_SECONDS, "flow" => flow.clone()).record(taken);
+        let labels =
+            [("flow", flow), ("purpose", story.purpose.as_str().to_owned()), ("outcome", outcome.as_str().to_owned())];
+        metrics::counter!(telemetry::ATTEMPTS, &labels).increment(1);
+    }
+}

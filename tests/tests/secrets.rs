@@ -1,0 +1,149 @@
+//! No secret shows: after everything that happens to one, neither the data folder's bytes, nor the log, nor any answer of
+//! the API holds it, plain or encoded. Only `GET …/token` tells the access token.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use tokenhost_tests::{Client, Daemon, Mock, Options, Provider, mock};
+
+const CLIENT_SECRET: &str = "q7Zk-client/secret&of the%operator";
+const PASSWORD: &str = "pass=word+of;ada-W4vX";
+
+/// What is looked for: the secrets, and each in base64 at each of the three places that it can have in a longer text.
+fn needles(secrets: &[String]) -> Vec<(String, Vec<u8>)> {
+    let mut needles = Vec::new();
+    for secret in secrets {
+        needles.push((secret.clone(), secret.clone().into_bytes()));
+        needles.push((secret.clone(), STANDARD.encode(secret).into_bytes()));
+        for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+            for before in 0..3 {
+                // The characters at both ends depend on what stands beside the secret.
+                let text = engine.encode([&vec![b'x'; before], secret.as_bytes()].concat());
+                needles.push((secret.clone(), text.as_bytes()[4..text.len() - 4].to_vec()));
+            }
+        }
+        let escaped: String = form_urlencoded(secret);
+        needles.push((secret.clone(), escaped.into_bytes()));
+    }
+    needles
+}
+
+fn form_urlencoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+#[track_caller]
+fn assert_without(place: &str, bytes: &[u8], needles: &[(String, Vec<u8>)]) {
+    for (secret, needle) in needles {
+        let found = bytes.windows(needle.len()).position(|window| window == needle);
+        assert!(found.is_none(), "{place} holds {secret} as {} at {found:?}", String::from_utf8_lossy(needle));
+    }
+}
+
+fn search_folder(folder: &Path, needles: &[(String, Vec<u8>)]) -> usize {
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files += search_folder(&path, needles);
+        } else {
+            assert_without(&path.display().to_string(), &std::fs::read(&path).unwrap(), needles);
+            files += 1;
+        }
+    }
+    files
+}
+
+/// Every `GET` of the API, with every name that there is; but that which tells the token.
+async fn search_api(client: &Client, document: &Value, needles: &[(String, Vec<u8>)]) -> usize {
+    let mut asked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        if item.get("get").is_none() || path == "/v1/integrations/{integration}/token" {
+            continue;
+        }
+        let mut paths = vec![path.clone()];
+        for (parameter, names) in [("{model}", &["crm", "mock"][..]), ("{integration}", &["password", "machine", "mocked"]), ("{flow}", &["password", "client-credentials"])] {
+            paths = paths.iter().flat_map(|path| names.iter().map(|name| path.replace(parameter, name))).collect();
+        }
+        paths.dedup();
+        for path in paths {
+            let ids = match path.strip_suffix("/{attempt}") {
+                None => vec![path],
+                Some(list) => {
+                    let page = client.get(list).await.expect(200);
+                    page["items"].as_array().unwrap().iter().map(|item| format!("{list}/{}", item["id"].as_str().unwrap())).collect()
+                }
+            };
+            for path in ids {
+                let answer = client.get(&path).await;
+                assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+                assert_without(&path, answer.text.as_bytes(), needles);
+                asked += 1;
+            }
+        }
+    }
+    asked
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_shows_anywhere() {
+    let provider = Provider::django(&["--client-secret", CLIENT_SECRET, "--password", PASSWORD]).await;
+    // Repeats what it was sent wherever it can, and never gives a token.
+    let parrot = Mock::start(|seen| {
+        let said = format!("{:?} {:?}", seen.form, seen.headers.get("authorization"));
+        let said = said + &seen.form.values().cloned().collect::<Vec<_>>().join("|");
+        mock::json(400, &json!({"error": "invalid_grant", "error_description": said, "error_uri": said}))
+    })
+    .await;
+    let mut daemon = Daemon::start_with(Options::default().env("TOKENHOST_LOG_LEVEL", "info,tokenhost=trace")).await;
+    let client = daemon.client();
+    client.import("crm", &provider.document().await).await;
+    client.import_oauth("mock", &format!("{}/token", parrot.url)).await;
+
+    let mut secrets = vec![CLIENT_SECRET.to_owned(), PASSWORD.to_owned(), daemon.token().to_owned()];
+    let mut fields = json!({"client_id": "crm-machine", "client_secret": CLIENT_SECRET});
+    client.integrate(json!({"name": "machine", "model": "crm", "scheme": "machine", "fields": fields})).await;
+    fields["username"] = "ada".into();
+    fields["password"] = PASSWORD.into();
+    fields["client_id"] = "crm-password".into();
+    client.integrate(json!({"name": "password", "model": "crm", "scheme": "person", "fields": fields})).await;
+    client.integrate(json!({"name": "mocked", "model": "mock", "flow": "password", "fields": fields})).await;
+    for integration in ["machine", "password"] {
+        for _ in 0..3 {
+            secrets.push(client.token(integration).await.expect(200)["access_token"].as_str().unwrap().to_owned());
+            client.post(&format!("/v1/integrations/{integration}/token/refresh"), &Value::Null).await.expect(200);
+        }
+        client.post(&format!("/v1/integrations/{integration}/test"), &Value::Null).await.expect(200);
+        secrets.push(client.token(integration).await.expect(200)["access_token"].as_str().unwrap().to_owned());
+    }
+    let by_hand = json!({"access_token": "entered-by-hand-access-1", "refresh_token": "entered-by-hand-refresh-1"});
+    client.send("PUT", "/v1/integrations/machine/token", "application/json", by_hand.to_string()).await.expect(200);
+    secrets.extend(["entered-by-hand-access-1", "entered-by-hand-refresh-1"].map(str::to_owned));
+    // This one is sent, and refused, and then the client's own secret goes out.
+    client.post("/v1/integrations/machine/token/refresh", &Value::Null).await.expect(200);
+
+    let needles = needles(&secrets);
+    let refused = client.token("mocked").await;
+    assert!(refused.expect(503).to_string().contains("invalid_grant"), "{}", refused.text);
+    assert_without("the refusal", refused.text.as_bytes(), &needles);
+    let tested = client.post("/v1/integrations/mocked/test", &Value::Null).await;
+    assert_without("the test", tested.text.as_bytes(), &needles);
+    assert!(parrot.seen().iter().any(|seen| seen.form.values().any(|value| value == PASSWORD)), "it did go out");
+
+    let document = client.get("/openapi.json").await.expect(200);
+    let asked = search_api(&client, &document, &needles).await;
+    assert!(asked > 30, "{asked} answers");
+    assert!(search_folder(&daemon.data(), &needles) > 5);
+    assert_without("the log", daemon.log().as_bytes(), &needles);
+    daemon.kill9().await;
+    search_folder(&daemon.data(), &needles);
+    daemon.restart().await;
+    daemon.client().token("password").await.expect(200);
+    daemon.stop().await;
+    search_folder(&daemon.data(), &needles);
+    let log = daemon.log();
+    assert!(log.len() > 1000, "{log}");
+    assert_without("the log", log.as_bytes(), &needles);
+}
