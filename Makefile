@@ -12,6 +12,8 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tokenhost
 # Outside the clone, so that the heavy dependencies compile once for every clone, for CI, the demo and the tests.
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 TARGET := $(CARGO_TARGET_DIR)
+# What is used is optimised; what is only tested compiles in seconds.
+OPTIMISED := --config profile.dev.package.tokenhost.opt-level=3
 TOKENHOST := $(TARGET)/debug/tokenhost
 # Beside the executable, where the daemon looks for the flows that ship.
 FLOWS := $(TARGET)/debug/flows
@@ -34,7 +36,7 @@ build: tools workspace $(shipped) ## build the daemon and the flows that ship
 
 .PHONY: workspace
 workspace: | tools
-	cargo build --workspace --locked
+	cargo build --workspace --locked $(OPTIMISED)
 
 # A flow is made anew when its sources, its SDK or the contract changed; not when only the daemon did.
 define flow_rule
