@@ -63,7 +63,7 @@ serve: build ## leave a daemon running for use (TOKENHOST_DATA, TOKENHOST_LISTEN
 
 .PHONY: bench
 # BENCH='--row token' measures one row; BENCH=--list names them. Not `cargo run`: for one package alone it chooses other
-# features, and compiles RocksDB once more.
+# features, and compiles RocksDB once more; nor without `build`, which optimises the daemon.
 bench: build ## measure the ratios that the design promises
 	$(TARGET)/debug/bench $(BENCH)
 
