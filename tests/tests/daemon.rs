@@ -1,5 +1,7 @@
 //! The daemon as a process: what it refuses to start on, and how it stops.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, whose helpers clippy takes for other code")]
+
 use serde_json::{Value, json};
 use tokenhost_tests::{Act, Client, Daemon, Mock, Options, eventually, mock};
 use tokio::sync::watch;

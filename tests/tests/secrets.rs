@@ -1,6 +1,8 @@
 //! No secret shows: after everything that happens to one, neither the data folder's bytes, nor the log, nor any answer of
 //! the API holds it, plain or encoded. Only `GET …/token` tells the access token.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, whose helpers clippy takes for other code")]
+
 use std::path::Path;
 
 use base64::Engine as _;
