@@ -1,5 +1,7 @@
 //! Ten thousand callers at once, over sockets, for one token that has ended.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, whose helpers clippy takes for other code")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,12 +1,17 @@
 //! The daemon as a process: what it refuses to start on, and how it stops.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, whose helpers clippy takes for other code")]
+
 use serde_json::{Value, json};
-use tokenhost_tests::{Act, Client, Daemon, Mock, Options, eventually, mock};
+use tokenhost_tests::{Act, Client, Daemon, Mock, Options, PATIENCE, eventually, mock};
 use tokio::sync::watch;
 
 /// Runs the executable, which must fail, and returns what it said on standard error.
 async fn fails(daemon: &Daemon, arguments: &[&str], env: &[(&str, &str)]) -> String {
-    let output = daemon.command(arguments).envs(env.iter().copied()).output().await.unwrap();
+    let output = daemon.command(arguments).envs(env.iter().copied()).output();
+    let output =
+        tokio::time::timeout(PATIENCE, output).await.unwrap_or_else(|_| panic!("{arguments:?} {env:?} goes on"));
+    let output = output.unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "{arguments:?} {env:?} succeeds: {said}");
     assert!(output.status.code().is_some(), "{said}");
@@ -46,6 +51,16 @@ async fn it_does_not_start_on_what_is_not_its_own() {
     let address = daemon.url().strip_prefix("http://").unwrap().to_owned();
     says(&fails(&other, &["serve"], &[("TOKENHOST_LISTEN", &address)]).await, &[&address]);
     daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_does_not_start_on_a_database_of_a_later_version() {
+    let daemon = Daemon::init(Options::default()).await;
+    let database = rocksdb::DB::open_default(daemon.data().join("store")).unwrap();
+    database.put(b"\0meta/format", 9_u64.to_be_bytes()).unwrap();
+    drop(database);
+    says(&fails(&daemon, &["serve"], &[]).await, &["9", "later tokenhost"]);
+    says(&fails(&daemon, &["init"], &[]).await, &["9", "later tokenhost"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,8 @@
 //! Whatever the moment: what a caller was told is still so afterwards, no refresh token is sent twice, and every
 //! integration ends with a token that works.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, whose helpers clippy takes for other code")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

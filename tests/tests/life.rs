@@ -1,5 +1,7 @@
 //! The life of a token on real providers: got, served from memory, renewed at its end, and still there after `kill -9`.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, whose helpers clippy takes for other code")]
+
 use serde_json::{Value, json};
 use tokenhost_tests::{Client, Daemon, Provider, eventually};
 

@@ -1,5 +1,7 @@
 //! Bad plugins: each harms only itself, and the error names plugin, version and digest.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, whose helpers clippy takes for other code")]
+
 #[allow(dead_code, reason = "the daemon's own tests use all of it")]
 #[path = "../../host/src/flows/tests/guest.rs"]
 mod guest;

@@ -1,6 +1,8 @@
 //! Providers that misbehave: each kind ends in the problem that is documented for it, in bounded time, and the daemon goes
 //! on. And those that only have quirks, from which a token is got all the same.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, whose helpers clippy takes for other code")]
+
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! No secret shows: after everything that happens to one, neither the data folder's bytes, nor the log, nor any answer of
 //! the API holds it, plain or encoded. Only `GET …/token` tells the access token.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test, whose helpers clippy takes for other code")]
+
 use std::path::Path;
 
 use base64::Engine as _;
@@ -66,7 +68,7 @@ async fn search_api(client: &Client, document: &Value, needles: &[(String, Vec<u
         let mut paths = vec![path.clone()];
         for (parameter, names) in [
             ("{model}", &["crm", "mock"][..]),
-            ("{integration}", &["password", "machine", "mocked"]),
+            ("{integration}", &["password", "machine", "mocked", "lucky"]),
             ("{flow}", &["password", "client-credentials"]),
         ] {
             paths = paths.iter().flat_map(|path| names.iter().map(|name| path.replace(parameter, name))).collect();
@@ -100,7 +102,13 @@ async fn search_api(client: &Client, document: &Value, needles: &[(String, Vec<u
 async fn no_secret_shows_anywhere() {
     let provider = Provider::django(&["--client-secret", CLIENT_SECRET, "--password", PASSWORD]).await;
     // Repeats what it was sent wherever it can, and never gives a token.
+    // But to one user, whose access and refresh tokens the test knows.
     let parrot = Mock::start(|seen| {
+        if seen.form.get("username").is_some_and(|user| user == "lucky") || seen.form.contains_key("refresh_token") {
+            let number = seen.number;
+            let (access, refresh) = (format!("lucky-access-token-{number}"), format!("lucky-refresh-token-{number}"));
+            return mock::json(200, &json!({"access_token": access, "refresh_token": refresh, "expires_in": 3600}));
+        }
         let said = format!("{:?} {:?}", seen.form, seen.headers.get("authorization"));
         let said = said + &seen.form.values().cloned().collect::<Vec<_>>().join("|");
         mock::json(400, &json!({"error": "invalid_grant", "error_description": said, "error_uri": said}))
@@ -119,7 +127,10 @@ async fn no_secret_shows_anywhere() {
     fields["client_id"] = "crm-password".into();
     client.integrate(json!({"name": "password", "model": "crm", "scheme": "person", "fields": fields})).await;
     client.integrate(json!({"name": "mocked", "model": "mock", "flow": "password", "fields": fields})).await;
-    for integration in ["machine", "password"] {
+    fields["username"] = "lucky".into();
+    client.integrate(json!({"name": "lucky", "model": "mock", "flow": "password", "fields": fields})).await;
+    secrets.extend((0..20).flat_map(|number| ["access", "refresh"].map(|kind| format!("lucky-{kind}-token-{number}"))));
+    for integration in ["machine", "password", "lucky"] {
         for _ in 0..3 {
             secrets.push(client.token(integration).await.expect(200)["access_token"].as_str().unwrap().to_owned());
             client.post(&format!("/v1/integrations/{integration}/token/refresh"), &Value::Null).await.expect(200);
@@ -134,6 +145,15 @@ async fn no_secret_shows_anywhere() {
     client.post("/v1/integrations/machine/token/refresh", &Value::Null).await.expect(200);
 
     let needles = needles(&secrets);
+    // The search finds what is there.
+    let served = client.token("lucky").await.text;
+    assert!(needles.iter().any(|(_, needle)| served.as_bytes().windows(needle.len()).any(|window| window == needle)));
+    assert!(
+        parrot
+            .seen()
+            .iter()
+            .any(|seen| seen.form.get("refresh_token").is_some_and(|it| it.starts_with("lucky-refresh")))
+    );
     let refused = client.token("mocked").await;
     assert!(refused.expect(503).to_string().contains("invalid_grant"), "{}", refused.text);
     assert_without("the refusal", refused.text.as_bytes(), &needles);
