@@ -59,9 +59,8 @@ pub(super) fn identity(flow: &dyn Flow) -> String {
 }
 
 /// The field that is most likely to blame for an error code of RFC 6749 section 5.2.
-pub(super) fn field_of(code: &str, unreachable: bool) -> Option<&'static str> {
+pub(super) fn field_of(code: &str) -> Option<&'static str> {
     match code {
-        _ if unreachable => Some("token_url"),
         "invalid_client" => Some("client_secret"),
         "invalid_grant" => Some("password"),
         "unauthorized_client" => Some("client_id"),

@@ -12,10 +12,6 @@ const ROOM: usize = 256;
 
 /// A valid token.
 #[derive(Serialize, ToSchema)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "it describes what `render` writes, and tests hold the one against the other")
-)]
 pub(super) struct Token<'a> {
     /// The token itself (RFC 6749 section 1.4).
     access_token: &'a str,

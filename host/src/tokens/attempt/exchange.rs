@@ -12,7 +12,7 @@ use super::super::failure::{self, Ended};
 use super::super::journal::{Held, HeldAnswer, Stage};
 use super::super::record::RefreshState;
 use super::{Attempt, FIRST_PAUSE, Last, REFRESH_TOKEN, bound_to};
-use crate::egress::{Answer, Prepared, Refusal, Unsent};
+use crate::egress::{Answer, Blame, Prepared, Refusal, Unsent};
 use crate::flows::description::FieldKind;
 use crate::flows::request::Request;
 use crate::flows::step::{Event, Remedy, Response, State, Unanswered, Wait};
@@ -29,7 +29,11 @@ impl Attempt {
             Ok(prepared) => prepared,
             Err(refusal) => {
                 let field = failure::field_of_refusal(&refusal);
-                return Err(self.fail("request_refused", &refusal.to_string(), Remedy::Reconfigure, field).await);
+                let message = match refusal.problems.iter().any(|problem| problem.blame == Blame::Flow) {
+                    true => format!("flow {}: {refusal}", self.record.story.flow),
+                    false => refusal.to_string(),
+                };
+                return Err(self.fail("request_refused", &message, Remedy::Reconfigure, field).await);
             }
         };
         let spends = prepared.secret_names().contains(REFRESH_TOKEN);
@@ -115,7 +119,7 @@ impl Attempt {
 
     fn unanswered(&mut self, unsent: Unsent, state: State) -> Event {
         let reason = self.cleaner.clean(&unsent.reason);
-        self.last = Last::Unanswered(unsent.left);
+        self.last = Last::Unanswered(unsent.left, unsent.fault);
         self.tell(|story| story.problem = Some(reason.clone()));
         Event::Unanswered(state, Unanswered { left: unsent.left, reason })
     }

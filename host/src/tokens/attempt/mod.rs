@@ -21,7 +21,7 @@ use super::parts::Parts;
 use super::plan::Cause;
 use super::record::{RefreshState, TokenRecord};
 use super::token::Token;
-use crate::egress::Destinations;
+use crate::egress::{Destinations, Fault};
 use crate::flows::Flow;
 use crate::flows::step::{Context, Event, Failure, Purpose, Remedy, Response, Step};
 use crate::integrations::Integration;
@@ -72,8 +72,8 @@ enum Last {
     Nothing,
     /// With a complete answer of this status, to a request that left at that time.
     Answered(u16, DateTime<Utc>),
-    /// Without one; whether any of it left.
-    Unanswered(bool),
+    /// Without one; whether any of it left, and in what way it failed.
+    Unanswered(bool, Fault),
 }
 
 /// What a new attempt is made from.

@@ -13,6 +13,7 @@ use super::super::parts::Parts;
 use super::super::record::{FailureRecord, RefreshState, StoredToken, TokenRecord};
 use super::super::token::Token;
 use super::{Attempt, FIRST_PAUSE, Last};
+use crate::egress::Fault;
 use crate::flows::PluginError;
 use crate::flows::step::{Failure, FlowToken, Purpose, Remedy};
 use crate::integrations::IntegrationError;
@@ -26,10 +27,10 @@ impl Attempt {
             return false;
         }
         let because = match self.last {
-            Last::Answered(429, _) | Last::Unanswered(false) => return false,
+            Last::Answered(429, _) | Last::Unanswered(false, _) => return false,
             Last::Answered(500.., _) => "the provider failed",
             Last::Answered(..) => "the provider refused the refresh token",
-            Last::Unanswered(true) => "no complete answer came",
+            Last::Unanswered(true, _) => "no complete answer came",
             Last::Nothing if failure.remedy == Remedy::Reacquire => "the flow can't refresh",
             Last::Nothing => return false,
         };
@@ -51,12 +52,12 @@ impl Attempt {
         if self.record.story.purpose == Purpose::Refresh && refused {
             self.refresh = RefreshState::Spent;
         }
-        let field = failure::field_of(&failure.code, self.last_is_unreachable());
+        let field = match self.last {
+            Last::Unanswered(_, Fault::Tls) => Some("transport.ca"),
+            Last::Unanswered(..) => Some("token_url"),
+            Last::Answered(..) | Last::Nothing => failure::field_of(&failure.code),
+        };
         self.fail(&failure.code, &failure.message, failure.remedy, field).await
-    }
-
-    fn last_is_unreachable(&self) -> bool {
-        matches!(self.last, Last::Unanswered(_))
     }
 
     /// The plugin failed. A spent token's answer stays in the journal for a repaired plugin.
@@ -106,7 +107,7 @@ impl Attempt {
     pub(super) async fn succeed(mut self, flow_token: FlowToken) -> Result<Token, Ended> {
         let left_at = match self.last {
             Last::Answered(_, left_at) => left_at,
-            Last::Nothing | Last::Unanswered(_) => self.parts.clock.now(),
+            Last::Nothing | Last::Unanswered(..) => self.parts.clock.now(),
         };
         let token = match self.next(flow_token, left_at) {
             Ok(token) => token,
