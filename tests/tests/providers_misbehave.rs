@@ -189,7 +189,7 @@ async fn a_wrong_certificate_is_refused_and_a_trusted_one_works() {
     // The right authority, and another name than the certificate's.
     integrate(&client, "other-name", &format!("https://127.0.0.1:{port}/token"), json!({"ca": pem})).await;
     let (_, message, field) = failure(&client, "other-name").await;
-    assert!(message.contains("TLS") && field.as_deref() == Some("token_url"), "{message}");
+    assert!(message.contains("TLS") && field.as_deref() == Some("transport.ca"), "{message}");
     server.abort();
 }
 
