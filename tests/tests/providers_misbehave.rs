@@ -182,7 +182,7 @@ async fn a_wrong_certificate_is_refused_and_a_trusted_one_works() {
     let url = format!("https://localhost:{port}/token");
     integrate(&client, "wrong", &url, json!({})).await;
     let (code, message, field) = failure(&client, "wrong").await;
-    assert_eq!((code, field.as_deref()), (json!("no_answer"), Some("token_url")), "{message}");
+    assert_eq!((code, field.as_deref()), (json!("no_answer"), Some("transport.ca")), "{message}");
     assert!(message.contains("TLS") && message.contains("certificate"), "{message}");
     integrate(&client, "trusted", &url, json!({"ca": pem})).await;
     assert_eq!(client.token("trusted").await.expect(200)["access_token"], "over-tls");

@@ -48,6 +48,21 @@ pub enum Event {
     Returned(State, Vec<(String, SecretString)>),
 }
 
+impl Event {
+    /// Its name for people, e.g. `begin refresh`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Begin(Purpose::Acquire) => "begin acquire",
+            Self::Begin(Purpose::Refresh) => "begin refresh",
+            Self::Begin(Purpose::Revoke) => "begin revoke",
+            Self::Answered(..) => "answered",
+            Self::Unanswered(..) => "unanswered",
+            Self::Elapsed(_) => "elapsed",
+            Self::Returned(..) => "returned",
+        }
+    }
+}
+
 /// What an attempt is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,20 +1,13 @@
 //! How attempts end without a token, and what people are told of it. Decides nothing.
 
-use std::time::Duration;
-
 use ulid::Ulid;
 
-use super::journal::AnswerStory;
 use super::record::FailureRecord;
 use crate::egress::Refusal;
 use crate::flows::Flow;
-use crate::flows::step::Response;
 use crate::integrations::FieldFault;
 use crate::seal::SealError;
 use crate::store::StoreError;
-
-/// Keys of a provider's JSON answer that are kept with a step.
-const KEYS: usize = 32;
 
 /// Why an attempt ended without a token.
 #[derive(Debug)]
@@ -81,17 +74,4 @@ pub(super) fn field_of_refusal(refusal: &Refusal) -> Option<&'static str> {
         "transport.client_key" => Some("transport.client_key"),
         _ => None,
     })
-}
-
-/// What people may see of an answer: status, header names, JSON keys, size and time (rule 8).
-pub(super) fn answer_story(response: &Response, taken: Duration) -> AnswerStory {
-    let object =
-        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&response.body).unwrap_or_default();
-    AnswerStory {
-        status: response.status,
-        headers: response.headers.iter().map(|(name, _)| name.clone()).collect(),
-        json_keys: object.keys().take(KEYS).map(|key| key.chars().take(64).collect()).collect(),
-        bytes: response.body.len() as u64,
-        milliseconds: u64::try_from(taken.as_millis()).unwrap_or(u64::MAX),
-    }
 }

@@ -3,6 +3,8 @@
 //! An attempt's record holds its story, cleaned of secrets, and, sealed, what is needed to go on with it. While it runs it is
 //! listed among the open ones, so that a start after a crash finds it without reading the others.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
@@ -10,7 +12,7 @@ use ulid::Ulid;
 use super::key::TokenKey;
 use super::plan::Cause;
 use crate::egress::RequestRecord;
-use crate::flows::step::Purpose;
+use crate::flows::step::{Purpose, Response};
 use crate::seal::Sealed;
 use crate::store::table::Table;
 
@@ -151,6 +153,24 @@ pub struct AnswerStory {
     pub bytes: u64,
     /// How long it took, in milliseconds.
     pub milliseconds: u64,
+}
+
+/// Keys of a provider's JSON answer that are kept.
+const KEYS: usize = 32;
+
+impl AnswerStory {
+    /// What people may see of an answer: status, header names, JSON keys, size and time (rule 8).
+    pub fn of(response: &Response, taken: Duration) -> Self {
+        let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&response.body);
+        let object = object.unwrap_or_default();
+        Self {
+            status: response.status,
+            headers: response.headers.iter().map(|(name, _)| name.clone()).collect(),
+            json_keys: object.keys().take(KEYS).map(|key| key.chars().take(64).collect()).collect(),
+            bytes: response.body.len() as u64,
+            milliseconds: u64::try_from(taken.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 /// How an attempt ended.

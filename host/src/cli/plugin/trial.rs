@@ -22,6 +22,7 @@ use crate::flows::request::Request;
 use crate::flows::step::{Context, Event, FlowToken, Purpose, Response, State, Step, Wait};
 use crate::flows::{Description, Flow as _, Plugin};
 use crate::secrets::Cleaner;
+use crate::tokens::AnswerStory;
 
 /// Steps of one attempt, as in the daemon.
 const MAX_STEPS: usize = 200;
@@ -153,7 +154,7 @@ impl Attempt {
     async fn run(&mut self, purpose: Purpose) -> Result<End, Failure> {
         let mut event = Event::Begin(purpose);
         for _ in 0..MAX_STEPS {
-            let mut step = json!({"event": event_name(&event), "now": self.context().now});
+            let mut step = json!({"event": event.name(), "now": self.context().now});
             let run = match self.plugin.advance(&self.context(), event).await {
                 Ok(run) => run,
                 Err(fault) => {
@@ -235,7 +236,7 @@ impl Attempt {
         step["request"] = serde_json::to_value(record).unwrap_or_default();
         match self.egress.send(prepared).await {
             Ok(Answer { response, taken, .. }) => {
-                step["answer"] = answer(&response, taken);
+                step["answer"] = json!(AnswerStory::of(&response, taken));
                 self.learn(&request.url, &response);
                 Ok(Event::Answered(state, response))
             }
@@ -371,29 +372,4 @@ fn hints(message: &str) -> Vec<String> {
         .filter(|(setting, _)| message.contains(setting))
         .map(|(setting, flag)| format!("{setting}: {flag}"))
         .collect()
-}
-
-/// An answer as people may see it: status, header names, JSON keys, size and time.
-fn answer(response: &Response, taken: Duration) -> Value {
-    let object = serde_json::from_slice::<serde_json::Map<String, Value>>(&response.body).unwrap_or_default();
-    json!({
-        "status": response.status,
-        "headers": response.headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
-        "json_keys": object.keys().take(32).collect::<Vec<_>>(),
-        "bytes": response.body.len(),
-        "milliseconds": u64::try_from(taken.as_millis()).unwrap_or(u64::MAX),
-    })
-}
-
-/// What the flow is told.
-fn event_name(event: &Event) -> &'static str {
-    match event {
-        Event::Begin(Purpose::Acquire) => "begin acquire",
-        Event::Begin(Purpose::Refresh) => "begin refresh",
-        Event::Begin(Purpose::Revoke) => "begin revoke",
-        Event::Answered(..) => "answered",
-        Event::Unanswered(..) => "unanswered",
-        Event::Elapsed(_) => "elapsed",
-        Event::Returned(..) => "returned",
-    }
 }

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::super::failure::{self, Ended};
-use super::super::journal::{Held, HeldAnswer, Stage};
+use super::super::journal::{AnswerStory, Held, HeldAnswer, Stage};
 use super::super::record::RefreshState;
 use super::{Attempt, FIRST_PAUSE, Last, REFRESH_TOKEN, bound_to};
 use crate::egress::{Answer, Blame, Prepared, Refusal, Unsent};
@@ -102,7 +102,7 @@ impl Attempt {
     async fn answered(&mut self, answer: Answer, state: State, spends: bool) -> Result<Event, Ended> {
         let response = answer.response;
         self.last = Last::Answered(response.status, answer.left_at);
-        self.tell(|story| story.answer = Some(failure::answer_story(&response, answer.taken)));
+        self.tell(|story| story.answer = Some(AnswerStory::of(&response, answer.taken)));
         let held = Held {
             state: state.expose_secret().to_owned(),
             answer: Some(HeldAnswer {

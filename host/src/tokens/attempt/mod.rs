@@ -224,7 +224,7 @@ impl Attempt {
     /// The loop: one step of the flow, and what it wants done.
     async fn go_on(mut self, mut event: Event) -> Result<Token, Ended> {
         for _ in 0..MAX_STEPS {
-            let (context, event_name) = (self.context(), event_name(&event));
+            let (context, event_name) = (self.context(), event.name().to_owned());
             let began = self.parts.clock.elapsed();
             let run = self.flow.advance(&context, event).await;
             let taken = self.parts.clock.elapsed().saturating_sub(began);
@@ -319,19 +319,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// What an attempt's sealed values are bound to.
 fn bound_to(id: Ulid, name: &str) -> Vec<u8> {
     format!("attempt/{id}#{name}").into_bytes()
-}
-
-fn event_name(event: &Event) -> String {
-    match event {
-        Event::Begin(Purpose::Acquire) => "begin acquire",
-        Event::Begin(Purpose::Refresh) => "begin refresh",
-        Event::Begin(Purpose::Revoke) => "begin revoke",
-        Event::Answered(..) => "answered",
-        Event::Unanswered(..) => "unanswered",
-        Event::Elapsed(_) => "elapsed",
-        Event::Returned(..) => "returned",
-    }
-    .to_owned()
 }
 
 fn step_name(outcome: &Result<Step, Failure>) -> &'static str {

@@ -74,7 +74,14 @@ impl Answer {
 
     /// The names of the members, if they are known to hold nothing that was sent: at most so many.
     pub(super) fn names(&self, most: usize) -> Vec<&str> {
-        if self.form { Vec::new() } else { self.root.keys().map(String::as_str).take(most).collect() }
+        if self.form {
+            return Vec::new();
+        }
+        // Sorted: the order in which serde_json keeps them depends on features that another crate may turn on.
+        let mut names: Vec<&str> = self.root.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names.truncate(most);
+        names
     }
 
     /// A member as it is.
