@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod egress;
+pub mod fault;
 pub mod flows;
 pub mod integrations;
 pub mod name;

@@ -36,11 +36,13 @@ pub enum Right {
     ReadAudit,
     /// To see metrics and the daemon's state, and to rotate its keys.
     Operate,
+    /// To have other principals' tokens verified: verify and introspect.
+    VerifyTokens,
 }
 
 impl Right {
     /// All rights, in the order of their declaration.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ReadModels,
         Self::WriteModels,
         Self::FetchModels,
@@ -55,7 +57,34 @@ impl Right {
         Self::ManagePrincipals,
         Self::ReadAudit,
         Self::Operate,
+        Self::VerifyTokens,
     ];
+
+    /// Its stable name, e.g. `read_models`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadModels => "read_models",
+            Self::WriteModels => "write_models",
+            Self::FetchModels => "fetch_models",
+            Self::ReadIntegrations => "read_integrations",
+            Self::WriteIntegrations => "write_integrations",
+            Self::SetProxy => "set_proxy",
+            Self::UseTokens => "use_tokens",
+            Self::ReadTokenValues => "read_token_values",
+            Self::ReadFlows => "read_flows",
+            Self::ManageFlows => "manage_flows",
+            Self::ReadPrincipals => "read_principals",
+            Self::ManagePrincipals => "manage_principals",
+            Self::ReadAudit => "read_audit",
+            Self::Operate => "operate",
+            Self::VerifyTokens => "verify_tokens",
+        }
+    }
+
+    /// The right of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|right| right.as_str() == name)
+    }
 
     /// Its place in a set.
     const fn bit(self) -> u32 {
@@ -87,6 +116,11 @@ impl Rights {
         Self(self.0 | other.0)
     }
 
+    /// Whether all of the other's are among them.
+    pub const fn includes(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+
     /// The rights, in the order of their declaration.
     pub fn iter(self) -> impl Iterator<Item = Right> {
         Right::ALL.into_iter().filter(move |right| self.contains(*right))
@@ -105,17 +139,6 @@ impl fmt::Debug for Rights {
     }
 }
 
-/// The rights that a profile gives. A profile that isn't known gives none.
-pub(super) fn of_profile(profile: &str) -> Rights {
-    match profile {
-        ADMINISTRATOR => Rights::all(),
-        _ => Rights::NONE,
-    }
-}
-
-/// The profile that has every right.
-pub(super) const ADMINISTRATOR: &str = "Administrator";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,10 +148,10 @@ mod tests {
         for right in Right::ALL {
             let set: Rights = [right].into_iter().collect();
             assert_eq!(set.iter().collect::<Vec<_>>(), [right]);
-            assert!(of_profile(ADMINISTRATOR).contains(right));
+            assert_eq!(serde_json::to_string(&right).unwrap(), format!("{:?}", right.as_str()));
+            assert_eq!(Right::of_name(right.as_str()), Some(right));
         }
         assert_eq!(Rights::all().iter().count(), Right::ALL.len());
-        assert_eq!(Right::Operate as usize, Right::ALL.len() - 1, "ALL lists every right");
-        assert_eq!(of_profile("administrator"), Rights::NONE);
+        assert_eq!(Right::VerifyTokens as usize, Right::ALL.len() - 1, "ALL lists every right");
     }
 }

@@ -73,16 +73,16 @@ pub(super) fn parse(presented: &str) -> Option<Presented<'_>> {
         .then_some(Presented { kind, id, body })
 }
 
-/// A new token of this kind: 256 random bits and an id of its own. The text is shown once and kept nowhere.
-pub(super) fn generate(kind: TokenKind) -> (TokenId, SecretString) {
+/// A new public id.
+pub(super) fn new_id() -> TokenId {
     let mut id = [0; ID_LENGTH];
     for digit in &mut id {
         *digit = rand::rng().sample(Alphanumeric);
     }
-    (id, with_id(kind, &id))
+    id
 }
 
-/// A new token under an id that exists, as a rebuild needs it.
+/// A new token of this kind under an id: 256 random bits. The text is shown once and kept nowhere.
 pub(super) fn with_id(kind: TokenKind, id: &TokenId) -> SecretString {
     // Full size at once: text that grew would leave copies of the secret behind.
     let mut token = String::with_capacity(TOKEN_LENGTH);
@@ -96,13 +96,13 @@ pub(super) fn with_id(kind: TokenKind, id: &TokenId) -> SecretString {
 }
 
 /// An id as text.
-pub(super) fn id_text(id: &TokenId) -> &str {
-    // Ids are ASCII wherever they come from: `parse` and `generate` make no others.
+pub fn id_text(id: &TokenId) -> &str {
+    // Ids are ASCII wherever they come from: `parse` and `new_id` make no others.
     std::str::from_utf8(id).unwrap_or_default()
 }
 
 /// An id from text; `None` where it is none.
-pub(super) fn parse_id(text: &str) -> Option<TokenId> {
+pub fn parse_id(text: &str) -> Option<TokenId> {
     let id: TokenId = text.as_bytes().try_into().ok()?;
     id.iter().all(u8::is_ascii_alphanumeric).then_some(id)
 }
@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn what_is_generated_is_read() {
         for kind in [TokenKind::Application, TokenKind::Personal] {
-            let (id, token) = generate(kind);
+            let id = new_id();
+            let token = with_id(kind, &id);
             let token = token.expose_secret();
             let presented = parse(token).unwrap();
             assert_eq!((presented.kind, *presented.id), (kind, id));
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn typos_are_refused() {
-        let (_, token) = generate(TokenKind::Application);
+        let token = with_id(TokenKind::Application, &new_id());
         let token = token.expose_secret();
         for index in 0..token.len() {
             for wrong in ["0", "A", "z", "_", "-", "", "é", "\0"] {
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_refused() {
-        let (_, token) = generate(TokenKind::Personal);
+        let token = with_id(TokenKind::Personal, &new_id());
         let token = token.expose_secret();
         for text in [
             "",

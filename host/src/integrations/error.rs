@@ -1,63 +1,11 @@
 //! Why a model or an integration can't be had, made or changed.
 
-use std::fmt;
-
+use crate::fault::join;
+pub use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
 use crate::openapi::DocumentError;
 use crate::seal::SealError;
 use crate::store::StoreError;
-
-/// What is wrong with one input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldFault {
-    /// Which input: `fields.client_id`, `scheme`, `transport.proxy`, …
-    pub field: String,
-    /// In what way.
-    pub code: FaultCode,
-    /// What was wrong and what is wanted; holds no value of a secret.
-    pub message: String,
-}
-
-impl FieldFault {
-    /// A fault.
-    pub(super) fn new(field: impl Into<String>, code: FaultCode, message: impl Into<String>) -> Self {
-        Self { field: field.into(), code, message: message.into() }
-    }
-}
-
-impl fmt::Display for FieldFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.message)
-    }
-}
-
-/// In what way an input is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultCode {
-    /// It must be given.
-    Missing,
-    /// There is no such thing.
-    Unknown,
-    /// It isn't of the wanted form.
-    Malformed,
-    /// A policy or the model forbids it.
-    NotAllowed,
-    /// There are several; one must be chosen.
-    Ambiguous,
-}
-
-impl FaultCode {
-    /// Its stable name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Unknown => "unknown",
-            Self::Malformed => "malformed",
-            Self::NotAllowed => "not_allowed",
-            Self::Ambiguous => "ambiguous",
-        }
-    }
-}
 
 /// Why a model can't be had or imported.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -103,8 +51,4 @@ pub enum IntegrationError {
     /// A secret can't be sealed or opened.
     #[error(transparent)]
     Seal(#[from] SealError),
-}
-
-fn join<T: fmt::Display>(items: &[T]) -> String {
-    items.iter().map(T::to_string).collect::<Vec<_>>().join("; ")
 }

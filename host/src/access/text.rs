@@ -1,0 +1,171 @@
+//! The texts by which principals and their tokens are called: logins, profiles, labels, scopes.
+//!
+//! They are read once, where they come in, so that everything behind may rely on their form. Only ASCII is allowed in what
+//! identifies someone: two logins that look alike are the same login, or one of them is refused.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text isn't what it is to be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// There is nothing.
+    #[error("is empty; {0} is wanted")]
+    Empty(&'static str),
+    /// There is too much.
+    #[error("has {length} characters; at most {most} are allowed")]
+    TooLong {
+        /// Characters found.
+        length: usize,
+        /// Characters allowed.
+        most: usize,
+    },
+    /// Another character than allowed.
+    #[error("has {found:?} (U+{:04X}) at character {position}; {wanted} is wanted", u32::from(*.found))]
+    Character {
+        /// The character.
+        found: char,
+        /// Where it stands, from 1.
+        position: usize,
+        /// What is allowed.
+        wanted: &'static str,
+    },
+}
+
+/// Checks length and characters.
+fn check(text: &str, most: usize, wanted: &'static str, allowed: impl Fn(char) -> bool) -> Result<(), TextError> {
+    let length = text.chars().count();
+    if length == 0 {
+        return Err(TextError::Empty(wanted));
+    }
+    if length > most {
+        return Err(TextError::TooLong { length, most });
+    }
+    match text.chars().enumerate().find(|(_, found)| !allowed(*found)) {
+        Some((index, found)) => Err(TextError::Character { found, position: index + 1, wanted }),
+        None => Ok(()),
+    }
+}
+
+/// Declares a text with its rule; `$fold` brings it into its one form first.
+macro_rules! text {
+    ($(#[doc = $doc:literal])+ $name:ident, $most:literal, $wanted:literal, $fold:expr, $allowed:expr) => {
+        $(#[doc = $doc])+
+        ///
+        /// Cheap to clone.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// It as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = TextError;
+
+            fn from_str(text: &str) -> Result<Self, TextError> {
+                check(text, $most, $wanted, $allowed)?;
+                let fold: fn(&str) -> String = $fold;
+                Ok(Self(fold(text).into()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = TextError;
+
+            fn try_from(text: String) -> Result<Self, TextError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.as_str().to_owned()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+text! {
+    /// What a user signs in as: a name or a mail address, in lower case.
+    Login, 128, "a login of a-z, 0-9 and . _ - @ +", str::to_ascii_lowercase,
+    |found| found.is_ascii_alphanumeric() || matches!(found, '.' | '_' | '-' | '@' | '+')
+}
+
+text! {
+    /// What a profile is called, e.g. `REST Services User`.
+    ProfileName, 64, "a name of letters, digits, single spaces and - _ . /", fold_spaces,
+    |found| found.is_ascii_alphanumeric() || matches!(found, ' ' | '-' | '_' | '.' | '/')
+}
+
+text! {
+    /// What people call a personal token: the application that uses it.
+    Label, 64, "a text without control characters", |text| text.trim().to_owned(), |found| !found.is_control()
+}
+
+text! {
+    /// The context in which a token works, e.g. `REST/JSON`.
+    Scope, 64, "a name of letters, digits and / - _ .", str::to_owned,
+    |found| found.is_ascii_alphanumeric() || matches!(found, '/' | '-' | '_' | '.')
+}
+
+/// One space between words, none around them.
+fn fold_spaces(text: &str) -> String {
+    text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl Scope {
+    /// Its form in a URL: lower case, `-` for `/`.
+    pub fn in_url(&self) -> String {
+        self.0.to_ascii_lowercase().replace('/', "-")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins_have_one_form() {
+        let check = |text: &str, expected: Result<&str, &str>| match (text.parse::<Login>(), expected) {
+            (Ok(login), Ok(expected)) => assert_eq!(login.as_str(), expected),
+            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{text}: {error}"),
+            (found, _) => panic!("{text}: {found:?}"),
+        };
+        check("ada", Ok("ada"));
+        check("Ada.Lovelace+x@Example.COM", Ok("ada.lovelace+x@example.com"));
+        check("", Err("is empty"));
+        check("аda", Err("U+0430")); // Cyrillic а
+        check("ada\u{200b}", Err("U+200B at character 4".trim_end_matches(" at character 4")));
+        check("ａｄａ", Err("U+FF41"));
+        check("ada lovelace", Err("' '"));
+        check(&"a".repeat(129), Err("at most 128"));
+        check("ada/../root", Err("'/'"));
+    }
+
+    #[test]
+    fn scopes_stand_in_urls() {
+        assert_eq!("REST/JSON".parse::<Scope>().unwrap().in_url(), "rest-json");
+        assert!("REST JSON".parse::<Scope>().is_err() && "é".parse::<Scope>().is_err());
+        assert_eq!("  REST  Services User ".parse::<ProfileName>().unwrap().as_str(), "REST Services User");
+    }
+}

@@ -1,0 +1,307 @@
+//! Verifies tokens, in the order that the reasons of refusals follow: known and not rebuilt or deleted, not expired,
+//! principal enabled, profile allowed to use personal tokens, a scope for the context. The right to the operation is asked
+//! for where the operation is.
+//!
+//! An unknown id and a wrong secret take the same path: one read and one comparison.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::application::ApplicationRecord;
+use super::credential::{Credential, Presentation};
+use super::digest::Digest;
+use super::known::{Known, Moment};
+use super::personal::PersonalRecord;
+use super::policy::{LoginType, ScopeId};
+use super::principal::{Parts, Principal, PrincipalKind, Surroundings, TokenRef};
+use super::reason::Reason;
+use super::standing::{Standing, Status};
+use super::text::Scope;
+use super::token::{self, Presented, TokenId, TokenKind};
+use super::user::USERS;
+use super::{Access, application, personal};
+use crate::store::StoreError;
+
+/// Where and for what a credential is presented.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit {
+    /// The context; none: any will do.
+    pub scope: Option<ScopeId>,
+    /// From where.
+    pub address: Option<IpAddr>,
+}
+
+/// Why somebody wasn't let in.
+#[derive(Clone, Debug)]
+pub enum Denial {
+    /// They may not.
+    Refused(Refused),
+    /// Whether they may couldn't be found out.
+    Unavailable(StoreError),
+}
+
+/// A refusal, exactly.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Why.
+    pub reason: Reason,
+    /// The public id of the token that was presented, where it had one.
+    pub token: Option<TokenId>,
+    /// Whose it was, where that is known: `user/ada`.
+    pub principal: Option<String>,
+}
+
+impl Refused {
+    /// A refusal of who isn't known.
+    pub fn unknown(reason: Reason) -> Self {
+        Self { reason, token: None, principal: None }
+    }
+
+    /// A refusal of somebody known.
+    pub fn of(principal: &Principal, reason: Reason) -> Self {
+        Self { reason, token: principal.token.map(|token| token.id), principal: Some(principal.label()) }
+    }
+}
+
+impl From<Refused> for Denial {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+/// What was read of a token that was presented.
+struct Read {
+    principal: Principal,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl Access {
+    /// Who presents this token, where it was seen before and everything is as it was: without waiting, and counted.
+    /// `None` says nothing; ask [`Access::enter`].
+    pub fn enter_cached(&self, presented: &str, visit: &Visit) -> Option<Arc<Known>> {
+        let known = self.cached(&token::parse(presented)?)?;
+        if let Some(scope) = visit.scope {
+            known.principal.admitted(scope, &self.scopes).ok()?;
+        }
+        self.count(&known, visit);
+        Some(known)
+    }
+
+    /// Who presents this token. It is counted as used.
+    ///
+    /// # Errors
+    /// Why it isn't accepted.
+    pub async fn enter(&self, presented: &str, visit: &Visit) -> Result<Arc<Known>, Denial> {
+        let known = self.identify(presented).await?;
+        if let Some(scope) = visit.scope {
+            let admitted = known.principal.admitted(scope, &self.scopes);
+            admitted.map_err(|reason| Refused::of(&known.principal, reason))?;
+        }
+        self.count(&known, visit);
+        Ok(known)
+    }
+
+    /// A token that was seen before, while nothing was changed and its time isn't over.
+    fn cached(&self, presented: &Presented<'_>) -> Option<Arc<Known>> {
+        let known = self.cache.get(presented.id)?;
+        let (pepper, mut digest) = self.peppers.digest(presented.body);
+        if known.pepper != pepper {
+            if !self.peppers.accepts(known.pepper, self.clock.now(), self.policy.allow_fallback_token) {
+                return None;
+            }
+            digest = self.peppers.digest_under(known.pepper, presented.body)?;
+        }
+        // The prefix is part of what is digested: an id is that of one token, whatever the prefix claims.
+        (known.digest.matches(&digest) && !known.is_over(&*self.clock)).then_some(known)
+    }
+
+    /// Who presents this token, in whatever context.
+    async fn identify(&self, presented: &str) -> Result<Arc<Known>, Denial> {
+        if !self.policy.allowed_login_types.contains(&LoginType::Token) {
+            return Err(Refused::unknown(Reason::LoginTypeNotAllowed).into());
+        }
+        let presented = token::parse(presented).ok_or_else(|| Refused::unknown(Reason::Malformed))?;
+        if let Some(known) = self.cached(&presented) {
+            return Ok(known);
+        }
+        let moment = self.cache.moment();
+        let id = token::id_text(presented.id);
+        match presented.kind {
+            TokenKind::Application => match application::TOKENS.get(&*self.store, &[id]).await? {
+                Some(found) => self.identify_application(&presented, found.value, moment).await,
+                None => Err(self.refuse_unknown(&presented)),
+            },
+            TokenKind::Personal => match personal::TOKENS.get(&*self.store, &[id]).await? {
+                Some(found) => self.identify_personal(&presented, found.value, moment).await,
+                None => Err(self.refuse_unknown(&presented)),
+            },
+        }
+    }
+
+    /// Refuses an id that there isn't, after the same work as for a wrong secret.
+    fn refuse_unknown(&self, presented: &Presented<'_>) -> Denial {
+        let (_, digest) = self.peppers.digest(presented.body);
+        debug_assert!(!Digest::DECOY.matches(&digest), "no token has this digest");
+        Refused { reason: Reason::Unknown, token: Some(*presented.id), principal: None }.into()
+    }
+
+    async fn identify_application(
+        &self,
+        presented: &Presented<'_>,
+        record: ApplicationRecord,
+        moment: Moment,
+    ) -> Result<Arc<Known>, Denial> {
+        let label = format!("application/{}", record.name);
+        let refused = |reason| Refused { reason, token: Some(*presented.id), principal: Some(label.clone()) };
+        let presentation = self.compare(presented, &record.credential, record.deleted.is_some(), &refused)?;
+        self.check_time(record.expires_at).map_err(&refused)?;
+        check_status(&record.standing).map_err(&refused)?;
+        let scopes = (!record.scopes.is_empty()).then(|| record.scopes.clone());
+        let parts = Parts {
+            kind: PrincipalKind::Application,
+            name: record.name.to_string(),
+            login_type: LoginType::Token,
+            token: Some(TokenRef { kind: presented.kind, id: *presented.id }),
+            standing: &record.standing,
+            scopes,
+            expires_at: record.expires_at,
+            console: record.console,
+        };
+        let principal = self.resolve(parts).await?;
+        let read = Read { principal, expires_at: record.expires_at };
+        self.remember(presented, presentation, read, moment).await
+    }
+
+    async fn identify_personal(
+        &self,
+        presented: &Presented<'_>,
+        record: PersonalRecord,
+        moment: Moment,
+    ) -> Result<Arc<Known>, Denial> {
+        let label = format!("user/{}", record.user);
+        let refused = |reason| Refused { reason, token: Some(*presented.id), principal: Some(label.clone()) };
+        let user = USERS.get(&*self.store, &[record.user.as_str()]).await?;
+        let user = user.map(|user| user.value).filter(|user| user.identity == record.identity);
+        let deleted = record.deleted.is_some() || user.is_none();
+        let presentation = self.compare(presented, &record.credential, deleted, &refused)?;
+        self.check_time(Some(record.expires_at)).map_err(&refused)?;
+        let standing = user.map(|user| user.standing).ok_or_else(|| refused(Reason::Deleted))?;
+        check_status(&standing).map_err(&refused)?;
+        if !self.may_use_personal_tokens(&standing) {
+            return Err(refused(Reason::ProfileNotAllowed).into());
+        }
+        let parts = Parts {
+            kind: PrincipalKind::User,
+            name: record.user.to_string(),
+            login_type: LoginType::Token,
+            token: Some(TokenRef { kind: presented.kind, id: *presented.id }),
+            standing: &standing,
+            scopes: Some(record.scopes.clone()),
+            expires_at: Some(record.expires_at),
+            console: false,
+        };
+        let principal = self.resolve(parts).await?;
+        let read = Read { principal, expires_at: Some(record.expires_at) };
+        self.remember(presented, presentation, read, moment).await
+    }
+
+    /// Whether the value that was presented is one that works. Whoever doesn't know a right value learns nothing of the
+    /// token's state.
+    fn compare(
+        &self,
+        presented: &Presented<'_>,
+        credential: &Credential,
+        deleted: bool,
+        refused: &impl Fn(Reason) -> Refused,
+    ) -> Result<Presentation, Denial> {
+        let now = self.clock.now();
+        let presentation = credential.compare(&self.peppers, presented, now);
+        let pepper = match presentation {
+            Presentation::Current(pepper, _) | Presentation::InGrace(pepper, _, _) => pepper,
+            Presentation::Rebuilt => {
+                return Err(refused(if deleted { Reason::Deleted } else { Reason::Rebuilt }).into());
+            }
+            Presentation::Wrong => {
+                return Err(Refused { reason: Reason::Unknown, token: Some(*presented.id), principal: None }.into());
+            }
+        };
+        if deleted {
+            return Err(refused(Reason::Deleted).into());
+        }
+        if !self.peppers.accepts(pepper, now, self.policy.allow_fallback_token) {
+            return Err(refused(Reason::Rebuilt).into());
+        }
+        Ok(presentation)
+    }
+
+    fn check_time(&self, expires_at: Option<DateTime<Utc>>) -> Result<(), Reason> {
+        match expires_at {
+            Some(end) if end <= self.clock.now() => Err(Reason::Expired),
+            _ => Ok(()),
+        }
+    }
+
+    /// A principal with its profiles and the organizations of this moment.
+    pub(super) async fn resolve(&self, parts: Parts<'_>) -> Result<Principal, StoreError> {
+        let profiles = match self.profiles_of(parts.standing, &mut Vec::new()).await {
+            Ok(profiles) => profiles,
+            Err(super::AccessError::Store(error)) => return Err(error),
+            Err(error) => return Err(StoreError::Storage(error.to_string())),
+        };
+        let tree = self.organizations.tree();
+        let around = Surroundings { policy: &self.policy, scopes: &self.scopes, tree: &tree };
+        Ok(Principal::resolve(parts, &profiles, &around))
+    }
+
+    /// Puts a token in memory, unless it was an earlier value, which is looked at anew each time.
+    async fn remember(
+        &self,
+        presented: &Presented<'_>,
+        presentation: Presentation,
+        read: Read,
+        moment: Moment,
+    ) -> Result<Arc<Known>, Denial> {
+        let (pepper, digest, lasting, ends) = match presentation {
+            Presentation::Current(pepper, digest) => (pepper, digest, true, read.expires_at),
+            Presentation::InGrace(pepper, digest, until) => {
+                (pepper, digest, false, Some(read.expires_at.map_or(until, |end| end.min(until))))
+            }
+            Presentation::Rebuilt | Presentation::Wrong => return Err(self.refuse_unknown(presented)),
+        };
+        let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
+        let known = Arc::new(Known {
+            digest,
+            pepper,
+            principal: Arc::new(read.principal),
+            generation: moment.generation,
+            ends: ends.map(|end| (end, elapsed + (end - now).to_std().unwrap_or_default())),
+            slot: self.usage.open_slot(presented.id).await?,
+        });
+        if lasting {
+            self.cache.insert(*presented.id, Arc::clone(&known), moment);
+        }
+        Ok(known)
+    }
+
+    /// Counts a use, and has it told where it came from another address than the last one.
+    fn count(&self, known: &Known, visit: &Visit) {
+        known.slot.count(self.clock.now().timestamp_millis().unsigned_abs(), visit.address);
+    }
+
+    /// The scopes of these ids' names that a principal has, for those who ask who it is.
+    pub fn scope_names(&self, principal: &Principal) -> Vec<Scope> {
+        match &principal.scopes {
+            Some(scopes) => scopes.clone(),
+            None => self.scopes.iter().map(|(_, scope)| scope.clone()).collect(),
+        }
+    }
+}
+
+fn check_status(standing: &Standing) -> Result<(), Reason> {
+    match standing.status {
+        Status::Enabled => Ok(()),
+        Status::Disabled => Err(Reason::PrincipalDisabled),
+    }
+}
