@@ -14,6 +14,7 @@ pub mod flows;
 pub mod integrations;
 pub mod name;
 pub mod openapi;
+pub mod organizations;
 pub mod seal;
 pub mod secrets;
 pub mod store;

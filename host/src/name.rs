@@ -19,6 +19,12 @@ impl Name {
     /// The longest name, in characters (which are bytes too).
     pub const MAX_LENGTH: usize = 64;
 
+    /// A name that is written in this program, which a test there holds against the rule.
+    pub(crate) fn known(text: &'static str) -> Self {
+        debug_assert!(check(text).is_ok(), "{text:?} is no name");
+        Self(text.into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
