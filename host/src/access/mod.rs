@@ -4,8 +4,12 @@
 //! from outside, is said in `api`.
 
 mod application;
+pub mod password;
 mod rights;
+pub mod session;
+pub mod throttle;
 mod token;
+pub mod usage;
 
 use std::fmt;
 use std::sync::Arc;
