@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use wasmtime::component::Component;
 
-use super::trusted;
+use crate::trusted;
 
 /// How the names of compiled files end.
 const ENDING: &str = "cwasm";

@@ -16,7 +16,6 @@ mod run;
 mod sandbox;
 pub mod step;
 mod text;
-mod trusted;
 mod v0_1;
 mod validate;
 

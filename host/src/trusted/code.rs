@@ -1,4 +1,4 @@
-//! The project's one module with unsafe code: native code is taken from a file and made runnable.
+//! Native code is taken from a file and made runnable. It compiles nothing, and doesn't decide what is kept.
 //!
 //! `Component::deserialize` is unsafe because it runs whatever code the bytes hold. Here they are taken only from a file
 //! that this module can show to be this user's own work: the folder and the file are no links, belong to the user that
@@ -30,7 +30,7 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 const OPEN_TO_OTHERS: u32 = 0o077;
 
 /// Why a folder or file isn't trusted. The text goes behind its path.
-pub(super) fn private_folder(folder: &Path) -> Result<(), String> {
+pub(crate) fn private_folder(folder: &Path) -> Result<(), String> {
     let metadata = fs::symlink_metadata(folder).map_err(|error| format!("can't be looked at: {error}"))?;
     if !metadata.is_dir() {
         return Err("isn't a folder (links aren't followed)".to_owned());
@@ -45,7 +45,7 @@ pub(super) fn private_folder(folder: &Path) -> Result<(), String> {
 }
 
 /// What to write into a file for [`load`] to take.
-pub(super) fn sealed(code: &[u8]) -> Vec<u8> {
+pub(crate) fn sealed(code: &[u8]) -> Vec<u8> {
     [Sha256::digest(code).as_slice(), code].concat()
 }
 
@@ -53,7 +53,7 @@ pub(super) fn sealed(code: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// The file isn't there, isn't private, isn't whole, or was made for another engine.
-pub(super) fn load(runtime: &wasmtime::Engine, folder: &Path, file: &str) -> Result<Component, String> {
+pub(crate) fn load(runtime: &wasmtime::Engine, folder: &Path, file: &str) -> Result<Component, String> {
     private_folder(folder)?;
     let file = OpenOptions::new()
         .read(true)
@@ -86,7 +86,7 @@ fn read(file: fs::File, length: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The user that this process runs as.
-fn this_user() -> u32 {
+pub(super) fn this_user() -> u32 {
     // SAFETY: `geteuid` has no arguments, touches no memory and always succeeds (POSIX.1-2017).
     unsafe { libc::geteuid() }
 }
