@@ -3,6 +3,7 @@
 //! Every key is a text until [`Config::load`] has held it against what it may be, so that all faults of all sources are told
 //! at once, by key. It doesn't look at what the settings point to: a missing folder is the business of who opens it.
 
+mod access;
 mod layers;
 
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use secrecy::SecretString;
 
+pub use self::access::{Access, Audit, External, LoginType, SHIPPED_SCOPES};
 use self::layers::Layers;
 
 /// Connections at once where nothing else is set: room for 10,000 callers and their reconnects.
@@ -76,6 +78,10 @@ pub struct Config {
     pub connections: usize,
     /// What may be dialled.
     pub egress: Egress,
+    /// What operators set about inbound access.
+    pub access: Access,
+    /// How long the audit log is kept.
+    pub audit: Audit,
     /// How the daemon logs.
     pub log: Log,
 }
@@ -206,6 +212,8 @@ impl Config {
                     _ => Err("must be true or false".to_owned()),
                 }),
             },
+            access: Access::read(&mut layers),
+            audit: Audit::read(&mut layers),
             log: Log {
                 level: layers.read("log.level", Log::default().level, |text| {
                     let filter = tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned());

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod api;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -19,5 +20,6 @@ pub mod seal;
 pub mod secrets;
 pub mod store;
 pub mod telemetry;
+pub mod text;
 pub mod tokens;
 mod trusted;

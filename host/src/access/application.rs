@@ -11,7 +11,7 @@ use super::credential::Credential;
 use super::error::AccessError;
 use super::principal::Principal;
 use super::standing::{Standing, StandingChange, Status, parse};
-use super::text::Scope;
+use crate::text::Scope;
 use super::token::{self, TokenId, TokenKind};
 use super::tokens::{Deletion, TokenState, check_grace};
 use crate::fault::{FaultCode, FieldFault};

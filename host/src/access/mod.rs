@@ -10,15 +10,15 @@ mod error;
 mod known;
 pub mod password;
 pub mod personal;
-pub mod policy;
 mod principal;
 mod profile;
 mod profiles;
 mod reason;
 mod rights;
+mod scopes;
 pub mod session;
+mod signin;
 mod standing;
-mod text;
 pub mod throttle;
 mod token;
 mod tokens;
@@ -39,28 +39,34 @@ use self::digest::Peppers;
 pub use self::error::AccessError;
 use self::known::Cache;
 pub use self::known::Known;
-use self::policy::{Policy, Scopes};
 pub use self::principal::{Principal, PrincipalKind, TokenRef};
 pub use self::profile::{ADMINISTRATOR, Grant, Profile, REST_SERVICES_USER};
 pub use self::profiles::{GrantInput, ProfileChange};
 pub use self::reason::Reason;
 pub use self::rights::{Right, Rights};
+pub use self::scopes::{ScopeId, Scopes};
+use self::password::Passwords;
 use self::session::Sessions;
 pub use self::standing::{Contact, ContactChange, Standing, StandingChange, Status};
-pub use self::text::{Label, Login, ProfileName, Scope, TextError};
 pub use self::token::{TokenId, TokenKind, id_text, parse_id};
 pub use self::tokens::{Deletion, LONGEST_GRACE, TokenState};
 pub use self::usage::UsageRecord;
-use self::usage::Usage;
+use self::throttle::Throttle;
+use self::usage::{Moved, Usage};
 pub use self::verify::{Denial, Refused, Visit};
+use crate::audit::Tally;
 use crate::clock::SharedClock;
+pub use crate::config::{Access as Policy, External, LoginType};
 use crate::name::Name;
 use crate::organizations::Organizations;
 use crate::seal::Keyring;
 use crate::store::{Store, StoreError};
+pub use crate::text::{Label, Login, ProfileName, Scope, TextError};
 
 /// What the first administrator is called.
 const FIRST_ADMINISTRATOR: &str = "administrator";
+/// The door that uses of tokens are told under: whichever it was, they count as one.
+const TOKEN_DOOR: &str = "token";
 
 /// What the room works with.
 #[expect(missing_docs, reason = "each is named like its room")]
@@ -69,6 +75,8 @@ pub struct Parts {
     pub keyring: Arc<Keyring>,
     pub clock: SharedClock,
     pub organizations: Arc<Organizations>,
+    /// Where uses from other addresses are told.
+    pub tally: Arc<Tally>,
     pub policy: Policy,
     /// The file in which uses are counted; none: in memory, as where nothing is served.
     pub counts: Option<PathBuf>,
@@ -92,6 +100,12 @@ pub struct Access {
     usage: Usage,
     /// Sessions of people.
     pub sessions: Sessions,
+    /// Compares passwords.
+    passwords: Passwords,
+    /// Slows guessing.
+    pub throttle: Throttle,
+    /// Where uses from other addresses are told.
+    tally: Arc<Tally>,
 }
 
 impl Access {
@@ -100,7 +114,7 @@ impl Access {
     /// # Errors
     /// The keys can't be used, or the storage failed.
     pub async fn open(parts: Parts) -> Result<Self, AccessError> {
-        let Parts { store, keyring, clock, organizations, policy, counts } = parts;
+        let Parts { store, keyring, clock, organizations, tally, policy, counts } = parts;
         let cache = Arc::new(Cache::new());
         let told = Arc::downgrade(&cache);
         organizations.subscribe(Box::new(move |_| {
@@ -110,8 +124,11 @@ impl Access {
         }));
         Ok(Self {
             peppers: Peppers::open(&*store, &keyring).await?,
-            usage: Usage::open(counts, Arc::clone(&store)).await?,
+            usage: Usage::open(counts.as_deref(), Arc::clone(&store)).await?,
             sessions: Sessions::new(Arc::clone(&store), Arc::clone(&clock)),
+            passwords: Passwords::new().await.map_err(|_| AccessError::Key)?,
+            throttle: Throttle::new(Arc::clone(&clock)),
+            tally,
             scopes: Scopes::new(&policy.scopes),
             cache,
             policy,
@@ -131,7 +148,7 @@ impl Access {
             standing: StandingChange { profiles: Some(vec![ADMINISTRATOR.to_owned()]), ..StandingChange::default() },
             ..ApplicationChange::default()
         };
-        match self.create_application(&Principal::system()?, FIRST_ADMINISTRATOR, new, false).await {
+        match self.create_application(&Principal::system(), FIRST_ADMINISTRATOR, new, false).await {
             Ok((_, Some(secret))) => Ok(secret),
             Ok((_, None)) => Err(AccessError::Key),
             Err(AccessError::Exists { .. }) => Err(AccessError::AlreadyInitialised),
@@ -146,7 +163,7 @@ impl Access {
     /// There is no application of this name, or the store failed.
     pub async fn rebuild_named(&self, application: &Name) -> Result<SecretString, AccessError> {
         let id = self.application_named(application).await?;
-        Ok(self.rebuild_application(&Principal::system()?, &id, Duration::ZERO).await?.1)
+        Ok(self.rebuild_application(&Principal::system(), &id, Duration::ZERO).await?.1)
     }
 
     /// Retires the pepper that keys the digests of tokens. What was made under it is accepted until then, where
@@ -168,12 +185,21 @@ impl Access {
         self.usage.read(id).await
     }
 
+    /// Tells where tokens were used since it was last told. To be called before the audit log takes that down.
+    pub fn settle_usage(&self) {
+        self.cache.for_each(|id, known| {
+            if let Some(Moved { previous, uses }) = known.slot.settle() {
+                self.tally.used(id_text(id), previous, TOKEN_DOOR, uses);
+            }
+        });
+    }
+
     /// Writes what was counted to the store. To be called every minute, and at the stop.
     ///
     /// # Errors
     /// The storage failed; nothing is lost by it.
     pub async fn fold_usage(&self) -> Result<(), StoreError> {
-        self.usage.fold().await
+        self.usage.fold().await.map(drop)
     }
 
     /// Forgets what is cached, as after a change that another daemon made.

@@ -12,7 +12,7 @@ use super::credential::Credential;
 use super::error::AccessError;
 use super::principal::Principal;
 use super::standing::{Standing, Status, parse};
-use super::text::{Label, Login, Scope};
+use crate::text::{Label, Login, Scope};
 use super::token::{self, TokenId, TokenKind};
 use super::tokens::{Deletion, TokenState, check_grace};
 use super::user::{USERS, UserRecord};

@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::policy::{LoginType, Policy, ScopeId, ScopeSet, Scopes};
+use super::scopes::{ScopeId, ScopeSet, Scopes};
 use super::profile::{ADMINISTRATOR, Profile, REST_SERVICES_USER};
 use super::reason::Reason;
 use super::rights::{Right, Rights};
 use super::standing::Standing;
-use super::text::{Login, ProfileName, Scope};
+use crate::text::{Login, ProfileName, Scope};
 use super::token::{self, TokenId, TokenKind};
+use crate::config::{Access as Policy, LoginType};
 use crate::name::Name;
 use crate::organizations::Tree;
 
@@ -150,14 +151,14 @@ impl Principal {
     }
 
     /// The daemon itself, as when it makes the first administrator.
-    pub(super) fn system() -> Result<Self, crate::name::NameError> {
-        Ok(Self {
+    pub(super) fn system() -> Self {
+        Self {
             kind: PrincipalKind::Application,
             name: "tokenhost".to_owned(),
             login_type: LoginType::Token,
             token: None,
             profiles: Vec::new(),
-            organization: crate::organizations::DEFAULT.parse()?,
+            organization: crate::organizations::default_name(),
             allowed_organizations: Vec::new(),
             scopes: None,
             expires_at: None,
@@ -166,7 +167,7 @@ impl Principal {
             grants: Vec::new(),
             reach: None,
             open: ScopeSet::default(),
-        })
+        }
     }
 
     /// The public id of the token that it came with, or an empty text.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::rights::{Right, Rights};
-use super::text::ProfileName;
+use crate::text::ProfileName;
 use crate::name::Name;
 use crate::store::Revision;
 use crate::store::table::Table;

@@ -6,7 +6,7 @@ use super::principal::Principal;
 use super::profile::{Grant, PROFILES, Profile, ProfileRecord, all_shipped, shipped};
 use super::rights::{Right, Rights};
 use super::standing::{Standing, parse, parse_all};
-use super::text::ProfileName;
+use crate::text::ProfileName;
 use crate::fault::{FaultCode, FieldFault};
 use crate::store::table::Page;
 use crate::store::{Batch, Revision};

@@ -12,7 +12,7 @@ use super::error::AccessError;
 use super::principal::Principal;
 use super::profile::Profile;
 use super::rights::Rights;
-use super::text::ProfileName;
+use crate::text::ProfileName;
 use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
 use crate::organizations::Tree;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Access;
 use super::error::AccessError;
-use super::text::Scope;
+use crate::text::Scope;
 use crate::fault::{FaultCode, FieldFault};
 
 /// The longest time that an old value works beside a new one.

@@ -13,7 +13,7 @@ use super::error::AccessError;
 use super::password::PasswordHash;
 use super::principal::Principal;
 use super::standing::{Standing, StandingChange, parse};
-use super::text::Login;
+use crate::text::Login;
 use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
 use crate::store::table::{Page, Table, Versioned};
@@ -268,7 +268,13 @@ impl Access {
         }
         record.standing.check_giver(&profiles, by, &tree)?;
         match change.password {
-            Some(Some(password)) if !dry_run => record.password = Some(PasswordHash::hash(password).await),
+            Some(Some(password)) if !dry_run => {
+                let hash = PasswordHash::of(password).await;
+                let hash = hash.map_err(|error| {
+                    AccessError::fault("password", FaultCode::Malformed, error.to_string())
+                })?;
+                record.password = Some(hash);
+            }
             Some(None) => record.password = None,
             _ => {}
         }

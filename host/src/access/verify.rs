@@ -14,14 +14,16 @@ use super::credential::{Credential, Presentation};
 use super::digest::Digest;
 use super::known::{Known, Moment};
 use super::personal::PersonalRecord;
-use super::policy::{LoginType, ScopeId};
+use super::scopes::ScopeId;
 use super::principal::{Parts, Principal, PrincipalKind, Surroundings, TokenRef};
 use super::reason::Reason;
 use super::standing::{Standing, Status};
-use super::text::Scope;
+use crate::text::Scope;
 use super::token::{self, Presented, TokenId, TokenKind};
+use super::usage::Moved;
 use super::user::USERS;
 use super::{Access, application, personal};
+use crate::config::LoginType;
 use crate::store::StoreError;
 
 /// Where and for what a credential is presented.
@@ -78,14 +80,13 @@ struct Read {
 }
 
 impl Access {
-    /// Who presents this token, where it was seen before and everything is as it was: without waiting, and counted.
-    /// `None` says nothing; ask [`Access::enter`].
-    pub fn enter_cached(&self, presented: &str, visit: &Visit) -> Option<Arc<Known>> {
+    /// Who presents this token, where it was seen before and everything is as it was: without waiting, and not counted
+    /// yet, see [`Access::count`]. `None` says nothing; ask [`Access::enter`].
+    pub fn peek(&self, presented: &str, scope: Option<ScopeId>) -> Option<Arc<Known>> {
         let known = self.cached(&token::parse(presented)?)?;
-        if let Some(scope) = visit.scope {
+        if let Some(scope) = scope {
             known.principal.admitted(scope, &self.scopes).ok()?;
         }
-        self.count(&known, visit);
         Some(known)
     }
 
@@ -99,7 +100,7 @@ impl Access {
             let admitted = known.principal.admitted(scope, &self.scopes);
             admitted.map_err(|reason| Refused::of(&known.principal, reason))?;
         }
-        self.count(&known, visit);
+        self.count(&known, visit.address);
         Ok(known)
     }
 
@@ -286,8 +287,13 @@ impl Access {
     }
 
     /// Counts a use, and has it told where it came from another address than the last one.
-    fn count(&self, known: &Known, visit: &Visit) {
-        known.slot.count(self.clock.now().timestamp_millis().unsigned_abs(), visit.address);
+    pub fn count(&self, known: &Known, address: Option<IpAddr>) {
+        let moved = known.slot.count(self.clock.now().timestamp_millis().unsigned_abs(), address);
+        if let (Some(Moved { previous, uses }), Some(token)) = (moved, &known.principal.token)
+            && uses > 0
+        {
+            self.tally.used(token.id(), previous, super::TOKEN_DOOR, uses);
+        }
     }
 
     /// The scopes of these ids' names that a principal has, for those who ask who it is.

@@ -1,112 +1,155 @@
-//! Who is calling, and may they: the table of all routes with the right that each needs, and the two refusals.
+//! The gate: finds out who is calling and whether they may, holding each call against the table of routes; writes the audit
+//! records of changes and the access log.
 //!
-//! Refusals are uniform outside: one 401, one 403, each with a support id under which the log has the exact reason. What
-//! isn't in the table is refused. What a right means is said in `access`.
+//! It is the one place where a call is let in. What a right means is said in `access`.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use secrecy::{ExposeSecret, SecretString};
 
+use super::credentials::{self, Credential, PARAMETER};
+use super::form::{self, Form};
+use super::peer;
 use super::problem::{Code, Problem};
+use super::refusal::{self, Place};
 use super::state::Api;
-use crate::access::{Principal, Refusal, Right};
-use crate::config::Public;
+use super::table::{Need, Route, route};
+use crate::access::{Denial, LoginType, Principal, PrincipalKind, Reason, Refused, Right, TokenKind, Visit};
+use crate::audit::{Actor, ActorKind, Entry, Outcome};
+use crate::integrations::ModelError;
+use crate::name::Name;
 use crate::telemetry;
-
-/// What a call needs.
-#[derive(Clone, Copy)]
-enum Need {
-    /// Nothing: health.
-    Nothing,
-    /// Any valid token, unless the settings say that it is public.
-    Token(fn(Public) -> bool),
-    /// A right, unless the settings say that it is public.
-    RightUnless(Right, fn(Public) -> bool),
-    /// A right.
-    Right(Right),
-}
-
-/// Every route, and what a call of it needs. Some need a further right for a part of what they do; their handlers ask
-/// [`Caller::require`].
-const TABLE: &[(Method, &str, Need)] = {
-    use Need::{Nothing, RightUnless, Token};
-    use Right::{
-        ManageFlows, Operate, ReadFlows, ReadIntegrations, ReadModels, ReadTokenValues, UseTokens, WriteIntegrations,
-        WriteModels,
-    };
-    const fn right(right: Right) -> Need {
-        Need::Right(right)
-    }
-    &[
-        (Method::GET, "/healthz", Nothing),
-        (Method::GET, "/readyz", Nothing),
-        (Method::GET, "/metrics", RightUnless(Operate, |public| public.metrics)),
-        (Method::GET, "/openapi.json", Token(|public| public.docs)),
-        (Method::GET, "/docs", Token(|public| public.docs)),
-        (Method::GET, "/v1/models", right(ReadModels)),
-        (Method::POST, "/v1/models", right(WriteModels)),
-        (Method::GET, "/v1/models/{model}", right(ReadModels)),
-        (Method::PUT, "/v1/models/{model}", right(WriteModels)),
-        (Method::DELETE, "/v1/models/{model}", right(WriteModels)),
-        (Method::GET, "/v1/integrations", right(ReadIntegrations)),
-        (Method::POST, "/v1/integrations", right(WriteIntegrations)),
-        (Method::GET, "/v1/integrations/{integration}", right(ReadIntegrations)),
-        (Method::PATCH, "/v1/integrations/{integration}", right(WriteIntegrations)),
-        (Method::DELETE, "/v1/integrations/{integration}", right(WriteIntegrations)),
-        (Method::POST, "/v1/integrations/{integration}/test", right(UseTokens)),
-        (Method::GET, "/v1/integrations/{integration}/token", right(ReadTokenValues)),
-        (Method::PUT, "/v1/integrations/{integration}/token", right(WriteIntegrations)),
-        (Method::DELETE, "/v1/integrations/{integration}/token", right(WriteIntegrations)),
-        (Method::GET, "/v1/integrations/{integration}/token/status", right(ReadIntegrations)),
-        (Method::POST, "/v1/integrations/{integration}/token/refresh", right(UseTokens)),
-        (Method::POST, "/v1/integrations/{integration}/token/reject", right(UseTokens)),
-        (Method::GET, "/v1/integrations/{integration}/attempts", right(ReadIntegrations)),
-        (Method::GET, "/v1/integrations/{integration}/attempts/{attempt}", right(ReadIntegrations)),
-        (Method::GET, "/v1/flows", right(ReadFlows)),
-        (Method::POST, "/v1/flows", right(ManageFlows)),
-        (Method::GET, "/v1/flows/{flow}", right(ReadFlows)),
-        (Method::DELETE, "/v1/flows/{flow}", right(ManageFlows)),
-        (Method::POST, "/v1/flows/{flow}/rollback", right(ManageFlows)),
-    ]
-};
-
-/// What a call of this route needs. `HEAD` is a `GET` without its body.
-fn need(method: &Method, route: &str) -> Option<Need> {
-    let method = if method == Method::HEAD { &Method::GET } else { method };
-    TABLE.iter().find(|(known, path, _)| known == method && *path == route).map(|(_, _, need)| *need)
-}
-
-/// The token that a request presents: `Authorization: Bearer`, else `Auth-Token`.
-pub(super) fn presented(headers: &HeaderMap) -> Option<&str> {
-    if let Some(value) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok())
-        && let Some((scheme, token)) = value.split_once(' ')
-        && scheme.eq_ignore_ascii_case("bearer")
-    {
-        return Some(token.trim());
-    }
-    headers.get("auth-token")?.to_str().ok().map(str::trim)
-}
 
 /// Who is calling. There is none where a route is public.
 #[derive(Clone)]
-pub(super) struct Caller(pub(super) Arc<Principal>);
+pub(super) struct Caller(Arc<Inner>);
+
+/// What is behind a [`Caller`].
+struct Inner {
+    api: Api,
+    principal: Arc<Principal>,
+    route: &'static Route,
+    /// From where.
+    address: Option<IpAddr>,
+    /// What the audit record of this call is to hold besides.
+    notes: Mutex<Vec<Note>>,
+}
+
+/// What an audit record is to hold.
+enum Note {
+    /// What was changed, where the path doesn't say.
+    Object(String),
+    /// A token that it is about.
+    Token(String),
+    /// Something worth knowing.
+    Detail(&'static str, String),
+    /// The keyed digest of a secret.
+    Digest(&'static str, String),
+}
+
+impl Deref for Caller {
+    type Target = Principal;
+
+    fn deref(&self) -> &Principal {
+        &self.0.principal
+    }
+}
 
 impl Caller {
-    /// Refuses a caller without this right.
-    pub(super) fn require(&self, right: Right) -> Result<(), Problem> {
-        if self.0.may(right) {
-            return Ok(());
+    /// From where the call came.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.0.address
+    }
+
+    /// Who is calling, to be kept.
+    pub(super) fn principal(&self) -> &Arc<Principal> {
+        &self.0.principal
+    }
+
+    /// Refuses a caller without this right on all that they see.
+    pub(super) async fn require(&self, right: Right) -> Result<(), Problem> {
+        if self.may(right) { Ok(()) } else { Err(self.refuse(Reason::RightMissing, right.as_str()).await) }
+    }
+
+    /// Refuses a caller without this right on what belongs to an organization.
+    pub(super) async fn require_in(&self, right: Right, organization: &Name) -> Result<(), Problem> {
+        match self.may_in(right, organization) {
+            true => Ok(()),
+            false if !self.sees(organization) => {
+                Err(self.refuse(Reason::OrganizationNotAllowed, organization.as_str()).await)
+            }
+            false => Err(self.refuse(Reason::RightMissing, right.as_str()).await),
         }
-        metrics::counter!(telemetry::REFUSALS, "reason" => "forbidden").increment(1);
-        let problem = Problem::new(Code::Forbidden, "the token lacks the right for this").with_support_id();
-        tracing::info!(
-            support_id = problem.support_id(), principal = %self.0.name, token = self.0.token_id(), ?right, "forbidden"
-        );
-        Err(problem)
+    }
+
+    /// Refuses a caller without this right on an integration of an organization.
+    pub(super) async fn require_on(
+        &self,
+        right: Right,
+        integration: &Name,
+        organization: &Name,
+    ) -> Result<(), Problem> {
+        match self.may_on(right, integration, organization) {
+            true => Ok(()),
+            false if !self.sees(organization) => {
+                Err(self.refuse(Reason::OrganizationNotAllowed, organization.as_str()).await)
+            }
+            false => Err(self.refuse(Reason::RightMissing, right.as_str()).await),
+        }
+    }
+
+    /// The one 403, for this reason.
+    pub(super) async fn refuse(&self, reason: Reason, detail: &str) -> Problem {
+        let refused = Refused::of(&self.0.principal, reason);
+        let place = self.0.api.place(self.0.route, self.0.address);
+        refusal::problem(&self.0.api, &refused, place, Some(detail.to_owned())).await
+    }
+
+    /// Says what the call changes, where the path doesn't.
+    pub(super) fn note_object(&self, object: impl Into<String>) {
+        self.note(Note::Object(object.into()));
+    }
+
+    /// Says which token the call is about.
+    pub(super) fn note_token(&self, id: &str) {
+        self.note(Note::Token(id.to_owned()));
+    }
+
+    /// Says what else is worth knowing.
+    pub(super) fn note_detail(&self, name: &'static str, value: impl Into<String>) {
+        self.note(Note::Detail(name, value.into()));
+    }
+
+    /// Says which secret was set, by its keyed digest.
+    pub(super) fn note_secret(&self, name: &'static str, secret: &SecretString) {
+        let digest = self.0.api.audit.digest(secret.expose_secret().as_bytes());
+        self.note(Note::Digest(name, digest));
+    }
+
+    fn note(&self, note: Note) {
+        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+    }
+
+    /// The audit record of this call, so far.
+    pub(super) fn entry(&self, action: &'static str) -> Entry {
+        Entry::new(self.actor(), action).coming_from(self.0.address)
+    }
+
+    /// As the audit log names the caller.
+    pub(super) fn actor(&self) -> Actor {
+        let kind = match self.kind {
+            PrincipalKind::User => ActorKind::User,
+            PrincipalKind::Application => ActorKind::Application,
+        };
+        let token_id = self.token.as_ref().map(|token| token.id().to_owned());
+        Actor { kind, name: self.name.clone(), token_id }
     }
 }
 
@@ -114,105 +157,254 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts
-            .extensions
-            .get()
-            .cloned()
-            .ok_or_else(|| Problem::internal("a handler asks for the caller of a public route"))
+        let caller = parts.extensions.get().cloned();
+        caller.ok_or_else(|| Problem::internal("a handler asks for the caller of a public route"))
     }
 }
 
-/// Finds out who is calling, and whether they may.
-async fn admit(api: &Api, method: &Method, route: &str, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
-    let Some(need) = need(method, route) else {
-        return Err(Problem::internal(format!("{method} {route} isn't in the table of routes")));
-    };
-    let right = match need {
-        Need::Nothing => return Ok(None),
-        Need::Token(public) | Need::RightUnless(_, public) if public(api.public) => return Ok(None),
-        Need::Token(_) => None,
-        Need::RightUnless(right, _) | Need::Right(right) => Some(right),
-    };
-    let refused = |reason: &str| {
-        metrics::counter!(telemetry::REFUSALS, "reason" => "unauthenticated").increment(1);
-        let detail = "give a valid token: `Authorization: Bearer …`, or the header `Auth-Token`";
-        let problem = Problem::new(Code::Unauthenticated, detail).with_support_id();
-        tracing::info!(support_id = problem.support_id(), reason, "unauthenticated");
-        problem
-    };
-    let token = presented(headers).ok_or_else(|| refused("no token"))?;
-    let caller = match api.access.authenticate(token).await {
-        Ok(principal) => Caller(principal),
-        Err(Refusal::Unavailable(error)) => return Err(error.into()),
-        Err(refusal) => return Err(refused(refusal.code())),
-    };
-    if let Some(right) = right {
-        caller.require(right)?;
+impl Api {
+    /// Where a refusal on this route happens.
+    pub(super) fn place(&self, route: &'static Route, address: Option<IpAddr>) -> Place<'_> {
+        Place { door: route.path, scope: self.access.scopes.name(route.scope), address }
     }
-    Ok(Some(caller))
+
+    /// From where a request comes.
+    pub(super) fn address(&self, parts: &Parts) -> Option<IpAddr> {
+        peer::of_parts(parts, &self.access.policy.trusted_proxies)
+    }
 }
 
-/// The gate in front of all routes but the hottest, which has one of its own.
-pub(super) async fn gate(State(api): State<Api>, route: MatchedPath, request: Request, next: Next) -> Response {
-    guarded(&api, route.as_str(), request, async |request| next.run(request).await).await
+/// Finds out who is calling.
+async fn identify(
+    api: &Api,
+    route: &'static Route,
+    parts: &Parts,
+    form: Option<&Form>,
+    address: Option<IpAddr>,
+) -> Result<Arc<Principal>, Denial> {
+    let policy = &api.access.policy;
+    let query = parts.uri.query().unwrap_or_default();
+    let mut in_query: Vec<String> = Vec::new();
+    let mut token_only = false;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            PARAMETER if policy.token_in_query => in_query.push(value.into_owned()),
+            "login_mode" => token_only = matches!(&*value, "token" | "rest-token"),
+            _ => {}
+        }
+    }
+    let peer = peer::of_connection(&parts.extensions);
+    let refuse = |reason| Denial::from(Refused::unknown(reason));
+    let mut credential = credentials::in_headers(&parts.headers, peer, policy, token_only).map_err(refuse)?;
+    // The header wins; among parameters there is one at most.
+    if credential.as_ref().is_none_or(|credential| matches!(credential, Credential::Session(_))) {
+        let in_form = form.and_then(Form::token);
+        if form.is_some_and(Form::is_ambiguous) || in_query.len() > 1 || (in_form.is_some() && !in_query.is_empty()) {
+            return Err(refuse(Reason::Malformed));
+        }
+        let parameter = in_form.cloned().or_else(|| in_query.pop().map(SecretString::from));
+        credential = parameter.map(Credential::Token).or(credential);
+    }
+    let Some(credential) = credential else { return Err(refuse(Reason::NoCredentials)) };
+    let is_safe = parts.method.is_safe();
+    if credential.is_ambient() && !is_safe && credentials::is_cross_site(&parts.headers) {
+        return Err(refuse(Reason::CrossSite));
+    }
+    match credential {
+        Credential::Token(token) => {
+            let scope = Some(route.scope);
+            let known = api.access.enter(token.expose_secret(), &Visit { scope, address }).await?;
+            Ok(Arc::clone(&known.principal))
+        }
+        Credential::Password(login, password) => {
+            api.access.sign_in(LoginType::Basic, &login, password, address).await
+        }
+        Credential::Named(login) => api.access.take_word(&login).await,
+        Credential::Session(id) => api.access.resume_session(&id).await,
+    }
+}
+
+/// Whether the caller is let in, beside who they are.
+async fn check(api: &Api, route: &'static Route, caller: &Caller, params: &RawPathParams) -> Result<(), Problem> {
+    // Tokens were held against the scope. Users who sign in otherwise have none, and need the profile for REST services,
+    // but for what is their own.
+    if caller.token.is_none()
+        && !matches!(route.need, Need::Known(_) | Need::Interface(_) | Need::User)
+        && let Err(reason) = caller.admitted(route.scope, &api.access.scopes)
+    {
+        return Err(caller.refuse(reason, "").await);
+    }
+    let param = |name: &str| {
+        let value = params.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+        value.and_then(|value| value.parse::<Name>().ok())
+    };
+    match route.need {
+        Need::Nothing | Need::Known(_) | Need::Bulk => Ok(()),
+        Need::Interface(_) => match caller.token {
+            Some(token) if token.kind == TokenKind::Personal || !caller.console => {
+                Err(caller.refuse(Reason::NotForThis, "a user interface").await)
+            }
+            _ => Ok(()),
+        },
+        Need::User if caller.kind != PrincipalKind::User => {
+            Err(caller.refuse(Reason::NotForThis, "for users only").await)
+        }
+        Need::User => Ok(()),
+        Need::Right(right) | Need::RightUnless(right, _) => caller.require(right).await,
+        Need::Somewhere(right) if caller.may_somewhere(right) => Ok(()),
+        Need::Somewhere(right) => Err(caller.refuse(Reason::RightMissing, right.as_str()).await),
+        Need::OnIntegration(right) | Need::OnModel(right) if caller.may_everywhere(right) => Ok(()),
+        // What isn't there, and what isn't to be seen, look the same to whoever doesn't see everything.
+        Need::OnIntegration(right) => {
+            let name = param("integration");
+            let organization = match &name {
+                Some(name) => api.integrations.organization_of(name).await?,
+                None => None,
+            };
+            match name.zip(organization) {
+                Some((name, organization)) => caller.require_on(right, &name, &organization).await,
+                None => Err(caller.refuse(Reason::OrganizationNotAllowed, "not there").await),
+            }
+        }
+        Need::OnModel(right) => {
+            let found = match param("model") {
+                Some(name) => api.models.read(&name).await,
+                None => return Err(caller.refuse(Reason::OrganizationNotAllowed, "not there").await),
+            };
+            match found {
+                Ok(model) => caller.require_in(right, &model.organization).await,
+                Err(ModelError::NotFound(_)) => Err(caller.refuse(Reason::OrganizationNotAllowed, "not there").await),
+                Err(error) => Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Lets a call in, or says why not.
+async fn admit(api: &Api, route: &'static Route, request: Request) -> Result<(Option<Caller>, Request), Problem> {
+    let is_public = match route.need {
+        Need::Nothing => true,
+        Need::Known(public) | Need::Interface(public) | Need::RightUnless(_, public) => public(api.public),
+        _ => false,
+    };
+    if is_public {
+        return Ok((None, request));
+    }
+    let (mut parts, mut body) = request.into_parts();
+    let mut form = None;
+    if route.form && form::is_form(&parts.headers) {
+        form = Some(form::read(&parts.headers, std::mem::take(&mut body)).await?);
+    }
+    let address = api.address(&parts);
+    let principal = match identify(api, route, &parts, form.as_ref(), address).await {
+        Ok(principal) => principal,
+        Err(Denial::Unavailable(error)) => return Err(error.into()),
+        Err(Denial::Refused(refused)) => {
+            return Err(refusal::problem(api, &refused, api.place(route, address), None).await);
+        }
+    };
+    let inner = Inner { api: api.clone(), principal, route, address, notes: Mutex::default() };
+    let caller = Caller(Arc::new(inner));
+    let params = RawPathParams::from_request_parts(&mut parts, api).await;
+    let params = params.map_err(|_| Problem::new(Code::NotFound, "the path isn't in the form of one"))?;
+    check(api, route, &caller, &params).await?;
+    parts.extensions.insert(caller.clone());
+    if let Some(form) = form {
+        parts.extensions.insert(form);
+    }
+    Ok((Some(caller), Request::from_parts(parts, body)))
+}
+
+/// The gate in front of all routes but the hottest, which have ones of their own.
+pub(super) async fn gate(State(api): State<Api>, path: MatchedPath, request: Request, next: Next) -> Response {
+    guarded(&api, path.as_str(), request, move |request| next.run(request)).await
 }
 
 /// Lets an admitted request through, counts it and writes the access log: never the query, which may hold anything.
-pub(super) async fn guarded(
+///
+/// A call that changes something goes on where its caller goes away, and stands in the audit log before and after.
+pub(super) async fn guarded<F>(
     api: &Api,
-    route: &str,
-    mut request: Request,
-    handle: impl AsyncFnOnce(Request) -> Response,
-) -> Response {
+    path: &str,
+    request: Request,
+    handle: impl FnOnce(Request) -> F + Send + 'static,
+) -> Response
+where
+    F: Future<Output = Response> + Send + 'static,
+{
     let started = api.clock.elapsed();
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let target = request.uri().path().to_owned();
+    let Some(route) = route(method.as_str(), path) else {
+        return Problem::internal(format!("{method} {path} isn't in the table of routes")).into_response();
+    };
     let mut principal = None;
-    let response = match admit(api, &method, route, request.headers()).await {
-        Ok(caller) => {
-            if let Some(caller) = caller {
-                principal = Some(caller.0.name.clone());
-                request.extensions_mut().insert(caller);
+    let response = match admit(api, route, request).await {
+        Ok((caller, request)) => {
+            principal = caller.as_ref().map(|caller| caller.name.clone());
+            match caller {
+                Some(caller) if route.changes() => {
+                    let target = target.clone();
+                    let changing = tokio::spawn(async move { audited(caller, &target, request, handle).await });
+                    changing.await.unwrap_or_else(|_| Problem::internal("a handler panicked").into_response())
+                }
+                _ => handle(request).await,
             }
-            handle(request).await
         }
         Err(problem) => problem.into_response(),
     };
     let taken = api.clock.elapsed().saturating_sub(started);
     let status = response.status();
-    let labels = [("route", route.to_owned()), ("method", method.to_string()), ("status", status.as_str().to_owned())];
+    let labels = [("route", path.to_owned()), ("method", method.to_string()), ("status", status.as_str().to_owned())];
     metrics::counter!(telemetry::HTTP_REQUESTS, &labels).increment(1);
-    metrics::histogram!(telemetry::HTTP_SECONDS, "route" => route.to_owned()).record(taken);
+    metrics::histogram!(telemetry::HTTP_SECONDS, "route" => path.to_owned()).record(taken);
     tracing::info!(
-        %method, path, status = status.as_u16(), ms = taken.as_millis() as u64,
+        %method, path = target, status = status.as_u16(), ms = taken.as_millis() as u64,
         principal = principal.as_ref().map(tracing::field::display), "request"
     );
     response
 }
 
-#[cfg(test)]
-pub(super) fn routes() -> impl Iterator<Item = (&'static Method, &'static str, bool)> {
-    TABLE.iter().map(|(method, path, need)| (method, *path, !matches!(need, Need::Nothing)))
+/// Does what changes something, between two records of it.
+async fn audited<F: Future<Output = Response>>(
+    caller: Caller,
+    target: &str,
+    request: Request,
+    handle: impl FnOnce(Request) -> F,
+) -> Response {
+    let (api, action) = (caller.0.api.clone(), caller.0.route.action);
+    let object = target.trim_start_matches("/v1/").to_owned();
+    let begun = caller.entry(action).on(object.clone()).ended(Outcome::Begun, None);
+    if let Err(error) = api.audit.append(vec![begun]).await {
+        return Problem::from(error).into_response();
+    }
+    let response = handle(request).await;
+    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+    let object = location.map_or(object, |made| made.trim_start_matches("/v1/").to_owned());
+    let status = response.status();
+    let outcome = match status.as_u16() {
+        200..400 => Outcome::Done,
+        401 | 403 => Outcome::Refused,
+        _ => Outcome::Failed,
+    };
+    let reason = (outcome != Outcome::Done).then(|| status.as_u16().to_string());
+    let mut ended = caller.entry(action).on(object).ended(outcome, reason.as_deref());
+    for note in caller.0.notes.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        ended = match note {
+            Note::Object(object) => ended.on(object),
+            Note::Token(id) => ended.about_token(id),
+            Note::Detail(name, value) => ended.detail(name, value),
+            Note::Digest(name, digest) => ended.with_digest(name, digest),
+        };
+    }
+    if let Err(error) = api.audit.append(vec![ended]).await {
+        // It is done, and that it was begun stands in the log.
+        tracing::error!(action, "the end of a change isn't in the audit log: {error}");
+    }
+    response
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_are_found_in_either_header() {
-        let check = |headers: &[(&'static str, &str)], expected: Option<&str>| {
-            let headers: HeaderMap =
-                headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-            assert_eq!(presented(&headers), expected, "{headers:?}");
-        };
-        check(&[("authorization", "Bearer tha_1")], Some("tha_1"));
-        check(&[("authorization", "bearer  tha_1 ")], Some("tha_1"));
-        check(&[("authorization", "Basic tha_1")], None);
-        check(&[("authorization", "Bearer")], None);
-        check(&[("auth-token", "tha_2")], Some("tha_2"));
-        check(&[("authorization", "Basic x"), ("auth-token", "tha_2")], Some("tha_2"));
-        check(&[("authorization", "Bearer tha_1"), ("auth-token", "tha_2")], Some("tha_1"));
-        check(&[], None);
-    }
+pub(super) fn routes() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+    super::table::TABLE.iter().map(|route| (route.method, route.path, !matches!(route.need, Need::Nothing)))
 }

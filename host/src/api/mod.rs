@@ -6,17 +6,22 @@
 mod attempts;
 mod auth;
 mod body;
+mod credentials;
 mod docs;
 mod flows;
+mod form;
 mod integrations;
 mod models;
 mod operations;
 mod page;
+mod peer;
 mod problem;
 mod query;
+mod refusal;
 mod server;
 mod shelf;
 mod state;
+mod table;
 mod time;
 mod tokens;
 

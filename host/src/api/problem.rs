@@ -249,6 +249,13 @@ impl Problem {
         self
     }
 
+    /// With a support id that carries its reason.
+    #[must_use]
+    pub(super) fn with_support(mut self, id: String) -> Self {
+        self.0.body.support_id = Some(id);
+        self
+    }
+
     /// The support id, or an empty text.
     pub(super) fn support_id(&self) -> &str {
         self.0.body.support_id.as_deref().unwrap_or_default()

@@ -25,6 +25,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tower::Service as _;
 
+use super::peer::Peer;
 use super::problem::Problem;
 use crate::telemetry;
 
@@ -72,9 +73,9 @@ pub async fn serve(listener: TcpListener, router: Router, connections: usize, st
             let slot = Arc::clone(&slots).acquire_owned().await;
             (slot, listener.accept().await)
         };
-        let (slot, stream) = tokio::select! {
+        let (slot, stream, peer) = tokio::select! {
             (slot, accepted) = accept => match accepted {
-                Ok((stream, _)) => (slot, stream),
+                Ok((stream, peer)) => (slot, stream, peer),
                 Err(error) => {
                     tracing::warn!("a connection can't be accepted: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -86,7 +87,10 @@ pub async fn serve(listener: TcpListener, router: Router, connections: usize, st
         // Answers are small and waited for. Fails only where the client is gone again.
         drop(stream.set_nodelay(true));
         let router = router.clone();
-        let service = service_fn(move |request| answer(router.clone(), request));
+        let service = service_fn(move |mut request: Request<_>| {
+            request.extensions_mut().insert(Peer(peer));
+            answer(router.clone(), request)
+        });
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         let open = open.clone();
         open.increment(1.0);

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::shelf::Shelf;
 use crate::access::Access;
+use crate::audit::{Audit, SupportIds, Tally};
 use crate::clock::SharedClock;
 use crate::config::Public;
 use crate::egress::Egress;
@@ -26,6 +27,9 @@ const LARGE_AT_ONCE: usize = 2;
 #[expect(missing_docs, reason = "each is named like its room")]
 pub struct Rooms {
     pub access: Arc<Access>,
+    pub audit: Arc<Audit>,
+    pub tally: Arc<Tally>,
+    pub support: SupportIds,
     pub models: Arc<Models>,
     pub integrations: Arc<Integrations>,
     pub tokens: Arc<Tokens>,

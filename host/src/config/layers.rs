@@ -18,6 +18,25 @@ const KEYS: &[(&str, Shape)] = &[
     ("connections", Shape::Number),
     ("egress.allow", Shape::List),
     ("egress.http", Shape::Flag),
+    ("access.allowed_login_types", Shape::Choices),
+    ("access.allow_rest_services_via_tokens", Shape::Flag),
+    ("access.secure_rest_services", Shape::Flag),
+    ("access.personal_tokens_allowed_profiles", Shape::List),
+    ("access.enable_myaccount_menu", Shape::Flag),
+    ("access.application_token.allow_fallback_token", Shape::Flag),
+    ("access.login_debug", Shape::Flag),
+    ("access.scopes", Shape::List),
+    ("access.token_in_query", Shape::Flag),
+    ("access.personal_token.max_lifetime", Shape::Number),
+    ("access.personal_token.default_lifetime", Shape::Number),
+    ("access.personal_token.per_user", Shape::Number),
+    ("access.trusted_proxies", Shape::List),
+    ("access.external.header", Shape::Text),
+    ("access.external.secret_header", Shape::Text),
+    ("access.external.secret", Shape::Text),
+    ("access.external.proxies", Shape::List),
+    ("audit.retention_days", Shape::Number),
+    ("audit.retention_records", Shape::Number),
     ("log.level", Shape::Text),
     ("log.format", Shape::Text),
 ];
@@ -29,6 +48,8 @@ enum Shape {
     Text,
     /// An array of strings; elsewhere a comma-separated text.
     List,
+    /// An array of strings, or a text with `|` between its words.
+    Choices,
     /// A boolean.
     Flag,
     /// An integer.
@@ -76,19 +97,22 @@ impl Layers {
                 return self.fault(file, format!("line {}: no valid TOML", before.matches('\n').count() + 1));
             }
         };
-        for (key, value) in &table {
+        self.read_table("", &table, &file);
+        self.one_key(&file);
+    }
+
+    /// Reads a table and those in it. `access.x.y` is the same key whether it is written with dots or as a table.
+    fn read_table(&mut self, prefix: &str, table: &toml::Table, file: &str) {
+        for (leaf, value) in table {
+            let key = format!("{prefix}{leaf}");
+            let inner = format!("{key}.");
             match value {
-                toml::Value::Table(inner)
-                    if KEYS.iter().any(|(known, _)| known.split('.').next() == Some(key) && known.contains('.')) =>
-                {
-                    for (leaf, value) in inner {
-                        self.read_value(&format!("{key}.{leaf}"), value, &file);
-                    }
+                toml::Value::Table(table) if KEYS.iter().any(|(known, _)| known.starts_with(&inner)) => {
+                    self.read_table(&inner, table, file);
                 }
-                _ => self.read_value(key, value, &file),
+                _ => self.read_value(&key, value, file),
             }
         }
-        self.one_key(&file);
     }
 
     fn read_value(&mut self, key: &str, value: &toml::Value, file: &str) {
@@ -100,11 +124,13 @@ impl Layers {
         let (text, wanted) = match (shape, value) {
             (Shape::Text, toml::Value::String(text)) => (Some(text.clone()), ""),
             (Shape::Text, _) => (None, "must be a string"),
-            (Shape::List, toml::Value::Array(items)) => {
+            (Shape::Choices, toml::Value::String(text)) => (Some(text.replace('|', ",")), ""),
+            (Shape::List | Shape::Choices, toml::Value::Array(items)) => {
                 let items: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
                 (items.map(|items| items.join(",")), "must be an array of strings")
             }
             (Shape::List, _) => (None, "must be an array of strings"),
+            (Shape::Choices, _) => (None, "must be an array of strings, or a string with | between words"),
             (Shape::Flag, toml::Value::Boolean(flag)) => (Some(flag.to_string()), ""),
             (Shape::Flag, _) => (None, "must be true or false"),
             (Shape::Number, toml::Value::Integer(number)) => (Some(number.to_string()), ""),

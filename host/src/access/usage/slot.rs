@@ -90,6 +90,20 @@ impl Slot {
         moved
     }
 
+    /// Tells the uses from the present address that weren't told yet.
+    pub fn settle(&self) -> Option<Moved> {
+        let words = self.0.words()?;
+        let _changing = self.0.addresses();
+        let count = words[COUNT].load(Relaxed);
+        let told = words[TOLD].load(Relaxed) >> 32;
+        let uses = u64::from((count as u32).wrapping_sub(told as u32));
+        let previous = address_of(words);
+        if uses > 0 {
+            set_address(words, previous, count);
+        }
+        (uses > 0).then_some(Moved { previous, uses })
+    }
+
     /// Whether it counts at all. Where too many tokens are in use at once, some get a slot that doesn't.
     pub fn is_counting(&self) -> bool {
         self.0.chunk.is_some()

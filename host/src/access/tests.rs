@@ -1,0 +1,5 @@
+//! Tests of [`Access`](super::Access) against the store for tests.
+
+use secrecy::ExposeSecret;
+
+use super::*;

@@ -1,0 +1,180 @@
+//! The table of all routes: what a call of each needs, and what the audit log calls it. The documentation and the test of
+//! rights are made from it; what isn't in it is refused.
+
+use crate::access::{Right, ScopeId, Scopes};
+use crate::config::Public;
+
+/// What a call needs.
+#[derive(Clone, Copy)]
+pub(super) enum Need {
+    /// Nothing: health, signing in, and doors that look at credentials themselves.
+    Nothing,
+    /// Anybody who is let in, unless the settings say that it is public.
+    Known(fn(Public) -> bool),
+    /// The same, and not with a personal token: a user interface.
+    Interface(fn(Public) -> bool),
+    /// A right on everything, unless the settings say that it is public.
+    RightUnless(Right, fn(Public) -> bool),
+    /// A right on everything that the caller sees.
+    Right(Right),
+    /// A right on something: the handler takes what the caller has it on.
+    Somewhere(Right),
+    /// A right on the integration in the path.
+    OnIntegration(Right),
+    /// A right on the model in the path.
+    OnModel(Right),
+    /// To be a user: it is about the user's own data.
+    User,
+    /// To be let in; the handler asks for the rights to what is asked for.
+    Bulk,
+}
+
+/// One route.
+#[derive(Clone, Copy)]
+pub(super) struct Route {
+    /// The method, in upper case.
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) need: Need,
+    /// The scope that a token must have.
+    pub(super) scope: ScopeId,
+    /// What the audit log calls it; empty: it changes nothing that isn't counted elsewhere.
+    pub(super) action: &'static str,
+    /// Whether a token, and parameters, may stand in a form.
+    pub(super) form: bool,
+}
+
+const fn get(path: &'static str, need: Need) -> Route {
+    Route { method: "GET", path, need, scope: Scopes::REST, action: "", form: false }
+}
+
+const fn post(path: &'static str, need: Need, action: &'static str) -> Route {
+    Route { method: "POST", path, need, scope: Scopes::REST, action, form: false }
+}
+
+const fn put(path: &'static str, need: Need, action: &'static str) -> Route {
+    Route { method: "PUT", ..post(path, need, action) }
+}
+
+const fn patch(path: &'static str, need: Need, action: &'static str) -> Route {
+    Route { method: "PATCH", ..post(path, need, action) }
+}
+
+const fn delete(path: &'static str, need: Need, action: &'static str) -> Route {
+    Route { method: "DELETE", ..post(path, need, action) }
+}
+
+impl Route {
+    /// For tokens of this scope, which may stand in a form.
+    const fn door(self, scope: ScopeId) -> Self {
+        Self { scope, form: true, ..self }
+    }
+
+    /// A token may stand in a form.
+    const fn with_form(self) -> Self {
+        Self { form: true, ..self }
+    }
+
+    /// Whether it changes something.
+    pub(super) fn changes(&self) -> bool {
+        !self.action.is_empty()
+    }
+}
+
+/// Every route, and what a call of it needs. Some need a further right for a part of what they do; their handlers ask
+/// `Caller::require`.
+pub(super) const TABLE: &[Route] = {
+    use Need::{Bulk, Interface, Known, Nothing, OnIntegration, OnModel, RightUnless, Somewhere, User};
+    use Right::{
+        ManageFlows, ManagePrincipals, Operate, ReadAudit, ReadFlows, ReadIntegrations, ReadModels, ReadPrincipals,
+        ReadTokenValues, UseTokens, VerifyTokens, WriteIntegrations, WriteModels,
+    };
+    const fn right(right: Right) -> Need {
+        Need::Right(right)
+    }
+    &[
+        get("/healthz", Nothing),
+        get("/readyz", Nothing),
+        get("/metrics", RightUnless(Operate, |public| public.metrics)),
+        get("/openapi.json", Known(|public| public.docs)),
+        get("/docs", Interface(|public| public.docs)),
+        get("/v1/models", Somewhere(ReadModels)),
+        post("/v1/models", Somewhere(WriteModels), "model.create"),
+        get("/v1/models/{model}", OnModel(ReadModels)),
+        put("/v1/models/{model}", OnModel(WriteModels), "model.replace"),
+        delete("/v1/models/{model}", OnModel(WriteModels), "model.delete"),
+        get("/v1/integrations", Somewhere(ReadIntegrations)),
+        post("/v1/integrations", Somewhere(WriteIntegrations), "integration.create"),
+        get("/v1/integrations/{integration}", OnIntegration(ReadIntegrations)),
+        patch("/v1/integrations/{integration}", OnIntegration(WriteIntegrations), "integration.change"),
+        delete("/v1/integrations/{integration}", OnIntegration(WriteIntegrations), "integration.delete"),
+        post("/v1/integrations/{integration}/test", OnIntegration(UseTokens), "integration.test"),
+        get("/v1/integrations/{integration}/token", OnIntegration(ReadTokenValues)),
+        put("/v1/integrations/{integration}/token", OnIntegration(WriteIntegrations), "token.enter"),
+        delete("/v1/integrations/{integration}/token", OnIntegration(WriteIntegrations), "token.delete"),
+        get("/v1/integrations/{integration}/token/status", OnIntegration(ReadIntegrations)),
+        post("/v1/integrations/{integration}/token/refresh", OnIntegration(UseTokens), "token.refresh"),
+        post("/v1/integrations/{integration}/token/reject", OnIntegration(UseTokens), ""),
+        get("/v1/integrations/{integration}/attempts", OnIntegration(ReadIntegrations)),
+        get("/v1/integrations/{integration}/attempts/{attempt}", OnIntegration(ReadIntegrations)),
+        get("/v1/flows", right(ReadFlows)),
+        post("/v1/flows", right(ManageFlows), "flow.install"),
+        get("/v1/flows/{flow}", right(ReadFlows)),
+        delete("/v1/flows/{flow}", right(ManageFlows), "flow.remove"),
+        post("/v1/flows/{flow}/rollback", right(ManageFlows), "flow.rollback"),
+        get("/v1/organizations", right(ReadPrincipals)),
+        post("/v1/organizations", right(ManagePrincipals), "organization.create"),
+        get("/v1/organizations/{organization}", right(ReadPrincipals)),
+        patch("/v1/organizations/{organization}", right(ManagePrincipals), "organization.change"),
+        delete("/v1/organizations/{organization}", right(ManagePrincipals), "organization.delete"),
+        get("/v1/users", right(ReadPrincipals)),
+        post("/v1/users", right(ManagePrincipals), "user.create"),
+        get("/v1/users/{user}", right(ReadPrincipals)),
+        patch("/v1/users/{user}", right(ManagePrincipals), "user.change"),
+        delete("/v1/users/{user}", right(ManagePrincipals), "user.delete"),
+        get("/v1/profiles", right(ReadPrincipals)),
+        post("/v1/profiles", right(ManagePrincipals), "profile.create"),
+        get("/v1/profiles/{profile}", right(ReadPrincipals)),
+        patch("/v1/profiles/{profile}", right(ManagePrincipals), "profile.change"),
+        delete("/v1/profiles/{profile}", right(ManagePrincipals), "profile.delete"),
+        get("/v1/scopes", right(ReadPrincipals)),
+        get("/v1/application-tokens", right(ReadPrincipals)),
+        post("/v1/application-tokens", right(ManagePrincipals), "application_token.create"),
+        get("/v1/application-tokens/{id}", right(ReadPrincipals)),
+        patch("/v1/application-tokens/{id}", right(ManagePrincipals), "application_token.change"),
+        delete("/v1/application-tokens/{id}", right(ManagePrincipals), "application_token.delete"),
+        post("/v1/application-tokens/{id}/rebuild", right(ManagePrincipals), "application_token.rebuild"),
+        get("/v1/personal-tokens", right(ReadPrincipals)),
+        post("/v1/personal-tokens", right(ManagePrincipals), "personal_token.create"),
+        get("/v1/personal-tokens/{id}", right(ReadPrincipals)),
+        patch("/v1/personal-tokens/{id}", right(ManagePrincipals), "personal_token.change"),
+        delete("/v1/personal-tokens/{id}", right(ManagePrincipals), "personal_token.delete"),
+        post("/v1/personal-tokens/{id}/rebuild", right(ManagePrincipals), "personal_token.rebuild"),
+        get("/v1/me", Known(|_| false)),
+        patch("/v1/me", User, "me.change"),
+        get("/v1/me/personal-tokens", User),
+        post("/v1/me/personal-tokens", User, "me.personal_token.create"),
+        get("/v1/me/personal-tokens/{id}", User),
+        patch("/v1/me/personal-tokens/{id}", User, "me.personal_token.change"),
+        delete("/v1/me/personal-tokens/{id}", User, "me.personal_token.delete"),
+        post("/v1/me/personal-tokens/{id}/rebuild", User, "me.personal_token.rebuild"),
+        get("/v1/export", Bulk).door(Scopes::EXPORT),
+        post("/v1/export", Bulk, "").door(Scopes::EXPORT),
+        post("/v1/import", Bulk, "import").door(Scopes::IMPORT),
+        put("/v1/synchro/{source}", Bulk, "synchro").door(Scopes::SYNCHRO),
+        post("/v1/verify", right(VerifyTokens), "").with_form(),
+        post("/oauth2/introspect", right(VerifyTokens), ""),
+        post("/v1/pepper/rotate", right(Operate), "pepper.rotate"),
+        get("/v1/audit", right(ReadAudit)),
+        get("/v1/audit/{seq}", right(ReadAudit)),
+        post("/v1/audit/find", right(ReadAudit), ""),
+        post("/v1/audit/explain", right(ReadAudit), ""),
+        post("/v1/audit/verify", right(ReadAudit), ""),
+    ]
+};
+
+/// What a call of this route needs. `HEAD` is a `GET` without its body.
+pub(super) fn route(method: &str, path: &str) -> Option<&'static Route> {
+    let method = if method == "HEAD" { "GET" } else { method };
+    TABLE.iter().find(|route| route.method == method && route.path == path)
+}
