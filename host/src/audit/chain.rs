@@ -14,7 +14,7 @@ use super::AuditError;
 use super::record::Record;
 use crate::seal::Keyring;
 use crate::store::table::{Table, number};
-use crate::store::{Batch, StoreError};
+use crate::store::{Batch, Entry, Revision, Store, StoreError};
 
 /// Records by their number.
 pub(super) const RECORDS: Table<Stored> = Table::new("audit");
@@ -42,15 +42,15 @@ pub(super) struct Stored {
 }
 
 impl Stored {
+    /// What is stored in an entry. `None`: no such thing. Whoever altered it must not stop the log from being read, so
+    /// this is no error of the store.
+    pub(super) fn of(entry: &Entry) -> Option<Self> {
+        serde_json::from_slice(&entry.value).ok()
+    }
+
     /// The record. `None`: it is none.
     pub(super) fn parse(&self) -> Option<Record> {
         serde_json::from_str(self.record.get()).ok()
-    }
-
-    /// The record, for where it can't be done without.
-    pub(super) fn read(&self, seq: &str) -> Result<Record, StoreError> {
-        let fault = || StoreError::Storage(format!("the record audit/{seq} can't be read: it isn't such a record"));
-        self.parse().ok_or_else(fault)
     }
 }
 
@@ -59,7 +59,7 @@ impl Stored {
 #[serde(deny_unknown_fields)]
 pub(super) struct End {
     /// The record's number; 0 where there is none.
-    pub(super) seq: u64,
+    seq: u64,
     /// Its hash, in hex.
     hash: String,
     /// Over the end's name, number and hash, in hex.
@@ -124,8 +124,22 @@ impl Chain {
         End { seq: link.seq, hash: hex::encode(link.hash), mac: hex::encode(self.mac(name, link)) }
     }
 
+    /// The stored end of this name: its revision, and what it says (`None`: it was altered).
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(super) async fn read_end(
+        &self,
+        store: &dyn Store,
+        name: &str,
+    ) -> Result<Option<(Revision, Option<Link>)>, StoreError> {
+        let entry = store.get(&ENDS.key(&[name])).await?;
+        Ok(entry.map(|entry| (entry.revision, self.open_end(name, &entry.value))))
+    }
+
     /// What an end of this name says. `None`: it was altered.
-    pub(super) fn open_end(&self, name: &str, end: &End) -> Option<Link> {
+    fn open_end(&self, name: &str, stored: &[u8]) -> Option<Link> {
+        let end: End = serde_json::from_slice(stored).ok()?;
         let link = Link { seq: end.seq, hash: from_hex(&end.hash)? };
         let same: bool = self.mac(name, &link).ct_eq(&from_hex(&end.mac)?).into();
         same.then_some(link)
@@ -151,6 +165,12 @@ impl Chain {
         }
         Ok(Link { seq: record.seq, hash })
     }
+}
+
+/// The number at the end of a key below this prefix. `None`: the key is none that the log makes.
+pub(super) fn seq_of(prefix: &[u8], key: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(key.strip_prefix(prefix)?.strip_suffix(&[0])?).ok()?;
+    digits.parse().ok().filter(|seq| number(*seq) == digits)
 }
 
 /// A hash from hex.

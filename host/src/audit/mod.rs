@@ -23,7 +23,7 @@ pub use self::read::{Filter, Found, RecordPage, Window};
 pub use self::record::{Actor, ActorKind, Entry, Item, MAX_ITEMS, MAX_TEXT, Outcome, Record, SecretDigest};
 pub use self::retention::{Pruned, Retention};
 pub use self::support::{Reason, SUPPORT_ID_LENGTH, SupportIds};
-pub use self::tally::Tally;
+pub use self::tally::{REFUSALS, Tally, USES};
 pub use self::verify::{Broken, Fault, Noted, Verified};
 use self::writer::{Request, Writer};
 use crate::clock::SharedClock;

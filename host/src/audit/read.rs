@@ -8,11 +8,11 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 
-use super::chain::{BY_TOKEN, RECORDS};
+use super::chain::{BY_TOKEN, RECORDS, Stored, seq_of};
 use super::record::{Item, Record};
 use super::{Audit, tally};
-use crate::store::StoreError;
-use crate::store::table::{Page, number};
+use crate::store::table::number;
+use crate::store::{Entry, Scan, StoreError};
 
 /// Records read by one call at most, whatever it finds.
 const READ: usize = 5_000;
@@ -79,6 +79,8 @@ pub struct Window {
 pub struct RecordPage {
     /// The records.
     pub records: Vec<Record>,
+    /// Numbers of records among those that were read which are no records any more: somebody altered them.
+    pub unreadable: Vec<u64>,
     /// Where to go on ([`Window::after`]). `None`: there is no more. A page may have few records or none, and go on.
     pub next: Option<u64>,
 }
@@ -101,13 +103,14 @@ impl Audit {
     /// The store failed.
     pub async fn list(&self, filter: &Filter, window: Window) -> Result<RecordPage, StoreError> {
         let limit = window.limit.clamp(1, MAX_PAGE);
-        let mut page = RecordPage { records: Vec::new(), next: window.after };
+        let mut page = RecordPage { next: window.after, ..RecordPage::default() };
         for _ in 0..READ / PAGE {
             let (records, next) = self.read(filter.token_id.as_deref(), page.next, window.newest_first).await?;
-            for record in records {
-                let seq = record.seq;
-                if filter.shows(&record) {
-                    page.records.push(record);
+            for (seq, record) in records {
+                match record {
+                    Some(record) if filter.shows(&record) => page.records.push(record),
+                    Some(_) => {}
+                    None => page.unreadable.push(seq),
                 }
                 if page.records.len() == limit {
                     page.next = Some(seq);
@@ -182,29 +185,31 @@ impl Audit {
         token: Option<&str>,
         after: Option<u64>,
         reverse: bool,
-    ) -> Result<(Vec<Record>, Option<u64>), StoreError> {
+    ) -> Result<(Vec<(u64, Option<Record>)>, Option<u64>), StoreError> {
         let store = &*self.store;
-        let after = after.map(number);
-        let more = |found: usize, key: Option<&String>| key.filter(|_| found == PAGE).and_then(|seq| seq.parse().ok());
-        let mut records = Vec::new();
-        let Some(token) = token else {
-            let after = after.as_deref().map(|after| [after]);
-            let page = Page { after: after.as_ref().map(<[_; 1]>::as_slice), limit: PAGE, reverse };
-            let found = RECORDS.list(store, &[], page).await?;
-            for stored in &found {
-                records.push(stored.value.read(stored.key.first().map_or("", String::as_str))?);
-            }
-            return Ok((records, more(found.len(), found.last().and_then(|stored| stored.key.first()))));
+        let page = async |prefix: &[u8], after| {
+            let scan = Scan { prefix: prefix.to_vec(), after, limit: PAGE, reverse };
+            let entries = store.scan(scan).await?;
+            let full = entries.len() == PAGE;
+            let last = entries.iter().rev().filter(|_| full).find_map(|entry| seq_of(prefix, &entry.key));
+            Ok::<_, StoreError>((entries, last))
         };
-        let after = after.as_deref().map(|after| [token, after]);
-        let page = Page { after: after.as_ref().map(<[_; 2]>::as_slice), limit: PAGE, reverse };
-        let found = BY_TOKEN.list(store, &[token], page).await?;
-        for seq in found.iter().filter_map(|found| found.key.get(1)) {
-            // One that is missing was pruned meanwhile, or `verify` says so.
-            if let Some(stored) = RECORDS.get(store, &[seq]).await? {
-                records.push(stored.value.read(seq)?);
+        let records = RECORDS.key(&[]);
+        let (entries, last) = if let Some(token) = token {
+            let prefix = BY_TOKEN.key(&[token]);
+            let (found, last) = page(&prefix, after.map(|after| BY_TOKEN.key(&[token, &number(after)]))).await?;
+            let mut entries = Vec::with_capacity(found.len());
+            for seq in found.iter().filter_map(|found| seq_of(&prefix, &found.key)) {
+                // One that is missing was pruned meanwhile, or `verify` says so.
+                entries.extend(store.get(&RECORDS.key(&[&number(seq)])).await?);
             }
-        }
-        Ok((records, more(found.len(), found.last().and_then(|found| found.key.get(1)))))
+            (entries, last)
+        } else {
+            page(&records, after.map(|after| RECORDS.key(&[&number(after)]))).await?
+        };
+        // What has no number isn't the log's.
+        let record =
+            |entry: &Entry| Some((seq_of(&records, &entry.key)?, Stored::of(entry).and_then(|stored| stored.parse())));
+        Ok((entries.iter().filter_map(record).collect(), last))
     }
 }

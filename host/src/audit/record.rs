@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 /// The longest text in a record, in characters. Longer ones are cut and end in `…`.
 pub const MAX_TEXT: usize = 256;
 /// The longest token id, in bytes; longer texts are no ids and are left out of the index.
-pub const MAX_TOKEN_ID: usize = 64;
+pub(super) const MAX_TOKEN_ID: usize = 64;
 /// The most details, digests and tokens of one record.
-pub const MAX_PARTS: usize = 32;
+pub(super) const MAX_PARTS: usize = 32;
 /// The most items of one record.
 pub const MAX_ITEMS: usize = 500;
 

@@ -79,10 +79,9 @@ impl Audit {
             }
             walk.link = kept;
             if !batch.writes.is_empty() {
-                let revision = ENDS.get(&*self.store, &[ANCHOR]).await?.map(|anchor| anchor.revision);
-                ENDS.expect(&mut batch, &[ANCHOR], revision);
+                ENDS.expect(&mut batch, &[ANCHOR], walk.revision);
                 ENDS.put(&mut batch, &[ANCHOR], &self.chain.end(ANCHOR, &kept))?;
-                self.store.commit(batch).await?;
+                walk.revision = Some(self.store.commit(batch).await?);
             }
         }
         drop(walking);

@@ -88,7 +88,7 @@ impl SupportIds {
         let plain = encode(reason);
         let mut nonce = [0; NONCE];
         rand::fill(&mut nonce);
-        // 71 bytes are never too many; without an id, the log still has the reason.
+        // 72 bytes are never too many; without an id, the log still has the reason.
         let sealed = self.0.encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: BOUND }).unwrap_or_default();
         URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat())
     }

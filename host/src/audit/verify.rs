@@ -5,14 +5,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::chain::{ANCHOR, BY_TOKEN, Chain, ENDS, HEAD, Link, RECORDS, Stored, from_hex};
+use super::chain::{ANCHOR, BY_TOKEN, Chain, HEAD, Link, RECORDS, Stored, from_hex};
 use super::record::Record;
 use super::{Audit, AuditError};
 use crate::store::table::number;
-use crate::store::{Entry, Scan, Store};
+use crate::store::{Entry, Revision, Scan, Store};
 
 /// Records read at once.
-pub(super) const PAGE: usize = 500;
+const PAGE: usize = 500;
 
 /// The number and hash of a record, noted by an operator in a place that who can write to the database can't. As text:
 /// the number, `:` and the hash in hex.
@@ -67,7 +67,7 @@ pub struct Verified {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the audit log is broken at record {seq}: {fault}")]
 pub struct Broken {
-    /// The first record that is wrong.
+    /// The first record that is wrong; where an end was altered, the first that couldn't be proved.
     pub seq: u64,
     /// What is wrong with it.
     pub fault: Fault,
@@ -129,6 +129,8 @@ pub(super) struct Walk<'a> {
     chain: &'a Chain,
     /// Where it began.
     pub(super) anchor: Link,
+    /// The revision of the anchor; `None` where it began at the first record.
+    pub(super) revision: Option<Revision>,
     /// The last record that was proved.
     pub(super) link: Link,
     /// Where the log ended when last looked.
@@ -140,23 +142,21 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// A walk from the beginning.
     pub(super) async fn begin(store: &'a dyn Store, chain: &'a Chain) -> Result<Self, AuditError> {
-        let anchor = match ENDS.get(store, &[ANCHOR]).await? {
-            None => Link::START,
-            Some(end) => {
-                let broken = Broken { seq: end.value.seq, fault: Fault::AnchorAltered };
-                chain.open_end(ANCHOR, &end.value).ok_or(broken)?
-            }
+        let (revision, anchor) = match chain.read_end(store, ANCHOR).await? {
+            None => (None, Link::START),
+            Some((_, None)) => return Err(Broken { seq: 1, fault: Fault::AnchorAltered }.into()),
+            Some((revision, Some(anchor))) => (Some(revision), anchor),
         };
-        let mut walk = Self { store, chain, anchor, link: anchor, head: anchor, begun: false };
+        let mut walk = Self { store, chain, anchor, revision, link: anchor, head: anchor, begun: false };
         walk.look().await?;
         Ok(walk)
     }
 
     /// Reads where the log ends.
     async fn look(&mut self) -> Result<(), AuditError> {
-        if let Some(end) = ENDS.get(self.store, &[HEAD]).await? {
-            let broken = Broken { seq: end.value.seq, fault: Fault::HeadAltered };
-            self.head = self.chain.open_end(HEAD, &end.value).ok_or(broken)?;
+        if let Some((_, head)) = self.chain.read_end(self.store, HEAD).await? {
+            let broken = Broken { seq: self.link.seq + 1, fault: Fault::HeadAltered };
+            self.head = head.ok_or(broken)?;
         }
         Ok(())
     }
@@ -184,8 +184,7 @@ impl<'a> Walk<'a> {
             std::cmp::Ordering::Greater => return Err(broken(Fault::Missing)),
             std::cmp::Ordering::Equal => {}
         }
-        let stored: Option<Stored> = serde_json::from_slice(&entry.value).ok();
-        let followed = stored.and_then(|stored| self.chain.follow(&self.link, &stored));
+        let followed = Stored::of(entry).and_then(|stored| self.chain.follow(&self.link, &stored));
         let (link, record) = followed.ok_or_else(|| broken(Fault::Altered))?;
         self.link = link;
         Ok(record)

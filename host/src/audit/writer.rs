@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::chain::{ANCHOR, BY_TOKEN, Chain, ENDS, HEAD, Link, RECORDS, from_hex};
+use super::chain::{ANCHOR, BY_TOKEN, Chain, ENDS, HEAD, Link, RECORDS, Stored, from_hex, seq_of};
 use super::record::{Actor, Entry, Outcome, Record};
 use crate::clock::SharedClock;
-use crate::store::table::{Page, number};
-use crate::store::{Batch, Revision, Store, StoreError};
+use crate::store::table::number;
+use crate::store::{Batch, Revision, Scan, Store, StoreError};
 
 /// Callers that may wait to be taken; more wait before they are heard.
 pub(super) const WAITING: usize = 1024;
@@ -156,21 +156,20 @@ impl Writer {
     /// Reads where the log ends.
     async fn find_end(&self) -> Result<Position, StoreError> {
         let store = &*self.store;
-        let head = ENDS.get(store, &[HEAD]).await?;
-        let anchor = ENDS.get(store, &[ANCHOR]).await?;
-        let page = Page { limit: 1, reverse: true, ..Page::default() };
-        let last = RECORDS.list(store, &[], page).await?.pop();
-        let revision = head.as_ref().map(|head| head.revision);
-        if ENDS.get(store, &[HEAD]).await?.map(|head| head.revision) != revision {
+        let head = self.chain.read_end(store, HEAD).await?;
+        let anchor = self.chain.read_end(store, ANCHOR).await?.map(|(_, anchor)| anchor);
+        let prefix = RECORDS.key(&[]);
+        let scan = Scan { reverse: true, ..Scan::prefix(prefix.clone(), 1) };
+        let last = store.scan(scan).await?.pop().map(|last| Link {
+            seq: seq_of(&prefix, &last.key).unwrap_or_default(),
+            hash: Stored::of(&last).and_then(|stored| from_hex(&stored.hash)).unwrap_or_default(),
+        });
+        let revision = head.map(|(revision, _)| revision);
+        if self.chain.read_end(store, HEAD).await?.map(|(revision, _)| revision) != revision {
             // Another writer came between these reads.
             return Err(StoreError::Conflict);
         }
-        let head = head.map(|head| self.chain.open_end(HEAD, &head.value));
-        let anchor = anchor.map(|anchor| self.chain.open_end(ANCHOR, &anchor.value));
-        let last = last.map(|last| Link {
-            seq: last.key.first().and_then(|seq| seq.parse().ok()).unwrap_or_default(),
-            hash: from_hex(&last.value.hash).unwrap_or_default(),
-        });
+        let head = head.map(|(_, head)| head);
         let (broken, link) = match (head, anchor, last) {
             (None, None, None) => (None, Link::START),
             (Some(Some(head)), _, Some(last)) if head == last => (None, head),
