@@ -23,7 +23,7 @@ const MAX_PAGE: usize = 1_000;
 /// Changes and different uses of one token that [`Audit::find`] shows at most.
 const MAX_FOUND: usize = 1_000;
 /// Pages of a token's records that [`Audit::find`] reads at most.
-const FIND_PAGES: usize = 100;
+const FIND_PAGES: usize = 20;
 
 /// Which records to show; what is `None` is not asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -121,6 +121,8 @@ impl Audit {
             if next.is_none() {
                 break;
             }
+            // Reading records of many items takes milliseconds; others get their turn.
+            tokio::task::yield_now().await;
         }
         Ok(page)
     }
@@ -140,7 +142,8 @@ impl Audit {
 
     /// All that is known of a token: where it was used or refused, and what was done with it and to it.
     ///
-    /// What a [`tally::Tally`] hasn't flushed yet isn't in the log; flush it first.
+    /// What a [`tally::Tally`] hasn't flushed yet isn't in the log; flush it first. It reads the last 20,000 records of
+    /// the token at most; [`Audit::of_token`] goes back further.
     ///
     /// # Errors
     /// The store failed.

@@ -165,6 +165,7 @@ impl<'a> Walk<'a> {
     pub(super) async fn page(&mut self) -> Result<Vec<Entry>, AuditError> {
         let after = self.begun.then(|| RECORDS.key(&[&number(self.link.seq)]));
         self.begun = true;
+        tokio::task::yield_now().await;
         let scan = Scan { prefix: RECORDS.key(&[]), after, limit: PAGE, reverse: false };
         Ok(self.store.scan(scan).await?)
     }
