@@ -35,8 +35,8 @@ enum Need {
 const TABLE: &[(Method, &str, Need)] = {
     use Need::{Nothing, RightUnless, Token};
     use Right::{
-        ManageFlows, Operate, ReadFlows, ReadIntegrations, ReadModels, ReadTokenValues, UseTokens, WriteIntegrations,
-        WriteModels,
+        ManageFlows, ManagePrincipals, Operate, ReadFlows, ReadIntegrations, ReadModels, ReadPrincipals,
+        ReadTokenValues, UseTokens, WriteIntegrations, WriteModels,
     };
     const fn right(right: Right) -> Need {
         Need::Right(right)
@@ -71,6 +71,11 @@ const TABLE: &[(Method, &str, Need)] = {
         (Method::GET, "/v1/flows/{flow}", right(ReadFlows)),
         (Method::DELETE, "/v1/flows/{flow}", right(ManageFlows)),
         (Method::POST, "/v1/flows/{flow}/rollback", right(ManageFlows)),
+        (Method::GET, "/v1/organizations", right(ReadPrincipals)),
+        (Method::POST, "/v1/organizations", right(ManagePrincipals)),
+        (Method::GET, "/v1/organizations/{organization}", right(ReadPrincipals)),
+        (Method::PATCH, "/v1/organizations/{organization}", right(ManagePrincipals)),
+        (Method::DELETE, "/v1/organizations/{organization}", right(ManagePrincipals)),
     ]
 };
 

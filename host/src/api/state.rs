@@ -15,6 +15,7 @@ use crate::config::Public;
 use crate::egress::Egress;
 use crate::flows::registry::Flows;
 use crate::integrations::{Integrations, Models};
+use crate::organizations::Organizations;
 use crate::store::Store;
 use crate::telemetry;
 use crate::tokens::Tokens;
@@ -28,6 +29,7 @@ pub struct Rooms {
     pub access: Arc<Access>,
     pub models: Arc<Models>,
     pub integrations: Arc<Integrations>,
+    pub organizations: Arc<Organizations>,
     pub tokens: Arc<Tokens>,
     pub flows: Arc<Flows>,
     /// Where installed flows are kept.
