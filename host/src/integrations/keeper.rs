@@ -7,6 +7,7 @@ use ulid::Ulid;
 use url::Url;
 
 use super::belonging::{self, Belonging};
+use super::choice::{Choice, choose};
 use super::error::{FaultCode, FieldFault, IntegrationError, ModelError};
 use super::extras::input_name;
 use super::fields::{Form, Values, absolute_url};
@@ -20,7 +21,6 @@ use crate::clock::SharedClock;
 use crate::egress::{Egress, Transport};
 use crate::flows::{Catalog, Flow};
 use crate::name::Name;
-use crate::openapi::SecurityScheme;
 use crate::organizations::Organizations;
 use crate::seal::Keyring;
 use crate::secrets::Secrets;
@@ -44,13 +44,6 @@ pub struct Integrations {
     egress: Arc<Egress>,
     /// Who keeps something of integrations in memory.
     listeners: RwLock<Vec<Listener>>,
-}
-
-/// The scheme and flow that an integration uses.
-struct Choice<'a> {
-    scheme: &'a SecurityScheme,
-    detail: Option<String>,
-    flow: Arc<dyn Flow>,
 }
 
 impl Integrations {
@@ -178,7 +171,7 @@ impl Integrations {
         mut faults: Vec<FieldFault>,
     ) -> Result<Integration, IntegrationError> {
         let server = self.choose_server(new.server.as_deref(), model, &mut faults);
-        let Some(Choice { scheme, detail, flow }) = self.choose(new, model, &mut faults) else {
+        let Some(Choice { scheme, detail, flow }) = choose(&*self.flows, new, model, &mut faults) else {
             return Err(IntegrationError::Invalid(faults));
         };
         let of_flow = |of: &Option<String>| of.is_none() || *of == detail;
@@ -239,95 +232,6 @@ impl Integrations {
             };
         }
         model.document.servers.iter().find_map(|server| Url::parse(&server.url).ok())
-    }
-
-    /// The scheme and the flow: those that are named, else the only ones that fit.
-    fn choose<'a>(&self, new: &NewIntegration, model: &'a Model, faults: &mut Vec<FieldFault>) -> Option<Choice<'a>> {
-        let schemes = &model.document.schemes;
-        let mut fault = |field: &str, code, message: String| faults.push(FieldFault::new(field, code, message));
-        let scheme = match &new.scheme {
-            Some(name) => match schemes.iter().find(|scheme| &scheme.name == name) {
-                Some(scheme) => scheme,
-                None => {
-                    let all: Vec<&SecurityScheme> = schemes.iter().collect();
-                    let message = format!("the model {} has no scheme {name:?}; it has: {}", model.name, names(&all));
-                    fault("scheme", FaultCode::Unknown, message);
-                    return None;
-                }
-            },
-            None => {
-                let usable: Vec<&SecurityScheme> =
-                    schemes.iter().filter(|scheme| !self.candidates(scheme).is_empty()).collect();
-                match *usable.as_slice() {
-                    [scheme] => scheme,
-                    [] => {
-                        let message = format!("no installed flow serves a security scheme of the model {}", model.name);
-                        fault("scheme", FaultCode::NotAllowed, message);
-                        return None;
-                    }
-                    _ => {
-                        let message =
-                            format!("the model {} has several that can be used: {}", model.name, names(&usable));
-                        fault("scheme", FaultCode::Ambiguous, message);
-                        return None;
-                    }
-                }
-            }
-        };
-        let mut candidates = self.candidates(scheme);
-        let listed = |candidates: &[(Option<String>, Arc<dyn Flow>)]| {
-            candidates.iter().map(|(_, flow)| flow.description().name.clone()).collect::<Vec<_>>().join(", ")
-        };
-        if let Some(name) = &new.flow {
-            if self.flows.get(name).is_none() {
-                fault("flow", FaultCode::Unknown, format!("no flow {name:?} is installed"));
-                return None;
-            }
-            let fitting = listed(&candidates);
-            candidates.retain(|(_, flow)| &flow.description().name == name);
-            if candidates.is_empty() {
-                let fitting = if fitting.is_empty() { "none".to_owned() } else { fitting };
-                let message = format!("the flow {name} doesn't serve the scheme {}; these do: {fitting}", scheme.name);
-                fault("flow", FaultCode::NotAllowed, message);
-                return None;
-            }
-        }
-        match candidates.len() {
-            1 => {}
-            0 => {
-                let why = scheme.problem.clone().unwrap_or_else(|| "no installed flow serves it".to_owned());
-                fault("scheme", FaultCode::NotAllowed, format!("the scheme {} can't be used: {why}", scheme.name));
-                return None;
-            }
-            _ => {
-                let message = format!("several serve the scheme {}: {}", scheme.name, listed(&candidates));
-                fault("flow", FaultCode::Ambiguous, message);
-                return None;
-            }
-        }
-        let (detail, flow) = candidates.pop()?;
-        Some(Choice { scheme, detail, flow })
-    }
-
-    /// The flows that serve a scheme, each with the part of the scheme that it serves.
-    fn candidates(&self, scheme: &SecurityScheme) -> Vec<(Option<String>, Arc<dyn Flow>)> {
-        if let Some(flow) = scheme.flow.as_ref().and_then(|name| self.flows.get(name)) {
-            let handles = &flow.description().handles;
-            let served = |detail: &&String| {
-                handles.iter().any(|one| one.kind == scheme.kind && one.detail.as_ref() == Some(*detail))
-            };
-            return vec![(scheme.details.iter().find(served).cloned(), flow)];
-        }
-        let details: Vec<Option<String>> = match scheme.details.is_empty() {
-            true => vec![None],
-            false => scheme.details.iter().cloned().map(Some).collect(),
-        };
-        (details.into_iter())
-            .flat_map(|detail| {
-                let flows = self.flows.for_scheme(&scheme.kind, detail.as_deref());
-                flows.into_iter().map(move |flow| (detail.clone(), flow))
-            })
-            .collect()
     }
 
     /// Changes an integration. Where its secrets would go elsewhere, those that aren't given anew are dropped, and its token.
@@ -429,10 +333,6 @@ impl Integrations {
             }
         }
     }
-}
-
-fn names(schemes: &[&SecurityScheme]) -> String {
-    schemes.iter().map(|scheme| scheme.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn values_of(integration: &Integration) -> Values {
