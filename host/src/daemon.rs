@@ -25,6 +25,7 @@ use crate::flows::compile::Compiler;
 use crate::flows::registry::Flows;
 use crate::flows::{Catalog, Engine, EngineOptions};
 use crate::integrations::{Integrations, Models};
+use crate::organizations::Organizations;
 use crate::seal::{Keyring, MasterKey, SealError};
 use crate::store::Store;
 use crate::store::rocks::RocksStore;
@@ -122,12 +123,14 @@ impl Daemon {
             limits: Limits::default(),
         };
         let egress = Arc::new(Egress::new(policy, Arc::clone(&clock)));
-        let models = Arc::new(Models::new(Arc::clone(&shared), Arc::clone(&clock)));
+        let organizations = Arc::new(Organizations::open(Arc::clone(&shared), Arc::clone(&clock)).await?);
+        let models = Arc::new(Models::new(Arc::clone(&shared), Arc::clone(&clock), Arc::clone(&organizations)));
         let integrations = Arc::new(Integrations::new(
             Arc::clone(&shared),
             Arc::clone(&keyring),
             Arc::clone(&clock),
             Arc::clone(&models),
+            Arc::clone(&organizations),
             Arc::clone(&flows) as Arc<dyn Catalog>,
             Arc::clone(&egress),
         ));
@@ -148,6 +151,7 @@ impl Daemon {
             access,
             models,
             integrations,
+            organizations,
             tokens: Arc::clone(&tokens),
             flows,
             shelf,

@@ -233,7 +233,7 @@ async fn uses(api: &Api, flow: &Name) -> Result<Vec<String>, Problem> {
     let mut uses = Vec::new();
     let mut after: Option<Name> = None;
     while uses.len() < NAMED_USES {
-        let read = api.integrations.list(after.as_ref(), READ_AT_ONCE).await?;
+        let read = api.integrations.list(after.as_ref(), READ_AT_ONCE, None).await?;
         let users = read.iter().filter(|integration| integration.flow == flow.as_str());
         uses.extend(users.map(|integration| integration.name.to_string()));
         if read.len() < READ_AT_ONCE {

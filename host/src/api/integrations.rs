@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(super) use self::input::given;
 use self::input::{Change, NewIntegration, Uncertain, texts};
 use super::auth::Caller;
 use super::body::Json;
@@ -37,6 +38,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 struct Integration {
     /// Its name, which is its id.
     name: String,
+    /// The organization that it belongs to.
+    organization: String,
     /// The model that it was made from.
     model: String,
     /// The security scheme.
@@ -116,6 +119,8 @@ struct Settings {
 struct IntegrationSummary {
     /// Its name, which is its id.
     name: String,
+    /// The organization that it belongs to.
+    organization: String,
     /// The model that it was made from.
     model: String,
     /// The security scheme.
@@ -151,6 +156,7 @@ impl Integration {
         let transport = integration.transport;
         Ok(Self {
             name: integration.name.to_string(),
+            organization: integration.organization.to_string(),
             model: integration.model.to_string(),
             scheme: integration.scheme,
             detail: integration.detail,
@@ -210,7 +216,7 @@ impl From<IntegrationError> for Problem {
 }
 
 /// The revision that the caller's `If-Match` asks for (RFC 9110 section 13.1.1).
-fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+pub(super) fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH).filter(|value| *value != "*") else { return Ok(None) };
     let tag = value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok());
     // A tag that was never given matches nothing.
@@ -223,12 +229,13 @@ fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     responses((status = 200, description = "A page of integrations", body = Page<IntegrationSummary>)))]
 async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<IntegrationSummary>>, Problem> {
     let wanted = Wanted::<Name>::of(&uri)?;
-    let read = api.integrations.list(wanted.after.as_ref(), wanted.to_read()).await?;
+    let read = api.integrations.list(wanted.after.as_ref(), wanted.to_read(), None).await?;
     Ok(axum::Json(wanted.page(
         read,
         |integration| integration.name.to_string(),
         |integration| IntegrationSummary {
             name: integration.name.to_string(),
+            organization: integration.organization.to_string(),
             model: integration.model.to_string(),
             scheme: integration.scheme,
             flow: integration.flow,
@@ -257,12 +264,15 @@ async fn create(
         let name: Result<Name, _> = text.parse();
         name.inspect_err(|error| faults.push(Fault::new(field, "malformed", error.to_string()))).ok()
     };
-    let (Some(name), Some(model)) = (parse("name", &new.name), parse("model", &new.model)) else {
+    let (name, model) = (parse("name", &new.name), parse("model", &new.model));
+    let organization = new.organization.and_then(|organization| parse("organization", &organization));
+    let (Some(name), Some(model), []) = (name, model, faults.as_slice()) else {
         return Err(Problem::invalid(faults));
     };
     let location = format!("/v1/integrations/{name}");
     let made = api.integrations.create(integrations::NewIntegration {
         name,
+        organization,
         model,
         scheme: new.scheme,
         flow: new.flow,
@@ -304,7 +314,11 @@ async fn change(
         caller.require(Right::SetProxy)?;
     }
     let expected = expected(&headers)?;
+    let organization = change.organization.map(|organization| organization.parse::<Name>()).transpose();
+    let organization = organization
+        .map_err(|error| Problem::invalid(vec![Fault::new("organization", "malformed", error.to_string())]))?;
     let change = integrations::Change {
+        organization,
         server: change.server,
         fields: texts(change.fields),
         transport: change.transport.into(),

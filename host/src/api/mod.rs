@@ -13,6 +13,7 @@ mod form;
 mod integrations;
 mod models;
 mod operations;
+mod organizations;
 mod page;
 mod peer;
 mod problem;
@@ -68,6 +69,7 @@ struct Paging {
         (name = "tokens", description = "The token of an integration: valid whenever it is asked for."),
         (name = "attempts", description = "What was done to get a token, step by step, secrets as names."),
         (name = "flows", description = "Plugins that turn credentials into tokens."),
+        (name = "organizations", description = "What models, integrations and principals belong to; each may be part of another."),
         (name = "operations", description = "Health, metrics, and this description."),
     ),
     components(schemas(problem::Body)),
@@ -97,6 +99,7 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(tokens::routes())
         .merge(attempts::routes())
         .merge(flows::routes())
+        .merge(organizations::routes())
         .merge(operations::routes());
     let (gated, mut document) = gated.split_for_parts();
     let (hot, hot_document) = tokens::hot_routes().split_for_parts();

@@ -47,6 +47,8 @@ struct FromUrl {
 struct Model {
     /// Its name, which is its id.
     name: String,
+    /// The organization that it belongs to.
+    organization: String,
     /// The document's `info.title`.
     title: String,
     /// The document's `info.version`.
@@ -114,6 +116,8 @@ struct Warning {
 struct ModelSummary {
     /// Its name, which is its id.
     name: String,
+    /// The organization that it belongs to.
+    organization: String,
     /// The document's `info.title`.
     title: String,
     /// The document's `info.version`.
@@ -129,6 +133,7 @@ impl Model {
         let warning = |warning: crate::openapi::Warning| Warning { pointer: warning.pointer, message: warning.message };
         Self {
             name: model.name.to_string(),
+            organization: model.organization.to_string(),
             title: document.title,
             version: document.version,
             openapi: document.openapi,
@@ -172,6 +177,9 @@ impl From<ModelError> for Problem {
     fn from(error: ModelError) -> Self {
         match error {
             ModelError::NotFound(name) => Self::not_found("model", name),
+            ModelError::OrganizationNotFound(_) => {
+                Self::invalid(vec![Fault::new("organization", "unknown", error.to_string())])
+            }
             ModelError::Exists(_) => Self::new(Code::Exists, format!("{error}")),
             ModelError::InUse(_) => Self::new(Code::InUse, format!("{error}")),
             ModelError::Document(error) => Self::new(Code::DocumentInvalid, error.to_string()),
@@ -190,12 +198,13 @@ pub(super) fn name(text: &str, what: &str) -> Result<Name, Problem> {
     responses((status = 200, description = "A page of models", body = Page<ModelSummary>)))]
 async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<ModelSummary>>, Problem> {
     let wanted = Wanted::<Name>::of(&uri)?;
-    let read = api.models.list(wanted.after.as_ref(), wanted.to_read()).await?;
+    let read = api.models.list(wanted.after.as_ref(), wanted.to_read(), None).await?;
     Ok(axum::Json(wanted.page(
         read,
         |model| model.name.to_string(),
         |model| ModelSummary {
             name: model.name.to_string(),
+            organization: model.organization.to_string(),
             title: model.title,
             version: model.version,
             imported_at: model.imported_at.into(),
@@ -208,12 +217,14 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<ModelS
 /// The body is the OpenAPI document itself, JSON or YAML, of at most 64 MiB; or `{"url": "…"}`, and the daemon fetches it,
 /// for which the caller needs a right of its own.
 #[utoipa::path(post, path = "/v1/models", tag = "models",
-    params(("name" = Option<String>, Query, description = "The model's name; needed with a document")),
+    params(("name" = Option<String>, Query, description = "The model's name; needed with a document"),
+        ("organization" = Option<String>, Query, description = "The organization that it belongs to. Default: `default`")),
     request_body(content((serde_json::Value = "application/json"), (String = "application/yaml"))),
     responses((status = 201, description = "The model", body = Model)))]
 async fn import(State(api): State<Api>, caller: Caller, request: Request) -> Result<Response, Problem> {
     let mut query = Query::of(request.uri());
     let named = query.text("name");
+    let organization = organization(&mut query);
     query.finish()?;
     let _permit = api.large.acquire().await.map_err(Problem::internal)?;
     let (document, also_named) = document(&api, &caller, request).await?;
@@ -224,7 +235,7 @@ async fn import(State(api): State<Api>, caller: Caller, request: Request) -> Res
         Problem::invalid(vec![Fault::new("name", "malformed", error.to_string())])
     })?;
     let location = format!("/v1/models/{name}");
-    let model = Model::of(api.models.import(name, &document, false).await?, &api.flows);
+    let model = Model::of(api.models.import(name, organization, &document, false).await?, &api.flows);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(model)).into_response())
 }
 
@@ -238,7 +249,9 @@ async fn get(State(api): State<Api>, Path(model): Path<String>) -> Result<axum::
 /// Imports a model in place of another, or as a new one
 ///
 /// Integrations made from the model before stay as they are. The body is as in the import of a new model.
-#[utoipa::path(put, path = "/v1/models/{model}", tag = "models", params(("model" = String, Path, description = "Its name")),
+#[utoipa::path(put, path = "/v1/models/{model}", tag = "models",
+    params(("model" = String, Path, description = "Its name"),
+        ("organization" = Option<String>, Query, description = "The organization that it belongs to. Default: as it was")),
     request_body(content((serde_json::Value = "application/json"), (String = "application/yaml"))),
     responses((status = 200, description = "The model", body = Model)))]
 async fn replace(
@@ -247,11 +260,13 @@ async fn replace(
     caller: Caller,
     request: Request,
 ) -> Result<axum::Json<Model>, Problem> {
-    Query::of(request.uri()).finish()?;
+    let mut query = Query::of(request.uri());
+    let organization = organization(&mut query);
+    query.finish()?;
     let name = name(&model, "model")?;
     let _permit = api.large.acquire().await.map_err(Problem::internal)?;
     let (document, _) = document(&api, &caller, request).await?;
-    Ok(axum::Json(Model::of(api.models.import(name, &document, true).await?, &api.flows)))
+    Ok(axum::Json(Model::of(api.models.import(name, organization, &document, true).await?, &api.flows)))
 }
 
 /// Deletes a model that no integration is made from
@@ -260,6 +275,12 @@ async fn replace(
 async fn delete(State(api): State<Api>, Path(model): Path<String>) -> Result<StatusCode, Problem> {
     api.models.delete(&name(&model, "model")?).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The organization that a query names.
+fn organization(query: &mut Query) -> Option<Name> {
+    let parsed: Result<Name, _> = query.text("organization")?.parse();
+    parsed.inspect_err(|error| query.fault("organization", &error.to_string())).ok()
 }
 
 /// The document that a request brings or points to, and the name beside its URL.

@@ -16,6 +16,7 @@ use crate::config::Public;
 use crate::egress::Egress;
 use crate::flows::registry::Flows;
 use crate::integrations::{Integrations, Models};
+use crate::organizations::Organizations;
 use crate::store::Store;
 use crate::telemetry;
 use crate::tokens::Tokens;
@@ -32,6 +33,7 @@ pub struct Rooms {
     pub support: SupportIds,
     pub models: Arc<Models>,
     pub integrations: Arc<Integrations>,
+    pub organizations: Arc<Organizations>,
     pub tokens: Arc<Tokens>,
     pub flows: Arc<Flows>,
     /// Where installed flows are kept.

@@ -73,13 +73,16 @@ fn arguments_are_understood_or_refused() {
     check("model import crm.yaml --replace", Ok(()));
     check("model import crm -", Ok(()));
     check("model import crm --url https://a.example/openapi.json", Ok(()));
+    check("model import crm crm.yaml --organization north", Ok(()));
     check("model import a b c", Err(2));
     check("model import", Err(2));
     check("model list --json --daemon http://127.0.0.1:1", Ok(()));
     check("integration create a --model m --field client_id=x --field scope=a=b --secret s=-", Ok(()));
     check("integration create a --model m --secret s=@f --scheme o --flow f --server https://a.example", Ok(()));
+    check("integration create a --model m --organization north", Ok(()));
     check("integration create a", Err(2));
     check("integration set a --unset scope --default-lifetime 60 --uncertain retry", Ok(()));
+    check("integration set a --organization north", Ok(()));
     check("integration set a --uncertain perhaps", Err(2));
     check("integration test a --json", Ok(()));
     check("integration attempt a 01JD3Q5Z8Y0000000000000000", Ok(()));

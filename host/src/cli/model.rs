@@ -51,6 +51,9 @@ enum Command {
         /// Put it in the place of a model of the same name
         #[arg(long)]
         replace: bool,
+        /// The organization that it belongs to; `default`, or where the replaced one was, if not given
+        #[arg(long, value_name = "NAME")]
+        organization: Option<String>,
     },
     /// List the models
     #[command(after_help = "Examples:\n  tokenhost model list\n  tokenhost model list --json")]
@@ -76,10 +79,10 @@ impl Model {
     /// The command line is wrong, a file can't be read, or the daemon refuses.
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         match self.command {
-            Command::Import { arguments, url, replace } => {
+            Command::Import { arguments, url, replace, organization } => {
                 let (name, source) = arguments_of_import(&arguments, url)?;
                 let client = self.connection.client()?;
-                let model = import(&client, &name, source, replace).await?;
+                let model = import(&client, &name, source, replace, organization.as_deref()).await?;
                 output.show(&model, show)
             }
             Command::List => {
@@ -148,13 +151,22 @@ fn name_of(file: &str) -> Option<String> {
 }
 
 /// Imports a document, and gives the model.
-async fn import(client: &Client, name: &str, source: Document, replace: bool) -> Result<Value, Failure> {
+async fn import(
+    client: &Client,
+    name: &str,
+    source: Document,
+    replace: bool,
+    organization: Option<&str>,
+) -> Result<Value, Failure> {
     // A new model is posted under its name; one that replaces is put in its place.
-    let (method, path, query): (_, &[&str], &[(&str, &str)]) =
-        if replace { (Method::PUT, &["models", name], &[]) } else { (Method::POST, &["models"], &[("name", name)]) };
+    let (method, path): (_, &[&str]) =
+        if replace { (Method::PUT, &["models", name]) } else { (Method::POST, &["models"]) };
+    let named = Some(("name", name)).filter(|_| !replace);
+    let query: Vec<_> =
+        named.into_iter().chain(organization.map(|organization| ("organization", organization))).collect();
     let (bytes, file) = match source {
         Document::Url(url) => {
-            return client.call(method, path, query, Some(&json!({"url": url}))).await;
+            return client.call(method, path, &query, Some(&json!({"url": url}))).await;
         }
         Document::Stdin => (read(std::io::stdin().lock(), "stdin")?, "-".to_owned()),
         Document::File(file) => {
@@ -165,7 +177,7 @@ async fn import(client: &Client, name: &str, source: Document, replace: bool) ->
     };
     let length = bytes.len();
     let content_type = if is_json(&bytes) { "application/json" } else { "application/yaml" };
-    client.upload(method, path, query, content_type, length, chunked(bytes, file)).await
+    client.upload(method, path, &query, content_type, length, chunked(bytes, file)).await
 }
 
 /// Whether a document is JSON rather than YAML: its first character says so.
@@ -213,12 +225,12 @@ fn list(models: &Value) -> String {
         .as_array()
         .into_iter()
         .flatten()
-        .map(|model| [cell(model, "name"), cell(model, "title"), cell(model, "version"), cell(model, "imported_at")])
+        .map(|model| ["name", "organization", "title", "version", "imported_at"].map(|member| cell(model, member)))
         .collect();
     if rows.is_empty() {
         return "no models yet; `tokenhost model import FILE` makes one".to_owned();
     }
-    table(["NAME", "TITLE", "VERSION", "IMPORTED"], &rows)
+    table(["NAME", "ORGANIZATION", "TITLE", "VERSION", "IMPORTED"], &rows)
 }
 
 /// One model.
@@ -226,6 +238,7 @@ fn show(model: &Value) -> String {
     let mut pairs = Pairs::default();
     pairs
         .add("model", member(model, "name"))
+        .add("organization", member(model, "organization"))
         .add("title", member(model, "title"))
         .add("version", member(model, "version"))
         .add(

@@ -16,6 +16,9 @@ pub enum ModelError {
     /// The name is taken.
     #[error("there is a model {0} already; give this one another name, or replace that one")]
     Exists(Name),
+    /// There is no such organization.
+    #[error("there is no organization {0}; make it first")]
+    OrganizationNotFound(Name),
     /// Integrations were made from it.
     #[error("integrations were made from this model: {}", join(.0))]
     InUse(Vec<Name>),

@@ -9,9 +9,11 @@ use serde_json::Value;
 use ulid::Ulid;
 use url::Url;
 
+use super::belonging::Belongs;
 use crate::egress::Transport;
 use crate::name::Name;
 use crate::openapi::ExtraParameter;
+use crate::organizations::default_name;
 use crate::seal::{Keyring, SealError, Sealed, bound_to};
 use crate::secrets::Secrets;
 use crate::store::table::Table;
@@ -28,6 +30,8 @@ const CLIENT_KEY: &str = "transport.client_key";
 pub struct Integration {
     /// Its name.
     pub name: Name,
+    /// The organization that it belongs to.
+    pub organization: Name,
     /// The model that it was made from.
     pub model: Name,
     /// The security scheme's name.
@@ -96,6 +100,8 @@ pub enum Uncertain {
 pub struct NewIntegration {
     /// Its name.
     pub name: Name,
+    /// The organization that it belongs to; the model's where left out.
+    pub organization: Option<Name>,
     /// The model.
     pub model: Name,
     /// The security scheme; may be left out where only one can be used.
@@ -115,6 +121,8 @@ pub struct NewIntegration {
 /// What of an integration is to change. What is left out stays.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
+    /// The organization that it belongs to. Its secrets and its token stay.
+    pub organization: Option<Name>,
     /// The server, or none.
     pub server: Option<Option<String>>,
     /// Values by field name; none unsets.
@@ -163,6 +171,8 @@ pub struct Changed {
 pub struct IntegrationSummary {
     /// Its name.
     pub name: Name,
+    /// The organization that it belongs to.
+    pub organization: Name,
     /// The model that it was made from.
     pub model: Name,
     /// The security scheme's name.
@@ -173,10 +183,22 @@ pub struct IntegrationSummary {
     pub updated_at: DateTime<Utc>,
 }
 
+impl Belongs for IntegrationSummary {
+    fn name(&self) -> &Name {
+        &self.name
+    }
+
+    fn organization(&self) -> &Name {
+        &self.organization
+    }
+}
+
 /// An integration at rest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct IntegrationRecord {
     name: Name,
+    #[serde(default = "default_name")]
+    organization: Name,
     model: Name,
     scheme: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -210,11 +232,12 @@ impl IntegrationRecord {
         let secrets = (integration.secrets.iter().chain(client_key))
             .map(|(name, value)| Ok((name.to_owned(), keyring.seal_text(&bound_to(&own_key, name), value)?)))
             .collect::<Result<_, SealError>>()?;
-        let Integration { name, model, scheme, detail, scheme_document, flow, server, values, .. } =
+        let Integration { name, organization, model, scheme, detail, scheme_document, flow, server, values, .. } =
             integration.clone();
         let Transport { ca, proxy, client_certificate, .. } = integration.transport.clone();
         Ok(Self {
             name,
+            organization,
             model,
             scheme,
             detail,
@@ -250,6 +273,7 @@ impl IntegrationRecord {
                 client_key,
             },
             name: self.name,
+            organization: self.organization,
             model: self.model,
             scheme: self.scheme,
             detail: self.detail,
@@ -267,10 +291,16 @@ impl IntegrationRecord {
         })
     }
 
+    /// The organization that it belongs to.
+    pub(super) fn organization(&self) -> &Name {
+        &self.organization
+    }
+
     /// What lists show of it.
     pub(super) fn summary(self) -> IntegrationSummary {
         IntegrationSummary {
             name: self.name,
+            organization: self.organization,
             model: self.model,
             scheme: self.scheme,
             flow: self.flow,

@@ -1,11 +1,13 @@
 //! Makes, changes, reads and deletes integrations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock};
 
 use ulid::Ulid;
 use url::Url;
 
+use super::belonging::{self, Belonging};
+use super::choice::{Choice, choose};
 use super::error::{FaultCode, FieldFault, IntegrationError, ModelError};
 use super::extras::input_name;
 use super::fields::{Form, Values, absolute_url};
@@ -19,10 +21,9 @@ use crate::clock::SharedClock;
 use crate::egress::{Egress, Transport};
 use crate::flows::{Catalog, Flow};
 use crate::name::Name;
-use crate::openapi::SecurityScheme;
+use crate::organizations::Organizations;
 use crate::seal::Keyring;
 use crate::secrets::Secrets;
-use crate::store::table::Page;
 use crate::store::{Batch, Store, StoreError};
 
 /// The longest lifetime that can be set for tokens, in seconds: ten years.
@@ -37,18 +38,12 @@ pub struct Integrations {
     keyring: Arc<Keyring>,
     clock: SharedClock,
     models: Arc<Models>,
+    belonging: Belonging,
     flows: Arc<dyn Catalog>,
     /// Says what may be dialled.
     egress: Arc<Egress>,
     /// Who keeps something of integrations in memory.
     listeners: RwLock<Vec<Listener>>,
-}
-
-/// The scheme and flow that an integration uses.
-struct Choice<'a> {
-    scheme: &'a SecurityScheme,
-    detail: Option<String>,
-    flow: Arc<dyn Flow>,
 }
 
 impl Integrations {
@@ -58,10 +53,12 @@ impl Integrations {
         keyring: Arc<Keyring>,
         clock: SharedClock,
         models: Arc<Models>,
+        organizations: Arc<Organizations>,
         flows: Arc<dyn Catalog>,
         egress: Arc<Egress>,
     ) -> Self {
-        Self { store, keyring, clock, models, flows, egress, listeners: RwLock::default() }
+        let belonging = Belonging::new(organizations);
+        Self { store, keyring, clock, models, belonging, flows, egress, listeners: RwLock::default() }
     }
 
     /// Has the name of each integration that is changed or deleted told to someone who keeps something of it in memory.
@@ -70,6 +67,7 @@ impl Integrations {
     }
 
     fn tell(&self, name: &Name) {
+        self.belonging.forget(name);
         for listener in &*self.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner) {
             listener(name);
         }
@@ -85,15 +83,31 @@ impl Integrations {
         Ok(found.value.open(found.revision, &self.keyring)?)
     }
 
-    /// Integrations in the order of their names, from the first after the given one.
+    /// The organization that an integration belongs to; none where there is no such integration. Most often from memory.
     ///
     /// # Errors
     /// The storage failed.
-    pub async fn list(&self, after: Option<&Name>, limit: usize) -> Result<Vec<IntegrationSummary>, IntegrationError> {
-        let after = after.map(|name| [name.as_str()]);
-        let page = Page { after: after.as_ref().map(<[&str; 1]>::as_slice), limit, reverse: false };
-        let found = INTEGRATIONS.list(&*self.store, &[], page).await?;
-        Ok(found.into_iter().map(|found| found.value.summary()).collect())
+    pub async fn organization_of(&self, name: &Name) -> Result<Option<Name>, StoreError> {
+        let read = async || {
+            let found = INTEGRATIONS.get(&*self.store, &[name.as_str()]).await?;
+            Ok(found.map(|found| found.value.organization().clone()))
+        };
+        self.belonging.of(name, read).await
+    }
+
+    /// Integrations in the order of their names, from the first after the given one; only of those organizations, where
+    /// they are given.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub async fn list(
+        &self,
+        after: Option<&Name>,
+        limit: usize,
+        within: Option<&BTreeSet<Name>>,
+    ) -> Result<Vec<IntegrationSummary>, IntegrationError> {
+        let view = IntegrationRecord::summary;
+        Ok(belonging::list(&INTEGRATIONS, &*self.store, after, limit, within, view).await?)
     }
 
     /// The names of an integration's secret inputs, and whether each is set; none where its flow isn't installed.
@@ -127,7 +141,10 @@ impl Integrations {
             Err(ModelError::Store(error)) => return Err(error.into()),
             Err(_) => return Err(IntegrationError::ModelNotFound(new.model)),
         };
-        let mut integration = self.assemble(&new, &model)?;
+        let organization = new.organization.as_ref().unwrap_or(&model.organization);
+        let mut faults = Vec::new();
+        self.belonging.join(&mut batch, organization, &new.name, &mut faults).await?;
+        let mut integration = self.assemble(&new, &model, organization, faults)?;
         let parts = [new.name.as_str()];
         INTEGRATIONS.expect(&mut batch, &parts, None);
         INTEGRATIONS.put(&mut batch, &parts, &IntegrationRecord::seal(&integration, &self.keyring)?)?;
@@ -145,11 +162,16 @@ impl Integrations {
         }
     }
 
-    /// A new integration out of its inputs.
-    fn assemble(&self, new: &NewIntegration, model: &Model) -> Result<Integration, IntegrationError> {
-        let mut faults = Vec::new();
+    /// A new integration out of its inputs, in which these faults were found already.
+    fn assemble(
+        &self,
+        new: &NewIntegration,
+        model: &Model,
+        organization: &Name,
+        mut faults: Vec<FieldFault>,
+    ) -> Result<Integration, IntegrationError> {
         let server = self.choose_server(new.server.as_deref(), model, &mut faults);
-        let Some(Choice { scheme, detail, flow }) = self.choose(new, model, &mut faults) else {
+        let Some(Choice { scheme, detail, flow }) = choose(&*self.flows, new, model, &mut faults) else {
             return Err(IntegrationError::Invalid(faults));
         };
         let of_flow = |of: &Option<String>| of.is_none() || *of == detail;
@@ -180,6 +202,7 @@ impl Integrations {
         let now = self.clock.now();
         Ok(Integration {
             name: new.name.clone(),
+            organization: organization.clone(),
             model: model.name.clone(),
             scheme: scheme.name.clone(),
             scheme_document: scheme.document.clone(),
@@ -211,95 +234,6 @@ impl Integrations {
         model.document.servers.iter().find_map(|server| Url::parse(&server.url).ok())
     }
 
-    /// The scheme and the flow: those that are named, else the only ones that fit.
-    fn choose<'a>(&self, new: &NewIntegration, model: &'a Model, faults: &mut Vec<FieldFault>) -> Option<Choice<'a>> {
-        let schemes = &model.document.schemes;
-        let mut fault = |field: &str, code, message: String| faults.push(FieldFault::new(field, code, message));
-        let scheme = match &new.scheme {
-            Some(name) => match schemes.iter().find(|scheme| &scheme.name == name) {
-                Some(scheme) => scheme,
-                None => {
-                    let all: Vec<&SecurityScheme> = schemes.iter().collect();
-                    let message = format!("the model {} has no scheme {name:?}; it has: {}", model.name, names(&all));
-                    fault("scheme", FaultCode::Unknown, message);
-                    return None;
-                }
-            },
-            None => {
-                let usable: Vec<&SecurityScheme> =
-                    schemes.iter().filter(|scheme| !self.candidates(scheme).is_empty()).collect();
-                match *usable.as_slice() {
-                    [scheme] => scheme,
-                    [] => {
-                        let message = format!("no installed flow serves a security scheme of the model {}", model.name);
-                        fault("scheme", FaultCode::NotAllowed, message);
-                        return None;
-                    }
-                    _ => {
-                        let message =
-                            format!("the model {} has several that can be used: {}", model.name, names(&usable));
-                        fault("scheme", FaultCode::Ambiguous, message);
-                        return None;
-                    }
-                }
-            }
-        };
-        let mut candidates = self.candidates(scheme);
-        let listed = |candidates: &[(Option<String>, Arc<dyn Flow>)]| {
-            candidates.iter().map(|(_, flow)| flow.description().name.clone()).collect::<Vec<_>>().join(", ")
-        };
-        if let Some(name) = &new.flow {
-            if self.flows.get(name).is_none() {
-                fault("flow", FaultCode::Unknown, format!("no flow {name:?} is installed"));
-                return None;
-            }
-            let fitting = listed(&candidates);
-            candidates.retain(|(_, flow)| &flow.description().name == name);
-            if candidates.is_empty() {
-                let fitting = if fitting.is_empty() { "none".to_owned() } else { fitting };
-                let message = format!("the flow {name} doesn't serve the scheme {}; these do: {fitting}", scheme.name);
-                fault("flow", FaultCode::NotAllowed, message);
-                return None;
-            }
-        }
-        match candidates.len() {
-            1 => {}
-            0 => {
-                let why = scheme.problem.clone().unwrap_or_else(|| "no installed flow serves it".to_owned());
-                fault("scheme", FaultCode::NotAllowed, format!("the scheme {} can't be used: {why}", scheme.name));
-                return None;
-            }
-            _ => {
-                let message = format!("several serve the scheme {}: {}", scheme.name, listed(&candidates));
-                fault("flow", FaultCode::Ambiguous, message);
-                return None;
-            }
-        }
-        let (detail, flow) = candidates.pop()?;
-        Some(Choice { scheme, detail, flow })
-    }
-
-    /// The flows that serve a scheme, each with the part of the scheme that it serves.
-    fn candidates(&self, scheme: &SecurityScheme) -> Vec<(Option<String>, Arc<dyn Flow>)> {
-        if let Some(flow) = scheme.flow.as_ref().and_then(|name| self.flows.get(name)) {
-            let handles = &flow.description().handles;
-            let served = |detail: &&String| {
-                handles.iter().any(|one| one.kind == scheme.kind && one.detail.as_ref() == Some(*detail))
-            };
-            return vec![(scheme.details.iter().find(served).cloned(), flow)];
-        }
-        let details: Vec<Option<String>> = match scheme.details.is_empty() {
-            true => vec![None],
-            false => scheme.details.iter().cloned().map(Some).collect(),
-        };
-        (details.into_iter())
-            .flat_map(|detail| {
-                let flows = self.flows.for_scheme(&scheme.kind, detail.as_deref());
-                flows.into_iter().map(move |flow| (detail.clone(), flow))
-            })
-            .collect()
-    }
-
     /// Changes an integration. Where its secrets would go elsewhere, those that aren't given anew are dropped, and its token.
     ///
     /// # Errors
@@ -316,6 +250,13 @@ impl Integrations {
         let before = Target::of(&integration, flow.description());
         let was_complete = self.missing(&integration).is_empty();
         let mut faults = Vec::new();
+        let mut batch = Batch::synced();
+        integration.expect(&mut batch);
+        if let Some(organization) = change.organization.filter(|wanted| *wanted != integration.organization) {
+            self.belonging.join(&mut batch, &organization, name, &mut faults).await?;
+            self.belonging.leave(&mut batch, &integration.organization, name);
+            integration.organization = organization;
+        }
         match &change.server {
             Some(Some(server)) => match absolute_url(server, self.egress.allows_http()) {
                 Ok(url) => integration.server = Some(url),
@@ -357,8 +298,6 @@ impl Integrations {
             }
         }
         integration.updated_at = self.clock.now();
-        let mut batch = Batch::synced();
-        integration.expect(&mut batch);
         INTEGRATIONS.put(&mut batch, &[name.as_str()], &IntegrationRecord::seal(&integration, &self.keyring)?)?;
         match self.store.commit(batch).await {
             Ok(revision) => {
@@ -382,6 +321,7 @@ impl Integrations {
             let mut batch = Batch::synced();
             INTEGRATIONS.expect(&mut batch, &[name.as_str()], Some(found.revision));
             INTEGRATIONS.remove(&mut batch, &[name.as_str()]);
+            self.belonging.leave(&mut batch, found.value.organization(), name);
             USES.remove(&mut batch, &[found.value.summary().model.as_str(), name.as_str()]);
             match self.store.commit(batch).await {
                 Ok(_) => {
@@ -393,10 +333,6 @@ impl Integrations {
             }
         }
     }
-}
-
-fn names(schemes: &[&SecurityScheme]) -> String {
-    schemes.iter().map(|scheme| scheme.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn values_of(integration: &Integration) -> Values {

@@ -1,8 +1,10 @@
 //! Models and integrations: made, validated against a flow's description, changed.
 //!
-//! An integration copies what it needs from its model, so that a changed document never sends a secret elsewhere (rule 4). This
+//! Each belongs to an organization. An integration copies what it needs from its model, so that a changed document never sends a secret elsewhere (rule 4). This
 //! room knows nothing of tokens: it says which target an integration has, and whatever was got for another one is void.
 
+mod belonging;
+mod choice;
 mod error;
 mod extras;
 mod fields;
@@ -10,6 +12,9 @@ mod integration;
 mod keeper;
 mod model;
 mod target;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::error::{FaultCode, FieldFault, IntegrationError, ModelError};
 pub use self::integration::{

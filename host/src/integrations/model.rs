@@ -1,5 +1,6 @@
 //! Integration models: imported OpenAPI documents.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -7,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
+use super::belonging::{self, Belongs};
 use super::error::ModelError;
 use crate::clock::SharedClock;
 use crate::name::Name;
 use crate::openapi::{self, Document};
+use crate::organizations::{OrganizationError, Organizations, default_name};
 use crate::store::table::{Page, Table};
 use crate::store::{Batch, Store, StoreError};
 
@@ -20,6 +23,9 @@ const MODELS: Table<Model> = Table::new("model");
 const SUMMARIES: Table<ModelSummary> = Table::new("model-summary");
 /// Which integrations were made from which model, by model and integration.
 pub(super) const USES: Table<()> = Table::new("model-use");
+
+/// What an organization's uses call a model.
+const MODEL: &str = "model";
 
 /// Documents read at once.
 const PARSED_AT_ONCE: usize = 2;
@@ -31,6 +37,9 @@ const NAMED_USES: usize = 10;
 pub struct Model {
     /// Its name.
     pub name: Name,
+    /// The organization that it belongs to.
+    #[serde(default = "default_name")]
+    pub organization: Name,
     /// What was read of the document.
     pub document: Document,
     /// When it was imported.
@@ -45,6 +54,7 @@ impl Model {
     fn summary(&self) -> ModelSummary {
         ModelSummary {
             name: self.name.clone(),
+            organization: self.organization.clone(),
             title: self.document.title.clone(),
             version: self.document.version.clone(),
             imported_at: self.imported_at,
@@ -57,6 +67,9 @@ impl Model {
 pub struct ModelSummary {
     /// Its name.
     pub name: Name,
+    /// The organization that it belongs to.
+    #[serde(default = "default_name")]
+    pub organization: Name,
     /// The API's title.
     pub title: String,
     /// The API's version.
@@ -65,44 +78,77 @@ pub struct ModelSummary {
     pub imported_at: DateTime<Utc>,
 }
 
+impl Belongs for ModelSummary {
+    fn name(&self) -> &Name {
+        &self.name
+    }
+
+    fn organization(&self) -> &Name {
+        &self.organization
+    }
+}
+
 /// The models there are.
 pub struct Models {
     store: Arc<dyn Store>,
     clock: SharedClock,
+    organizations: Arc<Organizations>,
     /// Turns to read a document.
     parsing: Semaphore,
 }
 
 impl Models {
     /// The models in this store.
-    pub fn new(store: Arc<dyn Store>, clock: SharedClock) -> Self {
-        Self { store, clock, parsing: Semaphore::new(PARSED_AT_ONCE) }
+    pub fn new(store: Arc<dyn Store>, clock: SharedClock, organizations: Arc<Organizations>) -> Self {
+        Self { store, clock, organizations, parsing: Semaphore::new(PARSED_AT_ONCE) }
     }
 
-    /// Imports a document, as a new model or in the place of the one of this name.
+    /// Imports a document, as a new model or in the place of the one of this name. Where no organization is given, a new
+    /// model belongs to `default`, and another stays where it is.
     ///
     /// # Errors
-    /// The document can't be used, the name is taken (unless `replace`), or the storage failed.
-    pub async fn import(&self, name: Name, bytes: &[u8], replace: bool) -> Result<Model, ModelError> {
+    /// The document can't be used, the name is taken (unless `replace`), there is no such organization, or the storage
+    /// failed.
+    pub async fn import(
+        &self,
+        name: Name,
+        organization: Option<Name>,
+        bytes: &[u8],
+        replace: bool,
+    ) -> Result<Model, ModelError> {
         let document = self.parse(bytes).await?;
-        let model = Model {
+        let mut model = Model {
             document,
             imported_at: self.clock.now(),
             bytes: bytes.len() as u64,
             digest: hex::encode(Sha256::digest(bytes)),
+            organization: default_name(),
             name,
         };
-        let parts = [model.name.as_str()];
-        let mut batch = Batch::synced();
-        if !replace {
-            MODELS.expect(&mut batch, &parts, None);
-        }
-        MODELS.put(&mut batch, &parts, &model)?;
-        SUMMARIES.put(&mut batch, &parts, &model.summary())?;
-        match self.store.commit(batch).await {
-            Ok(_) => Ok(model),
-            Err(StoreError::Conflict) => Err(ModelError::Exists(model.name)),
-            Err(error) => Err(error.into()),
+        loop {
+            let parts = [model.name.as_str()];
+            let replaced = SUMMARIES.get(&*self.store, &parts).await?;
+            if replaced.is_some() && !replace {
+                return Err(ModelError::Exists(model.name));
+            }
+            let mut batch = Batch::synced();
+            SUMMARIES.expect(&mut batch, &parts, replaced.as_ref().map(|found| found.revision));
+            let former = replaced.map(|found| found.value.organization);
+            model.organization = organization.clone().or_else(|| former.clone()).unwrap_or_else(default_name);
+            if former.as_ref() != Some(&model.organization) {
+                self.organizations.use_in(&mut batch, &model.organization, MODEL, model.name.as_str()).await?;
+                if let Some(former) = &former {
+                    self.organizations.release(&mut batch, former, MODEL, model.name.as_str());
+                }
+            }
+            MODELS.put(&mut batch, &parts, &model)?;
+            SUMMARIES.put(&mut batch, &parts, &model.summary())?;
+            match self.store.commit(batch).await {
+                Ok(_) => return Ok(model),
+                // An integration was made from it, or its organization changed, meanwhile.
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 
@@ -125,15 +171,18 @@ impl Models {
         found.map(|found| found.value).ok_or_else(|| ModelError::NotFound(name.clone()))
     }
 
-    /// Models in the order of their names, from the first after the given one.
+    /// Models in the order of their names, from the first after the given one; only of those organizations, where they
+    /// are given.
     ///
     /// # Errors
     /// The storage failed.
-    pub async fn list(&self, after: Option<&Name>, limit: usize) -> Result<Vec<ModelSummary>, ModelError> {
-        let after = after.map(|name| [name.as_str()]);
-        let page = Page { after: after.as_ref().map(<[&str; 1]>::as_slice), limit, reverse: false };
-        let found = SUMMARIES.list(&*self.store, &[], page).await?;
-        Ok(found.into_iter().map(|found| found.value).collect())
+    pub async fn list(
+        &self,
+        after: Option<&Name>,
+        limit: usize,
+        within: Option<&BTreeSet<Name>>,
+    ) -> Result<Vec<ModelSummary>, ModelError> {
+        Ok(belonging::list(&SUMMARIES, &*self.store, after, limit, within, |summary| summary).await?)
     }
 
     /// Deletes a model that no integration was made from.
@@ -155,6 +204,7 @@ impl Models {
             SUMMARIES.expect(&mut batch, &parts, Some(found.revision));
             MODELS.remove(&mut batch, &parts);
             SUMMARIES.remove(&mut batch, &parts);
+            self.organizations.release(&mut batch, &found.value.organization, MODEL, name.as_str());
             match self.store.commit(batch).await {
                 Ok(_) => return Ok(()),
                 Err(StoreError::Conflict) => {}
@@ -176,5 +226,16 @@ impl Models {
         SUMMARIES.put(batch, &parts, &found.value.summary())?;
         USES.put(batch, &[model.as_str(), integration.as_str()], &())?;
         Ok(found.value)
+    }
+}
+
+impl From<OrganizationError> for ModelError {
+    fn from(error: OrganizationError) -> Self {
+        match error {
+            OrganizationError::NotFound(name) => Self::OrganizationNotFound(name),
+            OrganizationError::Store(error) => Self::Store(error),
+            // No use of an organization fails otherwise.
+            error => Self::Store(StoreError::Storage(error.to_string())),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::DateTime;
 
-use super::organization::GUARDS;
+use super::organization::{GUARDS, ORGANIZATIONS, Record};
 use super::*;
 use crate::clock::TestClock;
 use crate::name::Name;
@@ -210,5 +210,24 @@ async fn a_failed_change_leaves_the_tree_as_it_was() {
     let outcome = organizations.create(new("late", None)).await;
     assert!(matches!(outcome, Err(OrganizationError::Store(StoreError::Full(_)))), "{outcome:?}");
     assert_eq!(organizations.tree(), tree);
+    organizations.create(new("late", None)).await.unwrap();
+}
+
+#[tokio::test]
+async fn there_are_no_more_than_so_many() {
+    let store = Arc::new(MemoryStore::new());
+    let organizations = open(&store).await;
+    let mut one = organizations.create(new("o0002", None)).await.unwrap();
+    let mut batch = Batch::synced();
+    for number in 3..=MAX_ORGANIZATIONS {
+        one.name = name(&format!("o{number:04}"));
+        ORGANIZATIONS.put(&mut batch, &[one.name.as_str()], &Record::of(&one)).unwrap();
+    }
+    store.commit(batch).await.unwrap();
+    let organizations = open(&store).await;
+    assert_eq!(organizations.tree().len(), MAX_ORGANIZATIONS);
+    let outcome = organizations.create(new("late", None)).await;
+    assert!(matches!(outcome, Err(OrganizationError::TooMany)), "{outcome:?}");
+    organizations.delete(&name("o0002")).await.unwrap();
     organizations.create(new("late", None)).await.unwrap();
 }

@@ -17,6 +17,8 @@ use crate::integrations;
 pub(super) struct NewIntegration {
     /// Its name, which is its id: 1 to 64 of `a-z`, `0-9`, `-`, `_` and `.`.
     pub(super) name: String,
+    /// The organization that it belongs to, where it isn't the model's.
+    pub(super) organization: Option<String>,
     /// The model that it is made from.
     pub(super) model: String,
     /// The security scheme; needed where the model has several that can be used.
@@ -41,6 +43,8 @@ pub(super) struct NewIntegration {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Change {
+    /// The organization that it belongs to. Its secrets and its token stay.
+    pub(super) organization: Option<String>,
     /// The server's URL.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
@@ -137,7 +141,7 @@ impl<'de> Deserialize<'de> for Value {
 }
 
 /// Tells a member that is null from one that isn't there.
-pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(in crate::api) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)

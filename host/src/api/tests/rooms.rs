@@ -18,6 +18,7 @@ use crate::flows::description::{Field, FieldKind, Requirement, SchemeMatch};
 use crate::flows::step::{Context, Event, Failure, Remedy};
 use crate::flows::{Catalog, Description, Engine, EngineOptions, Flow, Flows, PluginError, StepRun};
 use crate::integrations::{Integrations, Models};
+use crate::organizations::Organizations;
 use crate::seal::{Keyring, MasterKey};
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
@@ -66,13 +67,15 @@ impl World {
         let access = Arc::new(Access::open(Arc::clone(&store), &keyring, Arc::clone(&clock)).unwrap());
         let token = access.create_first_administrator().await.unwrap();
         let egress = Arc::new(Egress::new(Policy::default(), Arc::clone(&clock)));
-        let models = Arc::new(Models::new(Arc::clone(&store), Arc::clone(&clock)));
+        let organizations = Arc::new(Organizations::open(Arc::clone(&store), Arc::clone(&clock)).await.unwrap());
+        let models = Arc::new(Models::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&organizations)));
         let catalog: Arc<dyn Catalog> = Arc::new(OnlyFlow(Arc::new(Unwilling::new())));
         let integrations = Arc::new(Integrations::new(
             Arc::clone(&store),
             Arc::clone(&keyring),
             Arc::clone(&clock),
             Arc::clone(&models),
+            Arc::clone(&organizations),
             Arc::clone(&catalog),
             Arc::clone(&egress),
         ));
@@ -89,6 +92,7 @@ impl World {
             access,
             models,
             integrations,
+            organizations,
             tokens,
             flows: Arc::new(Flows::new(Engine::new(EngineOptions::default()).unwrap())),
             shelf: Shelf::new(folder.path().join("installed"), folder.path().join("shipped")),

@@ -14,6 +14,9 @@ use super::super::values::{SECRET_HELP, SecretReader, Source, assignment, fields
 /// Fields, secrets, and how to connect.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Inputs {
+    /// The organization that it belongs to; a new one's is its model's, if not given
+    #[arg(long, value_name = "NAME")]
+    organization: Option<String>,
     /// Base URL of the service, for the document's relative URLs
     #[arg(long, value_name = "URL")]
     server: Option<String>,
@@ -91,6 +94,7 @@ impl Inputs {
         settings.extend(self.uncertain.as_deref().map(|way| ("uncertain".to_owned(), way.into())));
 
         let mut body = Map::new();
+        body.extend(self.organization.as_deref().map(|name| ("organization".to_owned(), name.into())));
         body.extend(self.server.as_deref().map(|server| ("server".to_owned(), server.into())));
         for name in unset {
             let (place, name) = match name.split_once('.') {
@@ -145,6 +149,7 @@ mod tests {
             path
         };
         let inputs = Inputs {
+            organization: Some("north".into()),
             server: Some("https://eu".into()),
             field: words(&["scope=a=b c", "client_id=abc"]),
             secret: words(&[&format!("client_secret=@{}", file("secret", "hunter2\n").display())]),
@@ -156,6 +161,7 @@ mod tests {
         assert_eq!(
             Value::Object(inputs.body(&words(&["resource", "transport.proxy", "settings.default_lifetime"])).unwrap()),
             json!({
+                "organization": "north",
                 "server": "https://eu",
                 "fields": {"client_id": "abc", "audience": "x", "scope": "a=b c", "client_secret": "hunter2", "resource": null},
                 "transport": {"ca": "PEM\n", "proxy": null},

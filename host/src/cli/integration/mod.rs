@@ -212,6 +212,7 @@ fn list(integrations: &Value) -> String {
         .map(|integration| {
             [
                 cell(integration, "name"),
+                cell(integration, "organization"),
                 cell(integration, "model"),
                 cell(integration, "scheme"),
                 cell(integration, "flow"),
@@ -222,13 +223,13 @@ fn list(integrations: &Value) -> String {
     if rows.is_empty() {
         return "no integrations yet; `tokenhost integration create NAME --model MODEL …` makes one".to_owned();
     }
-    table(["NAME", "MODEL", "SCHEME", "FLOW", "CHANGED"], &rows)
+    table(["NAME", "ORGANIZATION", "MODEL", "SCHEME", "FLOW", "CHANGED"], &rows)
 }
 
 /// One integration.
 fn show(integration: &Value) -> String {
     let mut pairs = Pairs::default();
-    for name in ["name", "model", "scheme", "flow", "server"] {
+    for name in ["name", "organization", "model", "scheme", "flow", "server"] {
         pairs.add(name, member(integration, name));
     }
     pairs.add("created", member(integration, "created_at"));

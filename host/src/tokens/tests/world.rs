@@ -13,6 +13,7 @@ use crate::clock::TestClock;
 use crate::egress::{Egress, Policy};
 use crate::integrations::{Change, Integrations, Models, NewIntegration, SettingsChange, TransportChange};
 use crate::name::Name;
+use crate::organizations::Organizations;
 use crate::seal::{Keyring, MasterKey};
 use crate::store::memory::MemoryStore;
 use crate::tokens::{Margin, TokenError, TokenKey, Tokens};
@@ -23,6 +24,7 @@ pub(super) struct World {
     pub(super) clock: Arc<TestClock>,
     pub(super) provider: Provider,
     pub(super) flows: Arc<OneFlow>,
+    models: Arc<Models>,
     pub(super) integrations: Arc<Integrations>,
     pub(super) tokens: Arc<Tokens>,
     master: Arc<MasterKey>,
@@ -63,31 +65,33 @@ impl World {
         let policy =
             Policy { allow_networks: vec!["127.0.0.0/8".parse().unwrap()], allow_http: true, ..Policy::default() };
         let egress = Arc::new(Egress::new(policy, clock.clone()));
-        let models = Arc::new(Models::new(store.clone(), clock.clone()));
+        let organizations = Arc::new(Organizations::open(store.clone(), clock.clone()).await.unwrap());
+        let models = Arc::new(Models::new(store.clone(), clock.clone(), organizations.clone()));
         let integrations = Arc::new(Integrations::new(
             store.clone(),
             keyring.clone(),
             clock.clone(),
-            models,
+            models.clone(),
+            organizations,
             flows.clone(),
             egress.clone(),
         ));
         let margin = Margin::default();
         let tokens =
             Tokens::new(store.clone(), keyring, integrations.clone(), flows.clone(), egress, clock.clone(), margin);
-        Self { store, clock, provider, flows, integrations, tokens, master }
+        Self { store, clock, provider, flows, models, integrations, tokens, master }
     }
 
     async fn integrate(&self) {
-        let models = Models::new(self.store.clone(), self.clock.clone());
         let document = serde_json::json!({
             "openapi": "3.0.0", "info": {"title": "CRM", "version": "1"}, "paths": {},
             "components": {"securitySchemes": {"oauth2": {"type": "oauth2", "flows": {
                 "clientCredentials": {"tokenUrl": self.provider.token_url, "scopes": {}}}}}}
         });
-        models.import(name(), document.to_string().as_bytes(), false).await.unwrap();
+        self.models.import(name(), None, document.to_string().as_bytes(), false).await.unwrap();
         let new = NewIntegration {
             name: name(),
+            organization: None,
             model: name(),
             scheme: None,
             flow: None,

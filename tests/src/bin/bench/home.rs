@@ -16,6 +16,7 @@ use tokenhost::flows::registry::Flows;
 use tokenhost::flows::{Catalog, Engine, EngineOptions};
 use tokenhost::integrations::{Integrations, Models, NewIntegration, SettingsChange, TransportChange};
 use tokenhost::name::Name;
+use tokenhost::organizations::Organizations;
 use tokenhost::seal::{Keyring, MasterKey};
 use tokenhost::store::Store;
 use tokenhost::store::rocks::RocksStore;
@@ -95,12 +96,14 @@ impl Home {
             limits: Limits::default(),
         };
         let egress = Arc::new(Egress::new(policy, Arc::clone(&clock)));
-        let models = Arc::new(Models::new(Arc::clone(&shared), Arc::clone(&clock)));
+        let organizations = Arc::new(Organizations::open(Arc::clone(&shared), Arc::clone(&clock)).await?);
+        let models = Arc::new(Models::new(Arc::clone(&shared), Arc::clone(&clock), Arc::clone(&organizations)));
         let integrations = Arc::new(Integrations::new(
             Arc::clone(&shared),
             Arc::clone(&keyring),
             Arc::clone(&clock),
             Arc::clone(&models),
+            organizations,
             Arc::clone(&flows),
             Arc::clone(&egress),
         ));
@@ -118,7 +121,7 @@ impl Rooms {
             "components": {"securitySchemes": {"oauth2": {"type": "oauth2", "flows": {
                 "clientCredentials": {"tokenUrl": token_url, "scopes": {"read": "Reads", "write": "Writes"}}}}}}
         });
-        self.models.import(MODEL.parse()?, document.to_string().as_bytes(), false).await?;
+        self.models.import(MODEL.parse()?, None, document.to_string().as_bytes(), false).await?;
         Ok(())
     }
 
@@ -132,6 +135,7 @@ impl Rooms {
         let fields: BTreeMap<_, _> = fields.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).into();
         let new = NewIntegration {
             name,
+            organization: None,
             model: MODEL.parse()?,
             scheme: None,
             flow: None,

@@ -1,0 +1,193 @@
+//! Organizations over HTTP: made, looked at, moved, deleted.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::body::Json;
+use super::integrations::{expected, given};
+use super::models::name;
+use super::page::{Page, Wanted};
+use super::problem::{Code, Fault, Problem};
+use super::query::Query;
+use super::state::Api;
+use super::time::Time;
+use crate::name::{Name, NameError};
+use crate::organizations::{self, OrganizationError};
+
+/// The routes.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, change, delete))
+}
+
+/// An organization.
+#[derive(Debug, Serialize, ToSchema)]
+struct Organization {
+    /// Its name, which is its id.
+    name: String,
+    /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    /// The organization that it is a part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    /// When it was made.
+    created_at: Time,
+    /// When it was last changed.
+    updated_at: Time,
+    /// Grows with each change; the `ETag` has it too.
+    revision: u64,
+}
+
+/// What a new organization is made from.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewOrganization {
+    /// Its name, which is its id: 1 to 64 of `a-z`, `0-9`, `-`, `_` and `.`.
+    name: String,
+    /// What people call it.
+    title: Option<String>,
+    /// The organization that it is a part of.
+    parent: Option<String>,
+}
+
+/// What of an organization is to change; what is left out stays, and null unsets.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OrganizationChange {
+    /// What people call it.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    title: Option<Option<String>>,
+    /// The organization that it is a part of.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    parent: Option<Option<String>>,
+}
+
+impl From<organizations::Organization> for Organization {
+    fn from(organization: organizations::Organization) -> Self {
+        Self {
+            name: organization.name.to_string(),
+            title: organization.title,
+            parent: organization.parent.map(String::from),
+            created_at: organization.created_at.into(),
+            updated_at: organization.updated_at.into(),
+            revision: organization.revision,
+        }
+    }
+}
+
+impl Organization {
+    /// The answer, with the revision as its `ETag`.
+    fn answer(self, status: StatusCode) -> Response {
+        let tag = HeaderValue::try_from(format!("\"{}\"", self.revision));
+        let mut response = (status, axum::Json(self)).into_response();
+        if let Ok(tag) = tag {
+            response.headers_mut().insert(header::ETAG, tag);
+        }
+        response
+    }
+}
+
+impl From<OrganizationError> for Problem {
+    fn from(error: OrganizationError) -> Self {
+        match error {
+            OrganizationError::NotFound(name) => Self::not_found("organization", name),
+            OrganizationError::Exists(_) => Self::new(Code::Exists, error.to_string()),
+            OrganizationError::TooMany => Self::invalid(vec![Fault::new("name", "not_allowed", error.to_string())]),
+            OrganizationError::Invalid(faults) => {
+                let fault = |fault: &organizations::OrganizationFault| {
+                    Fault::new(fault.field(), fault.code(), fault.to_string())
+                };
+                Self::invalid(faults.iter().map(fault).collect())
+            }
+            OrganizationError::Default | OrganizationError::HasChildren(_) | OrganizationError::InUse(_) => {
+                Self::new(Code::InUse, error.to_string())
+            }
+            OrganizationError::Changed => Self::new(Code::Changed, error.to_string()),
+            OrganizationError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// A name in a body or a query; what is none is a fault.
+pub(super) fn named(field: &'static str, text: &str, faults: &mut Vec<Fault>) -> Option<Name> {
+    let malformed = |error: &NameError| faults.push(Fault::new(field, "malformed", error.to_string()));
+    text.parse().inspect_err(malformed).ok()
+}
+
+/// Lists the organizations, by name
+#[utoipa::path(get, path = "/v1/organizations", tag = "organizations", params(super::Paging),
+    responses((status = 200, description = "A page of organizations", body = Page<Organization>)))]
+async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<Organization>>, Problem> {
+    let wanted = Wanted::<Name>::of(&uri)?;
+    let read = api.organizations.list(wanted.after.as_ref(), wanted.to_read()).await?;
+    Ok(axum::Json(wanted.page(read, |organization| organization.name.to_string(), Organization::from)))
+}
+
+/// Makes an organization
+#[utoipa::path(post, path = "/v1/organizations", tag = "organizations", request_body = NewOrganization,
+    responses((status = 201, description = "The organization", body = Organization, headers(("ETag" = String)))))]
+async fn create(State(api): State<Api>, uri: Uri, Json(new): Json<NewOrganization>) -> Result<Response, Problem> {
+    Query::of(&uri).finish()?;
+    let mut faults = Vec::new();
+    let name = named("name", &new.name, &mut faults);
+    let parent = new.parent.and_then(|parent| named("parent", &parent, &mut faults));
+    let Some(name) = name.filter(|_| faults.is_empty()) else { return Err(Problem::invalid(faults)) };
+    let location = format!("/v1/organizations/{name}");
+    let made = api.organizations.create(organizations::NewOrganization { name, title: new.title, parent }).await?;
+    Ok(([(header::LOCATION, location)], Organization::from(made).answer(StatusCode::CREATED)).into_response())
+}
+
+/// Shows an organization
+#[utoipa::path(get, path = "/v1/organizations/{organization}", tag = "organizations",
+    params(("organization" = String, Path, description = "Its name")),
+    responses((status = 200, description = "The organization", body = Organization, headers(("ETag" = String)))))]
+async fn get(State(api): State<Api>, Path(organization): Path<String>) -> Result<Response, Problem> {
+    let read = api.organizations.read(&name(&organization, "organization")?).await?;
+    Ok(Organization::from(read).answer(StatusCode::OK))
+}
+
+/// Changes an organization
+///
+/// Who may see an organization may see all that are part of it: another parent changes who may see this one, at once.
+#[utoipa::path(patch, path = "/v1/organizations/{organization}", tag = "organizations", request_body = OrganizationChange,
+    params(("organization" = String, Path, description = "Its name"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that it must have")),
+    responses((status = 200, description = "The organization as it is now", body = Organization, headers(("ETag" = String)))))]
+async fn change(
+    State(api): State<Api>,
+    Path(organization): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    Json(change): Json<OrganizationChange>,
+) -> Result<Response, Problem> {
+    Query::of(&uri).finish()?;
+    let organization = name(&organization, "organization")?;
+    let expected = expected(&headers)?;
+    let mut faults = Vec::new();
+    let parent = change.parent.map(|parent| parent.and_then(|parent| named("parent", &parent, &mut faults)));
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
+    }
+    let change = organizations::Change { title: change.title, parent, expected };
+    let changed = api.organizations.change(&organization, change).await.map_err(|error| match error {
+        OrganizationError::Changed if expected.is_some() => Problem::new(Code::PreconditionFailed, error.to_string()),
+        error => error.into(),
+    })?;
+    Ok(Organization::from(changed).answer(StatusCode::OK))
+}
+
+/// Deletes an organization that nothing belongs to and no other is a part of
+#[utoipa::path(delete, path = "/v1/organizations/{organization}", tag = "organizations",
+    params(("organization" = String, Path, description = "Its name")),
+    responses((status = 204, description = "It is gone")))]
+async fn delete(State(api): State<Api>, Path(organization): Path<String>) -> Result<StatusCode, Problem> {
+    api.organizations.delete(&name(&organization, "organization")?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

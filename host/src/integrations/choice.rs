@@ -1,0 +1,118 @@
+//! Which security scheme and which flow a new integration uses: those that are named, else the only ones that fit.
+//!
+//! It checks no field: once there is a choice, the flow says which fields there are.
+
+use std::sync::Arc;
+
+use super::error::{FaultCode, FieldFault};
+use super::integration::NewIntegration;
+use super::model::Model;
+use crate::flows::{Catalog, Flow};
+use crate::openapi::SecurityScheme;
+
+/// The scheme and flow that an integration uses.
+pub(super) struct Choice<'a> {
+    /// The scheme.
+    pub(super) scheme: &'a SecurityScheme,
+    /// The part of the scheme that the flow serves.
+    pub(super) detail: Option<String>,
+    /// The flow.
+    pub(super) flow: Arc<dyn Flow>,
+}
+
+/// The scheme and the flow: those that are named, else the only ones that fit.
+pub(super) fn choose<'a>(
+    flows: &dyn Catalog,
+    new: &NewIntegration,
+    model: &'a Model,
+    faults: &mut Vec<FieldFault>,
+) -> Option<Choice<'a>> {
+    let schemes = &model.document.schemes;
+    let mut fault = |field: &str, code, message: String| faults.push(FieldFault::new(field, code, message));
+    let scheme = match &new.scheme {
+        Some(name) => match schemes.iter().find(|scheme| &scheme.name == name) {
+            Some(scheme) => scheme,
+            None => {
+                let all: Vec<&SecurityScheme> = schemes.iter().collect();
+                let message = format!("the model {} has no scheme {name:?}; it has: {}", model.name, names(&all));
+                fault("scheme", FaultCode::Unknown, message);
+                return None;
+            }
+        },
+        None => {
+            let usable: Vec<&SecurityScheme> =
+                schemes.iter().filter(|scheme| !candidates(flows, scheme).is_empty()).collect();
+            match *usable.as_slice() {
+                [scheme] => scheme,
+                [] => {
+                    let message = format!("no installed flow serves a security scheme of the model {}", model.name);
+                    fault("scheme", FaultCode::NotAllowed, message);
+                    return None;
+                }
+                _ => {
+                    let message = format!("the model {} has several that can be used: {}", model.name, names(&usable));
+                    fault("scheme", FaultCode::Ambiguous, message);
+                    return None;
+                }
+            }
+        }
+    };
+    let mut candidates = candidates(flows, scheme);
+    let listed = |candidates: &[(Option<String>, Arc<dyn Flow>)]| {
+        candidates.iter().map(|(_, flow)| flow.description().name.clone()).collect::<Vec<_>>().join(", ")
+    };
+    if let Some(name) = &new.flow {
+        if flows.get(name).is_none() {
+            fault("flow", FaultCode::Unknown, format!("no flow {name:?} is installed"));
+            return None;
+        }
+        let fitting = listed(&candidates);
+        candidates.retain(|(_, flow)| &flow.description().name == name);
+        if candidates.is_empty() {
+            let fitting = if fitting.is_empty() { "none".to_owned() } else { fitting };
+            let message = format!("the flow {name} doesn't serve the scheme {}; these do: {fitting}", scheme.name);
+            fault("flow", FaultCode::NotAllowed, message);
+            return None;
+        }
+    }
+    match candidates.len() {
+        1 => {}
+        0 => {
+            let why = scheme.problem.clone().unwrap_or_else(|| "no installed flow serves it".to_owned());
+            fault("scheme", FaultCode::NotAllowed, format!("the scheme {} can't be used: {why}", scheme.name));
+            return None;
+        }
+        _ => {
+            let message = format!("several serve the scheme {}: {}", scheme.name, listed(&candidates));
+            fault("flow", FaultCode::Ambiguous, message);
+            return None;
+        }
+    }
+    let (detail, flow) = candidates.pop()?;
+    Some(Choice { scheme, detail, flow })
+}
+
+/// The flows that serve a scheme, each with the part of the scheme that it serves.
+fn candidates(flows: &dyn Catalog, scheme: &SecurityScheme) -> Vec<(Option<String>, Arc<dyn Flow>)> {
+    if let Some(flow) = scheme.flow.as_ref().and_then(|name| flows.get(name)) {
+        let handles = &flow.description().handles;
+        let served = |detail: &&String| {
+            handles.iter().any(|one| one.kind == scheme.kind && one.detail.as_ref() == Some(*detail))
+        };
+        return vec![(scheme.details.iter().find(served).cloned(), flow)];
+    }
+    let details: Vec<Option<String>> = match scheme.details.is_empty() {
+        true => vec![None],
+        false => scheme.details.iter().cloned().map(Some).collect(),
+    };
+    (details.into_iter())
+        .flat_map(|detail| {
+            let serving = flows.for_scheme(&scheme.kind, detail.as_deref());
+            serving.into_iter().map(move |flow| (detail.clone(), flow))
+        })
+        .collect()
+}
+
+fn names(schemes: &[&SecurityScheme]) -> String {
+    schemes.iter().map(|scheme| scheme.name.as_str()).collect::<Vec<_>>().join(", ")
+}
