@@ -100,6 +100,12 @@ impl CounterFile {
         Ok(Self { file, chunks: 0 })
     }
 
+    /// This file, which can't be written, as on a full disk.
+    #[cfg(test)]
+    pub(crate) fn that_cannot_grow(path: &Path) -> Self {
+        Self { file: File::open(path).unwrap(), chunks: 0 }
+    }
+
     /// Adds a chunk of zeros to the file and maps it.
     ///
     /// # Errors

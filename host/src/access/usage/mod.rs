@@ -48,8 +48,8 @@ pub struct Usage {
 struct Slots {
     /// The file; `None`: memory only.
     file: Option<CounterFile>,
-    /// The chunk that slots are taken from.
-    chunk: Option<Arc<Chunk>>,
+    /// All chunks; slots are taken from the last one.
+    chunks: Vec<Arc<Chunk>>,
     /// Slots made so far, of all chunks.
     made: usize,
     /// How many may be made.
@@ -85,7 +85,7 @@ impl Usage {
         };
         let slots = Slots {
             file,
-            chunk: None,
+            chunks: Vec::new(),
             made: 0,
             limit,
             by_id: HashMap::new(),
@@ -129,13 +129,15 @@ impl Usage {
     /// The store failed; what wasn't written is written the next time.
     pub async fn fold(&self) -> Result<usize, StoreError> {
         let _folding = self.folding.lock().await;
-        let changed: Vec<TokenId> = {
-            let slots = self.slots();
-            slots.by_id.iter().filter(|(_, slot)| slot.0.is_changed()).map(|(id, _)| *id).collect()
-        };
+        let chunks = self.slots().chunks.clone();
         let mut folded = 0;
-        for ids in changed.chunks(BATCH) {
-            folded += self.fold_some(ids).await?;
+        for chunk in chunks {
+            let changed: Vec<TokenId> = chunk.changed().collect();
+            for ids in changed.chunks(BATCH) {
+                folded += self.fold_some(ids).await?;
+            }
+            // A million slots take some milliseconds.
+            tokio::task::yield_now().await;
         }
         self.slots().reclaim();
         Ok(folded)
@@ -149,6 +151,9 @@ impl Usage {
             let open = ids.iter().filter_map(|id| slots.by_id.get(id).map(|slot| (*id, slot.clone())));
             open.map(|(id, slot)| (id, slot.read(), slot)).collect()
         };
+        if totals.is_empty() {
+            return Ok(0);
+        }
         let mut batch = Batch::synced();
         for (id, total, _) in &totals {
             USAGE.put(&mut batch, &[token::id_text(id)], total)?;
@@ -215,9 +220,10 @@ impl Slots {
         }
         let index = self.made % CHUNK_SLOTS;
         if index == 0 {
-            self.chunk = Some(Arc::new(Chunk::new(self.grow()?)));
+            let chunk = Chunk::new(self.grow()?);
+            self.chunks.push(Arc::new(chunk));
         }
-        let chunk = self.chunk.clone()?;
+        let chunk = self.chunks.last().cloned()?;
         self.made += 1;
         Some(Slot(Arc::new(Place::new(chunk, index))))
     }

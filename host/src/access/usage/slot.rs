@@ -72,6 +72,15 @@ impl Chunk {
     pub(super) fn new(memory: trusted::Chunk) -> Self {
         Self { memory, addresses: Mutex::new(()) }
     }
+
+    /// The ids of its tokens with uses that aren't in the store; what is no token's id may be among them, where a slot
+    /// changes hands at this moment.
+    pub(super) fn changed(&self) -> impl Iterator<Item = TokenId> {
+        (0..trusted::CHUNK_SLOTS).filter_map(|index| self.memory.slot(index)).filter_map(|words| {
+            let is_changed = words[COUNT].load(Acquire) != words[FOLDED].load(Relaxed);
+            is_changed.then(|| id([words[ID].load(Relaxed), words[ID_END].load(Relaxed)]))
+        })
+    }
 }
 
 impl Slot {
@@ -202,11 +211,7 @@ pub(super) fn left(slot: [u64; 8]) -> Left {
     if slot[ID] == 0 {
         return Left::Nothing;
     }
-    let mut id: TokenId = [0; _];
-    let bytes = slot[ID].to_ne_bytes().into_iter().chain((slot[ID_END] as u32).to_ne_bytes());
-    for (digit, byte) in id.iter_mut().zip(bytes) {
-        *digit = byte;
-    }
+    let id = id([slot[ID], slot[ID_END]]);
     if !id.iter().all(u8::is_ascii_alphanumeric) || id_words(&id) != [slot[ID], slot[ID_END]] {
         return Left::Damaged;
     }
@@ -215,6 +220,14 @@ pub(super) fn left(slot: [u64; 8]) -> Left {
     }
     let address = checked_address([slot[ADDRESS], slot[ADDRESS + 1]], slot[TOLD]);
     Left::Uses(id, UsageRecord { count: slot[COUNT], last_use: time(slot[LAST_USE]), address })
+}
+
+/// The id in these words, whatever it is.
+fn id([first, last]: [u64; 2]) -> TokenId {
+    let mut id: TokenId = [0; _];
+    let bytes = first.to_ne_bytes().into_iter().chain((last as u32).to_ne_bytes());
+    id.iter_mut().zip(bytes).for_each(|(digit, byte)| *digit = byte);
+    id
 }
 
 /// An id with its check.

@@ -160,6 +160,18 @@ async fn a_file_that_cannot_be_used_is_no_reason_not_to_start() {
 }
 
 #[tokio::test]
+async fn a_full_disk_refuses_nobody() {
+    let installation = Installation::new();
+    let usage = installation.start().await;
+    usage.slots().file = Some(CounterFile::that_cannot_grow(&installation.path()));
+    for number in 0..CHUNK_SLOTS + 1 {
+        count(&usage, &id(number), 1).await;
+    }
+    assert_eq!(usage.fold().await.unwrap(), CHUNK_SLOTS + 1);
+    assert_eq!(installation.stored(&id(CHUNK_SLOTS)).await.unwrap().count, 1);
+}
+
+#[tokio::test]
 async fn another_address_is_told_once_with_the_uses_before() {
     let usage = Usage::open(None, Arc::new(MemoryStore::new())).await.unwrap();
     let slot = usage.open_slot(ALICE).await.unwrap();
