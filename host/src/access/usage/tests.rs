@@ -274,12 +274,17 @@ async fn a_million_tokens() {
     let installation = Installation::new();
     let usage = installation.start().await;
     for number in 0..1_000_000 {
-        usage.open_slot(&id(number)).await.unwrap().count(NOW, None);
+        let slot = usage.open_slot(&id(number)).await.unwrap();
+        // Every tenth is used, which is enough work for a test.
+        if number % 10 == 0 {
+            slot.count(NOW, None);
+        }
     }
     drop(usage);
     let usage = installation.start().await;
-    for number in (0..1_000_000).step_by(9_999) {
-        assert_eq!(usage.read(&id(number)).await.unwrap().count, 1, "{number}");
+    assert_eq!(installation.store.dump().len(), 100_000, "only what was used is written");
+    for number in (0..1_000_000).step_by(999) {
+        let expected = u64::from(number % 10 == 0);
+        assert_eq!(usage.read(&id(number)).await.unwrap().count, expected, "{number}");
     }
-    assert_eq!(installation.store.dump().len(), 1_000_000);
 }
