@@ -37,8 +37,8 @@ pub struct Usage {
     store: Arc<dyn Store>,
     /// Which token has which slot.
     slots: Mutex<Slots>,
-    /// Held for writing while a token is forgotten, and for reading where its record is read or written: else a total
-    /// that was read before could be written after.
+    /// Held for writing while tokens lose their slots, and for reading where a total is read for a slot or written: else
+    /// one that was read before could be taken for the latest after.
     changes: RwLock<()>,
     /// One fold at a time.
     folding: tokio::sync::Mutex<()>,
@@ -139,6 +139,8 @@ impl Usage {
             // A million slots take some milliseconds.
             tokio::task::yield_now().await;
         }
+        // Alone, or a total that was read before would begin a slot after.
+        let _changing = self.changes.write().await;
         self.slots().reclaim();
         Ok(folded)
     }
@@ -244,10 +246,10 @@ impl Slots {
     }
 
     fn forget(&mut self, id: &TokenId) {
-        if let Some(slot) = self.by_id.remove(id) {
+        if let Some(mut slot) = self.by_id.remove(id) {
             slot.0.end();
             // Else someone may count into it yet, and it is given to nobody.
-            if Arc::strong_count(&slot.0) == 1 {
+            if Arc::get_mut(&mut slot.0).is_some() {
                 self.free.push(slot);
             }
         }
@@ -259,7 +261,8 @@ impl Slots {
         if self.by_id.len() <= self.limit / 2 {
             return;
         }
-        let idle = |slot: &Slot| Arc::strong_count(&slot.0) == 1 && !slot.0.is_changed();
+        // `get_mut` sees what those counted who had it before, as the number of owners alone wouldn't.
+        let idle = |slot: &mut Slot| Arc::get_mut(&mut slot.0).is_some_and(|place| !place.is_changed());
         for (_, slot) in self.by_id.extract_if(|_, slot| idle(slot)) {
             slot.0.end();
             self.free.push(slot);

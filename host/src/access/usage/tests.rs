@@ -1,6 +1,7 @@
 //! Tests of [`Usage`]: what is counted is exact, whatever happens to the process and its file.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
@@ -93,6 +94,36 @@ async fn counts_survive_a_kill_at_any_point() {
     let record = installation.stored(ALICE).await.unwrap();
     assert_eq!(record.last_use.unwrap().timestamp_millis(), NOW as i64);
     assert_eq!(record.address, Some(ip("192.0.2.1")));
+}
+
+/// Tells the process below where to count.
+const KILLED: &str = "TOKENHOST_TEST_COUNT_AND_BE_KILLED";
+
+#[tokio::test]
+#[ignore = "it is the process that the test below starts and kills"]
+async fn counts_and_is_killed() {
+    let Some(path) = std::env::var_os(KILLED) else { return };
+    let usage = Usage::open(Some(Path::new(&path)), Arc::new(MemoryStore::new())).await.unwrap();
+    count(&usage, ALICE, 12_345).await;
+    println!("counted");
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn counts_survive_a_real_kill() {
+    let installation = Installation::new();
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--nocapture", "--exact", "access::usage::tests::counts_and_is_killed"])
+        .env(KILLED, installation.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("counted")));
+    // SIGKILL: it can do nothing about it.
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert_eq!(installation.start().await.read(ALICE).await.unwrap().count, 12_345);
 }
 
 #[tokio::test]
