@@ -1,10 +1,12 @@
 //! People's passwords: rules for new ones, and their argon2id hashes (RFC 9106). It knows no users, and slows nobody down
-//! (`throttle` does).
+//! ([`super::throttle`] does).
 
 use argon2::password_hash::phc;
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+
+use super::throttle::TryPermit;
 
 /// Bytes that a new password has at least (NIST SP 800-63B asks for 8 beside a second factor, 15 alone).
 const SHORTEST: usize = 12;
@@ -109,19 +111,28 @@ impl Passwords {
         Ok(Self { decoy: blocking(move || PasswordHash::compute(&nobody_knows)).await? })
     }
 
-    /// Whether the hash is of this password, on a thread of its own. Without a hash, as for an unknown login, it takes the
-    /// same path and says no. Some 15 ms of a processor and 19 MiB: have [`super::throttle`] permit it before.
+    /// Whether the hash is of this password, on a thread of its own that holds the permit while it works. Without a hash, as
+    /// for an unknown login, it takes the same path and says no. Some 15 ms of a processor and 19 MiB.
     ///
     /// # Errors
-    /// [`PasswordError::NoSuchHash`], [`PasswordError::Unavailable`].
-    pub async fn verify(&self, hash: Option<&PasswordHash>, password: SecretString) -> Result<bool, PasswordError> {
+    /// [`PasswordError::NoSuchHash`], [`PasswordError::Unavailable`]; they don't count as wrong passwords.
+    pub async fn verify(
+        &self,
+        permit: TryPermit,
+        hash: Option<&PasswordHash>,
+        password: SecretString,
+    ) -> Result<bool, PasswordError> {
         // No password is that long: it is compared with nothing, and not read through.
         let hash = hash.filter(|_| password.expose_secret().len() <= LONGEST);
         let (hash, is_real) = (hash.unwrap_or(&self.decoy).clone(), hash.is_some());
         blocking(move || {
             let presented = password.expose_secret().as_bytes();
-            let matches = hash.matches(presented.get(..LONGEST).unwrap_or(presented))?;
-            Ok(matches & is_real)
+            let is_right = hash.matches(presented.get(..LONGEST).unwrap_or(presented)).map(|matches| matches & is_real);
+            match is_right {
+                Ok(false) => drop(permit),
+                Ok(true) | Err(_) => permit.right(),
+            }
+            is_right
         })
         .await
     }
@@ -151,6 +162,14 @@ async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::throttle::Throttle;
+    use crate::clock::SystemClock;
+
+    async fn verify(passwords: &Passwords, hash: Option<&PasswordHash>, password: &str) -> Result<bool, PasswordError> {
+        let throttle = Throttle::new(SystemClock::shared());
+        let permit = throttle.may_try("alice", [192, 0, 2, 1].into()).await.unwrap();
+        passwords.verify(permit, hash, secret(password)).await
+    }
 
     fn secret(text: &str) -> SecretString {
         SecretString::from(text.to_owned())
@@ -176,7 +195,7 @@ mod tests {
         let hash = PasswordHash::of(secret(right)).await.unwrap();
         assert_ne!(hash, PasswordHash::of(secret(right)).await.unwrap(), "each has a salt of its own");
         let check = async |hash: Option<&PasswordHash>, password: &str, expected| {
-            let found = passwords.verify(hash, secret(password)).await;
+            let found = verify(&passwords, hash, password).await;
             assert_eq!(found, Ok(expected), "{password}");
         };
         check(Some(&hash), right, true).await;
@@ -188,12 +207,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn wrong_passwords_are_counted_and_right_ones_not() {
+        let throttle = Throttle::new(SystemClock::shared());
+        let passwords = Passwords::new().await.unwrap();
+        let right = "correct horse battery staple";
+        let hash = PasswordHash::of(secret(right)).await.unwrap();
+        let broken = PasswordHash("$argon2id$".to_owned());
+        let attempt = async |hash: Option<&PasswordHash>, password: &str| {
+            let permit = throttle.may_try("alice", [192, 0, 2, 1].into()).await.ok()?;
+            Some(passwords.verify(permit, hash, secret(password)).await)
+        };
+        for _ in 0..11 {
+            assert_eq!(attempt(Some(&hash), right).await, Some(Ok(true)));
+            assert_eq!(attempt(Some(&broken), right).await, Some(Err(PasswordError::NoSuchHash)));
+        }
+        for _ in 0..5 {
+            assert_eq!(attempt(Some(&hash), "wrong").await, Some(Ok(false)));
+            assert_eq!(attempt(None, right).await, Some(Ok(false)));
+        }
+        assert_eq!(attempt(Some(&hash), right).await, None);
+    }
+
+    #[tokio::test]
     async fn a_long_password_is_used_in_full() {
         let passwords = Passwords::new().await.unwrap();
         let right = "x".repeat(LONGEST);
         let hash = PasswordHash::of(secret(&right)).await.unwrap();
-        assert_eq!(passwords.verify(Some(&hash), secret(&right)).await, Ok(true));
-        assert_eq!(passwords.verify(Some(&hash), secret(&format!("{right}x"))).await, Ok(false));
+        assert_eq!(verify(&passwords, Some(&hash), &right).await, Ok(true));
+        assert_eq!(verify(&passwords, Some(&hash), &format!("{right}x")).await, Ok(false));
     }
 
     #[tokio::test]

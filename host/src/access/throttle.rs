@@ -40,18 +40,26 @@ const ADDRESS_FAILURES: usize = 100;
 pub struct Throttle {
     /// What time it is; only the monotonic clock counts here.
     clock: SharedClock,
+    /// Wrong passwords.
+    wrong: Arc<Wrong>,
     /// Turns what is counted into keys, with a random key of its own, so that nobody can choose names that meet.
     hasher: RandomState,
     /// Refused tokens, by address and by subject.
     refusals: Cache<u64, Arc<Mutex<Level>>>,
-    /// Wrong passwords, by address and by address and login.
-    failures: Cache<u64, Arc<Mutex<Failures>>>,
     /// Refusals that may be held back yet.
     held: Arc<Semaphore>,
     /// Passwords that may be hashed yet.
     hashes: Arc<Semaphore>,
     /// Passwords that may wait yet.
     waiting: Arc<Semaphore>,
+}
+
+/// Remembers wrong passwords.
+struct Wrong {
+    /// As in [`Throttle`].
+    clock: SharedClock,
+    /// When they came, by address, and by address and login.
+    failures: Cache<u64, Arc<Mutex<Failures>>>,
 }
 
 /// Refusals that decay: [`FREE`] of them within [`WINDOW`].
@@ -100,10 +108,11 @@ impl Delay {
 #[error("too many wrong passwords; try again in {} s", .0.as_secs())]
 pub struct RetryAfter(pub Duration);
 
-/// One password may be hashed and compared. Dropped, it counts as a wrong one; see [`TryPermit::right`].
-pub struct TryPermit<'a> {
+/// One password may be hashed and compared. It belongs to the thread that does it, so that a caller who goes away neither
+/// frees its place too early nor goes uncounted. Dropped, it counts as a wrong one; see [`TryPermit::right`].
+pub struct TryPermit {
     /// Where a failure is counted.
-    throttle: &'a Throttle,
+    wrong: Arc<Wrong>,
     /// Of the login from this address.
     pair: u64,
     /// Of the address.
@@ -114,18 +123,18 @@ pub struct TryPermit<'a> {
     _hash: OwnedSemaphorePermit,
 }
 
-impl TryPermit<'_> {
+impl TryPermit {
     /// The password was right, or wasn't looked at: nothing is counted.
     pub fn right(mut self) {
         self.is_wrong = false;
     }
 }
 
-impl Drop for TryPermit<'_> {
+impl Drop for TryPermit {
     fn drop(&mut self) {
         if self.is_wrong {
-            self.throttle.failed(self.pair, PAIR_FAILURES);
-            self.throttle.failed(self.address, ADDRESS_FAILURES);
+            self.wrong.failed(self.pair, PAIR_FAILURES);
+            self.wrong.failed(self.address, ADDRESS_FAILURES);
         }
     }
 }
@@ -133,11 +142,12 @@ impl Drop for TryPermit<'_> {
 impl Throttle {
     /// A throttle that remembers nothing yet.
     pub fn new(clock: SharedClock) -> Self {
+        let failures = Cache::builder().max_capacity(KEYS).eviction_policy(EvictionPolicy::lru()).build();
         Self {
+            wrong: Arc::new(Wrong { clock: Arc::clone(&clock), failures }),
             clock,
             hasher: RandomState::new(),
             refusals: Cache::builder().max_capacity(KEYS).eviction_policy(EvictionPolicy::lru()).build(),
-            failures: Cache::builder().max_capacity(KEYS).eviction_policy(EvictionPolicy::lru()).build(),
             held: Arc::new(Semaphore::new(HELD)),
             hashes: Arc::new(Semaphore::new(HASHES)),
             waiting: Arc::new(Semaphore::new(WAITING)),
@@ -164,19 +174,39 @@ impl Throttle {
     ///
     /// # Errors
     /// Too many were wrong, or too many wait: when to try again.
-    pub async fn may_try(&self, login: &str, address: IpAddr) -> Result<TryPermit<'_>, RetryAfter> {
+    pub async fn may_try(&self, login: &str, address: IpAddr) -> Result<TryPermit, RetryAfter> {
         let address = network(address);
         let (pair, address) = (self.key(("pair", address, login)), self.key(("passwords", address)));
-        self.check(pair, address)?;
+        self.wrong.check(pair, address)?;
         let busy = |_| RetryAfter(Duration::from_secs(1));
         let waiting = self.waiting.try_acquire().map_err(busy)?;
         let hash = Arc::clone(&self.hashes).acquire_owned().await.map_err(|_| RetryAfter(WINDOW))?;
         drop(waiting);
         // Those before it in the queue may have been wrong.
-        self.check(pair, address)?;
-        Ok(TryPermit { throttle: self, pair, address, is_wrong: true, _hash: hash })
+        self.wrong.check(pair, address)?;
+        Ok(TryPermit { wrong: Arc::clone(&self.wrong), pair, address, is_wrong: true, _hash: hash })
     }
 
+    /// Counts a refusal; how many there are, after decay.
+    fn raise(&self, key: u64) -> f64 {
+        let now = self.clock.elapsed();
+        let level = self.refusals.get_with(key, Arc::default);
+        let mut level = level.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = now.saturating_sub(level.at).as_secs_f64();
+        let left = (level.refusals - passed * FREE / WINDOW.as_secs_f64()).max(0.0);
+        // Beyond what makes the longest wait, more changes nothing, and would take the longer to decay.
+        let most = FREE + LONGEST.as_secs_f64() / STEP.as_secs_f64();
+        *level = Level { refusals: (left + 1.0).min(most), at: now };
+        level.refusals
+    }
+
+    /// The key of something that is counted. That two meet is as good as impossible, and would slow a few refusals.
+    fn key(&self, counted: impl Hash) -> u64 {
+        self.hasher.hash_one(counted)
+    }
+}
+
+impl Wrong {
     /// Refuses where too many passwords were wrong.
     fn check(&self, pair: u64, address: u64) -> Result<(), RetryAfter> {
         let now = self.clock.elapsed();
@@ -206,29 +236,17 @@ impl Throttle {
         }
         failures.push_back(now);
     }
-
-    /// Counts a refusal; how many there are, after decay.
-    fn raise(&self, key: u64) -> f64 {
-        let now = self.clock.elapsed();
-        let level = self.refusals.get_with(key, Arc::default);
-        let mut level = level.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = now.saturating_sub(level.at).as_secs_f64();
-        let left = (level.refusals - passed * FREE / WINDOW.as_secs_f64()).max(0.0);
-        // Beyond what makes the longest wait, more changes nothing, and would take the longer to decay.
-        let most = FREE + LONGEST.as_secs_f64() / STEP.as_secs_f64();
-        *level = Level { refusals: (left + 1.0).min(most), at: now };
-        level.refusals
-    }
-
-    /// The key of something that is counted. That two meet is as good as impossible, and would slow a few refusals.
-    fn key(&self, counted: impl Hash) -> u64 {
-        self.hasher.hash_one(counted)
-    }
 }
 
 impl std::fmt::Debug for Throttle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Throttle").field("held", &(HELD - self.held.available_permits())).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for TryPermit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TryPermit").finish_non_exhaustive()
     }
 }
 
@@ -264,7 +282,7 @@ mod tests {
 
     /// So many refusals, and how long the last one is held back, in milliseconds.
     fn refuse(throttle: &Throttle, times: usize, address: &str, subject: Option<&str>) -> u128 {
-        (0..times).map(|_| throttle.refused(ip(address), subject).wait().as_millis()).last().unwrap()
+        (0..times).fold(0, |_, _| throttle.refused(ip(address), subject).wait().as_millis())
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Native code is taken from a file and made runnable. It compiles nothing, and doesn't decide what is kept.
+//! Native code is taken from a file and made runnable. It compiles nothing, and doesn't decide what is cached (`flows` does).
 //!
 //! `Component::deserialize` is unsafe because it runs whatever code the bytes hold. Here they are taken only from a file
 //! that this module can show to be this user's own work: the folder and the file are no links, belong to the user that
@@ -6,7 +6,7 @@
 //! can have put code there. The bytes are read once, into memory, and what is checked is what is run.
 //!
 //! A SHA-256 of the code stands before it. It holds against truncation and rotten disks, which ownership doesn't show; it
-//! isn't keyed, since whoever could write the file could read the key. It doesn't decide what is cached (`cache`).
+//! isn't keyed, since whoever could write the file could read the key.
 #![expect(unsafe_code, reason = "the one place that may: see above")]
 
 use std::fs::{self, OpenOptions};

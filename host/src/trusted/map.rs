@@ -100,6 +100,12 @@ impl CounterFile {
         Ok(Self { file, chunks: 0 })
     }
 
+    /// This file, which can't be written, as on a full disk.
+    #[cfg(test)]
+    pub(crate) fn that_cannot_grow(path: &Path) -> Self {
+        Self { file: File::open(path).unwrap(), chunks: 0 }
+    }
+
     /// Adds a chunk of zeros to the file and maps it.
     ///
     /// # Errors
@@ -135,15 +141,20 @@ pub(crate) fn read_slots(
     if !metadata.is_file() || metadata.uid() != super::code::this_user() {
         return Err(io::Error::other("it isn't a file of the user that runs this process"));
     }
-    let mut reader = io::BufReader::with_capacity(CHUNK_BYTES, file);
-    for _ in 0..limit {
-        let mut slot = Vec::with_capacity(SLOT_BYTES);
-        reader.by_ref().take(SLOT_BYTES as u64).read_to_end(&mut slot)?;
-        let (words, rest) = slot.as_chunks::<8>();
-        let Ok(words) = <[[u8; 8]; SLOT_BYTES / 8]>::try_from(words) else {
-            return Ok(Some(words.is_empty() && rest.is_empty()));
-        };
-        visit(words.map(u64::from_ne_bytes));
+    let mut buffer = Vec::with_capacity(CHUNK_BYTES);
+    let mut left = limit;
+    while left > 0 {
+        buffer.clear();
+        (&file).take(CHUNK_BYTES as u64).read_to_end(&mut buffer)?;
+        let (words, end) = buffer.as_chunks::<8>();
+        let (slots, cut) = words.as_chunks::<{ SLOT_BYTES / 8 }>();
+        for slot in slots.iter().take(left) {
+            visit(slot.map(u64::from_ne_bytes));
+        }
+        if slots.len() < CHUNK_SLOTS {
+            return Ok(Some(cut.is_empty() && end.is_empty()));
+        }
+        left = left.saturating_sub(slots.len());
     }
     Ok(Some(true))
 }

@@ -37,8 +37,8 @@ pub struct Usage {
     store: Arc<dyn Store>,
     /// Which token has which slot.
     slots: Mutex<Slots>,
-    /// Held for writing while a token is forgotten, and for reading where its record is read or written: else a total
-    /// that was read before could be written after.
+    /// Held for writing while tokens lose their slots, and for reading where a total is read for a slot or written: else
+    /// one that was read before could be taken for the latest after.
     changes: RwLock<()>,
     /// One fold at a time.
     folding: tokio::sync::Mutex<()>,
@@ -48,8 +48,8 @@ pub struct Usage {
 struct Slots {
     /// The file; `None`: memory only.
     file: Option<CounterFile>,
-    /// The chunk that slots are taken from.
-    chunk: Option<Arc<Chunk>>,
+    /// All chunks; slots are taken from the last one.
+    chunks: Vec<Arc<Chunk>>,
     /// Slots made so far, of all chunks.
     made: usize,
     /// How many may be made.
@@ -85,7 +85,7 @@ impl Usage {
         };
         let slots = Slots {
             file,
-            chunk: None,
+            chunks: Vec::new(),
             made: 0,
             limit,
             by_id: HashMap::new(),
@@ -129,14 +129,18 @@ impl Usage {
     /// The store failed; what wasn't written is written the next time.
     pub async fn fold(&self) -> Result<usize, StoreError> {
         let _folding = self.folding.lock().await;
-        let changed: Vec<TokenId> = {
-            let slots = self.slots();
-            slots.by_id.iter().filter(|(_, slot)| slot.0.is_changed()).map(|(id, _)| *id).collect()
-        };
+        let chunks = self.slots().chunks.clone();
         let mut folded = 0;
-        for ids in changed.chunks(BATCH) {
-            folded += self.fold_some(ids).await?;
+        for chunk in chunks {
+            let changed: Vec<TokenId> = chunk.changed().collect();
+            for ids in changed.chunks(BATCH) {
+                folded += self.fold_some(ids).await?;
+            }
+            // A million slots take some milliseconds.
+            tokio::task::yield_now().await;
         }
+        // Alone, or a total that was read before would begin a slot after.
+        let _changing = self.changes.write().await;
         self.slots().reclaim();
         Ok(folded)
     }
@@ -149,6 +153,9 @@ impl Usage {
             let open = ids.iter().filter_map(|id| slots.by_id.get(id).map(|slot| (*id, slot.clone())));
             open.map(|(id, slot)| (id, slot.read(), slot)).collect()
         };
+        if totals.is_empty() {
+            return Ok(0);
+        }
         let mut batch = Batch::synced();
         for (id, total, _) in &totals {
             USAGE.put(&mut batch, &[token::id_text(id)], total)?;
@@ -215,9 +222,10 @@ impl Slots {
         }
         let index = self.made % CHUNK_SLOTS;
         if index == 0 {
-            self.chunk = Some(Arc::new(Chunk::new(self.grow()?)));
+            let chunk = Chunk::new(self.grow()?);
+            self.chunks.push(Arc::new(chunk));
         }
-        let chunk = self.chunk.clone()?;
+        let chunk = self.chunks.last().cloned()?;
         self.made += 1;
         Some(Slot(Arc::new(Place::new(chunk, index))))
     }
@@ -238,10 +246,10 @@ impl Slots {
     }
 
     fn forget(&mut self, id: &TokenId) {
-        if let Some(slot) = self.by_id.remove(id) {
+        if let Some(mut slot) = self.by_id.remove(id) {
             slot.0.end();
             // Else someone may count into it yet, and it is given to nobody.
-            if Arc::strong_count(&slot.0) == 1 {
+            if Arc::get_mut(&mut slot.0).is_some() {
                 self.free.push(slot);
             }
         }
@@ -253,7 +261,8 @@ impl Slots {
         if self.by_id.len() <= self.limit / 2 {
             return;
         }
-        let idle = |slot: &Slot| Arc::strong_count(&slot.0) == 1 && !slot.0.is_changed();
+        // `get_mut` sees what those counted who had it before, as the number of owners alone wouldn't.
+        let idle = |slot: &mut Slot| Arc::get_mut(&mut slot.0).is_some_and(|place| !place.is_changed());
         for (_, slot) in self.by_id.extract_if(|_, slot| idle(slot)) {
             slot.0.end();
             self.free.push(slot);

@@ -72,6 +72,15 @@ impl Chunk {
     pub(super) fn new(memory: trusted::Chunk) -> Self {
         Self { memory, addresses: Mutex::new(()) }
     }
+
+    /// The ids of its tokens with uses that aren't in the store; what is no token's id may be among them, where a slot
+    /// changes hands at this moment.
+    pub(super) fn changed(&self) -> impl Iterator<Item = TokenId> {
+        (0..trusted::CHUNK_SLOTS).filter_map(|index| self.memory.slot(index)).filter_map(|words| {
+            let is_changed = words[COUNT].load(Acquire) != words[FOLDED].load(Relaxed);
+            is_changed.then(|| id([words[ID].load(Relaxed), words[ID_END].load(Relaxed)]))
+        })
+    }
 }
 
 impl Slot {
@@ -216,11 +225,7 @@ pub(super) fn left(slot: [u64; 8]) -> Left {
     if slot[ID] == 0 {
         return Left::Nothing;
     }
-    let mut id: TokenId = [0; _];
-    let bytes = slot[ID].to_ne_bytes().into_iter().chain((slot[ID_END] as u32).to_ne_bytes());
-    for (digit, byte) in id.iter_mut().zip(bytes) {
-        *digit = byte;
-    }
+    let id = id([slot[ID], slot[ID_END]]);
     if !id.iter().all(u8::is_ascii_alphanumeric) || id_words(&id) != [slot[ID], slot[ID_END]] {
         return Left::Damaged;
     }
@@ -231,17 +236,17 @@ pub(super) fn left(slot: [u64; 8]) -> Left {
     Left::Uses(id, UsageRecord { count: slot[COUNT], last_use: time(slot[LAST_USE]), address })
 }
 
+/// The id in these words, whatever it is.
+fn id(words: [u64; 2]) -> TokenId {
+    let ([a, b, c, d, e, f, g, h], [i, j, k, l]) = (words[0].to_ne_bytes(), (words[1] as u32).to_ne_bytes());
+    [a, b, c, d, e, f, g, h, i, j, k, l]
+}
+
 /// An id with its check.
 fn id_words(id: &TokenId) -> [u64; 2] {
-    let (first, last) = id.split_at(8);
-    let word = |bytes: &[u8]| {
-        let mut word = [0; 8];
-        word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        word
-    };
-    let [first, last] = [word(first), word(last)];
-    let last = u32::from_ne_bytes([last[0], last[1], last[2], last[3]]);
-    [u64::from_ne_bytes(first), u64::from(crc32fast::hash(id)) << 32 | u64::from(last)]
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = *id;
+    let last = u32::from_ne_bytes([i, j, k, l]);
+    [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from(crc32fast::hash(id)) << 32 | u64::from(last)]
 }
 
 /// Sets address and check, and that it was told at this count.
@@ -271,17 +276,18 @@ fn address_of(words: &trusted::SlotWords) -> Option<IpAddr> {
 
 /// The address of these words, where the check says that it is whole.
 fn checked_address(address: [u64; 2], told: u64) -> Option<IpAddr> {
-    let [high, low] = address;
     let known = address != [0, 0] && told as u32 == address_check(address);
-    known.then(|| IpAddr::from(Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low))).to_canonical())
+    known.then(|| IpAddr::from(Ipv6Addr::from_bits(join(address))).to_canonical())
 }
 
 /// The check of an address.
 fn address_check(address: [u64; 2]) -> u32 {
-    let mut bytes = [0; 16];
-    let words = address.into_iter().flat_map(u64::to_ne_bytes);
-    bytes.iter_mut().zip(words).for_each(|(to, from)| *to = from);
-    crc32fast::hash(&bytes)
+    crc32fast::hash(&join(address).to_ne_bytes())
+}
+
+/// Two words as one number, the upper first.
+fn join([high, low]: [u64; 2]) -> u128 {
+    u128::from(high) << 64 | u128::from(low)
 }
 
 /// A time out of a slot; `None` for none, and for what can be none.

@@ -1,6 +1,7 @@
 //! Tests of [`Usage`]: what is counted is exact, whatever happens to the process and its file.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
@@ -95,6 +96,36 @@ async fn counts_survive_a_kill_at_any_point() {
     assert_eq!(record.address, Some(ip("192.0.2.1")));
 }
 
+/// Tells the process below where to count.
+const KILLED: &str = "TOKENHOST_TEST_COUNT_AND_BE_KILLED";
+
+#[tokio::test]
+#[ignore = "it is the process that the test below starts and kills"]
+async fn counts_and_is_killed() {
+    let Some(path) = std::env::var_os(KILLED) else { return };
+    let usage = Usage::open(Some(Path::new(&path)), Arc::new(MemoryStore::new())).await.unwrap();
+    count(&usage, ALICE, 12_345).await;
+    println!("counted");
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn counts_survive_a_real_kill() {
+    let installation = Installation::new();
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--nocapture", "--exact", "access::usage::tests::counts_and_is_killed"])
+        .env(KILLED, installation.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("counted")));
+    // SIGKILL: it can do nothing about it.
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert_eq!(installation.start().await.read(ALICE).await.unwrap().count, 12_345);
+}
+
 #[tokio::test]
 async fn a_start_that_fails_loses_nothing() {
     let installation = Installation::new();
@@ -157,6 +188,18 @@ async fn a_file_that_cannot_be_used_is_no_reason_not_to_start() {
     assert_eq!(usage.read(ALICE).await.unwrap().count, 3);
     usage.fold().await.unwrap();
     assert_eq!(installation.stored(ALICE).await.unwrap().count, 3);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_nobody() {
+    let installation = Installation::new();
+    let usage = installation.start().await;
+    usage.slots().file = Some(CounterFile::that_cannot_grow(&installation.path()));
+    for number in 0..CHUNK_SLOTS + 1 {
+        count(&usage, &id(number), 1).await;
+    }
+    assert_eq!(usage.fold().await.unwrap(), CHUNK_SLOTS + 1);
+    assert_eq!(installation.stored(&id(CHUNK_SLOTS)).await.unwrap().count, 1);
 }
 
 #[tokio::test]
@@ -262,12 +305,17 @@ async fn a_million_tokens() {
     let installation = Installation::new();
     let usage = installation.start().await;
     for number in 0..1_000_000 {
-        usage.open_slot(&id(number)).await.unwrap().count(NOW, None);
+        let slot = usage.open_slot(&id(number)).await.unwrap();
+        // Every tenth is used, which is enough work for a test.
+        if number % 10 == 0 {
+            slot.count(NOW, None);
+        }
     }
     drop(usage);
     let usage = installation.start().await;
-    for number in (0..1_000_000).step_by(9_999) {
-        assert_eq!(usage.read(&id(number)).await.unwrap().count, 1, "{number}");
+    assert_eq!(installation.store.dump().len(), 100_000, "only what was used is written");
+    for number in (0..1_000_000).step_by(999) {
+        let expected = u64::from(number % 10 == 0);
+        assert_eq!(usage.read(&id(number)).await.unwrap().count, expected, "{number}");
     }
-    assert_eq!(installation.store.dump().len(), 1_000_000);
 }
