@@ -16,8 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Access, AccessError};
+use crate::access::{self, Access, AccessError};
 use crate::api::{self, Api, Rooms, Shelf};
+use crate::audit::{Audit, Retention, SupportIds, Tally};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, KeySource};
 use crate::egress::{Egress, Limits, Policy};
@@ -38,12 +39,18 @@ const STORE: &str = "store";
 const INSTALLED: &str = "flows";
 /// Compiled code of flows, within the data folder. Can be deleted at any time.
 const COMPILED: &str = "compiled";
+/// How often inbound tokens were used, within the data folder.
+const COUNTS: &str = "usage";
 
 /// What `init` calls the first administrator.
 const FIRST_ADMINISTRATOR: &str = "administrator";
 
 /// How often metrics are tidied and the store's own numbers are read.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How often counts of uses are written to the store, and sums of uses and refusals to the audit log.
+const ACCOUNTS: Duration = Duration::from_secs(60);
+/// Every so many times, audit records that are over their retention are removed.
+const PRUNE_EVERY: u32 = 60;
 
 /// A running daemon.
 pub struct Daemon {
@@ -53,6 +60,8 @@ pub struct Daemon {
     api: Api,
     /// Its tokens, whose attempts end before it does.
     tokens: Arc<Tokens>,
+    /// Its accounts of uses, written down once nobody comes any more.
+    accounts: Arc<Accounts>,
     /// Its store, closed last.
     store: Arc<RocksStore>,
     /// Ends the server and the upkeep.
@@ -113,8 +122,6 @@ impl Daemon {
         let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let keyring = Arc::new(Keyring::load_or_create(&*shared, &master).await?);
         drop(master);
-        let access = Arc::new(Access::open(Arc::clone(&shared), &keyring, Arc::clone(&clock))?);
-
         let shelf = Shelf::new(config.data.join(INSTALLED), config.flows.clone());
         let flows = Arc::new(load_flows(&config, &shelf).await?);
         let policy = Policy {
@@ -124,6 +131,24 @@ impl Daemon {
         };
         let egress = Arc::new(Egress::new(policy, Arc::clone(&clock)));
         let organizations = Arc::new(Organizations::open(Arc::clone(&shared), Arc::clone(&clock)).await?);
+        let retention = Retention {
+            days: Some(config.audit.retention_days),
+            records: Some(config.audit.retention_records),
+        };
+        let audit = Audit::open(Arc::clone(&shared), &keyring, Arc::clone(&clock), retention).await?;
+        let audit = Arc::new(audit);
+        let tally = Arc::new(Tally::new(Arc::clone(&clock)));
+        let access = Access::open(access::Parts {
+            store: Arc::clone(&shared),
+            keyring: Arc::clone(&keyring),
+            clock: Arc::clone(&clock),
+            organizations: Arc::clone(&organizations),
+            tally: Arc::clone(&tally),
+            policy: config.access.clone(),
+            counts: Some(config.data.join(COUNTS)),
+        });
+        let access = Arc::new(access.await?);
+        let support = SupportIds::new(&keyring);
         let models = Arc::new(Models::new(Arc::clone(&shared), Arc::clone(&clock), Arc::clone(&organizations)));
         let integrations = Arc::new(Integrations::new(
             Arc::clone(&shared),
@@ -147,8 +172,13 @@ impl Daemon {
         let listener = api::listen(config.listen)?;
         let address = listener.local_addr().context("the address that was bound isn't known")?;
         let resumed = tokens.recover().await.context("the attempts that the last stop cut short can't be read")?;
+        let accounts = Accounts { access: Arc::clone(&access), audit: Arc::clone(&audit), tally: Arc::clone(&tally) };
+        let accounts = Arc::new(accounts);
         let (api, router) = api::router(Rooms {
             access,
+            audit,
+            tally,
+            support,
             models,
             integrations,
             organizations,
@@ -164,8 +194,10 @@ impl Daemon {
         let stop = CancellationToken::new();
         let serving = tokio::spawn(api::serve(listener, router, config.connections, stop.clone().cancelled_owned()));
         tokio::spawn(stop.clone().run_until_cancelled_owned(upkeep(metrics, Arc::downgrade(&store))));
+        let keeping = Arc::clone(&accounts);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), resumed, "ready");
-        Ok(Self { address, api, tokens, store, stop, serving })
+        Ok(Self { address, api, tokens, accounts, store, stop, serving })
     }
 
     /// Where it listens.
@@ -184,6 +216,7 @@ impl Daemon {
         // Together: calls under way may be waiting for the attempts.
         let (served, ()) = tokio::join!(self.serving, self.tokens.shutdown());
         served.context("the server failed")?;
+        self.accounts.write().await;
         self.store.close().await.context("the store can't be closed in good order")?;
         tracing::info!("stopped");
         Ok(())
@@ -211,7 +244,7 @@ pub async fn init(config: &Config) -> anyhow::Result<InitOutcome> {
         _ => master_key(config)?,
     };
     let keyring = Keyring::load_or_create(&*store, &master).await?;
-    let token = match Access::open(store, &keyring, clock)?.create_first_administrator().await {
+    let token = match open_access(store, keyring, clock).await?.create_first_administrator().await {
         Err(AccessError::AlreadyInitialised) => bail!(
             "{} has an administrator already; if its token is lost, stop the daemon and run `tokenhost init --rebuild`",
             config.data.display()
@@ -227,11 +260,54 @@ pub async fn init(config: &Config) -> anyhow::Result<InitOutcome> {
 /// # Errors
 /// The data folder was never initialised, is in use or damaged, or the key is missing or wrong.
 pub async fn rebuild(config: &Config) -> anyhow::Result<InitOutcome> {
-    let store = open_store(config)?;
+    let store: Arc<dyn Store> = open_store(config)?;
     let keyring = Keyring::load_or_create(&*store, &master_key(config)?).await?;
-    let access = Access::open(store, &keyring, SystemClock::shared())?;
-    let token = access.rebuild(&FIRST_ADMINISTRATOR.parse()?).await?;
+    let access = open_access(store, keyring, SystemClock::shared()).await?;
+    let token = access.rebuild_named(&FIRST_ADMINISTRATOR.parse()?).await?;
     Ok(InitOutcome { token, key_file_made: None, data: config.data.clone() })
+}
+
+/// Inbound access where nothing is served.
+async fn open_access(store: Arc<dyn Store>, keyring: Keyring, clock: SharedClock) -> anyhow::Result<Access> {
+    let organizations = Arc::new(Organizations::open(Arc::clone(&store), Arc::clone(&clock)).await?);
+    let tally = Arc::new(Tally::new(Arc::clone(&clock)));
+    let policy = access::Policy::default();
+    let keyring = Arc::new(keyring);
+    let parts = access::Parts { store, keyring, clock, organizations, tally, policy, counts: None };
+    Ok(Access::open(parts).await?)
+}
+
+/// What has to be written down now and then of what calls did.
+struct Accounts {
+    access: Arc<Access>,
+    audit: Arc<Audit>,
+    tally: Arc<Tally>,
+}
+
+impl Accounts {
+    /// Writes it down every minute.
+    async fn keep(&self) {
+        for round in 1_u32.. {
+            tokio::time::sleep(ACCOUNTS).await;
+            self.write().await;
+            if round.is_multiple_of(PRUNE_EVERY)
+                && let Err(error) = self.audit.prune().await
+            {
+                tracing::error!("old audit records can't be removed: {error}");
+            }
+        }
+    }
+
+    /// Writes down what is counted: nothing is lost where it fails, but that it fails is said.
+    async fn write(&self) {
+        self.access.settle_usage();
+        if let Err(error) = self.access.fold_usage().await {
+            tracing::error!("counts of uses can't be written: {error}");
+        }
+        if let Err(error) = self.tally.flush(&self.audit).await {
+            tracing::error!("sums of uses and refusals can't be written: {error}");
+        }
+    }
 }
 
 /// Opens the store of a data folder that was initialised.

@@ -41,12 +41,11 @@ impl Access {
             None => None,
         };
         let hash = found.as_ref().filter(|user| !user.external).and_then(|user| user.password.as_ref());
-        let right = self.passwords.verify(hash, password).await;
+        let right = self.passwords.verify(permit, hash, password).await;
         let right = right.map_err(|error| Denial::Unavailable(StoreError::Storage(error.to_string())))?;
         let (Some(login), Some(user), true) = (parsed, found, right) else {
             return Err(Refused::unknown(Reason::BadPassword).into());
         };
-        permit.right();
         self.user_principal(by, &login, user).await
     }
 

@@ -268,7 +268,7 @@ async fn check(api: &Api, route: &'static Route, caller: &Caller, params: &RawPa
         }
         Need::OnModel(right) => {
             let found = match param("model") {
-                Some(name) => api.models.read(&name).await,
+                Some(name) => api.models.get(&name).await,
                 None => return Err(caller.refuse(Reason::OrganizationNotAllowed, "not there").await),
             };
             match found {
@@ -383,7 +383,7 @@ async fn audited<F: Future<Output = Response>>(
     let object = location.map_or(object, |made| made.trim_start_matches("/v1/").to_owned());
     let status = response.status();
     let outcome = match status.as_u16() {
-        200..400 => Outcome::Done,
+        200..=399 => Outcome::Done,
         401 | 403 => Outcome::Refused,
         _ => Outcome::Failed,
     };

@@ -24,7 +24,7 @@ use super::state::Api;
 use super::time::Time;
 use super::tokens::TokenStatus;
 use crate::access::Right;
-use crate::integrations::{self, FieldFault, IntegrationError};
+use crate::integrations::{self, FieldFault, IntegrationError, ModelError, Visible};
 use crate::name::Name;
 use crate::tokens::TokenKey;
 
@@ -227,9 +227,11 @@ pub(super) fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 /// Lists the integrations, by name
 #[utoipa::path(get, path = "/v1/integrations", tag = "integrations", params(super::Paging),
     responses((status = 200, description = "A page of integrations", body = Page<IntegrationSummary>)))]
-async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<IntegrationSummary>>, Problem> {
+async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::Json<Page<IntegrationSummary>>, Problem> {
     let wanted = Wanted::<Name>::of(&uri)?;
-    let read = api.integrations.list(wanted.after.as_ref(), wanted.to_read(), None).await?;
+    let shown = |name: &Name, organization: &Name| caller.may_on(Right::ReadIntegrations, name, organization);
+    let shown: Option<Visible<'_>> = if caller.may_everywhere(Right::ReadIntegrations) { None } else { Some(&shown) };
+    let read = api.integrations.list(wanted.after.as_ref(), wanted.to_read(), shown).await?;
     Ok(axum::Json(wanted.page(
         read,
         |integration| integration.name.to_string(),
@@ -257,7 +259,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
     if new.transport.proxy.is_some() {
-        caller.require(Right::SetProxy)?;
+        caller.require(Right::SetProxy).await?;
     }
     let mut faults = Vec::new();
     let mut parse = |field: &str, text: &str| {
@@ -269,6 +271,13 @@ async fn create(
     let (Some(name), Some(model), []) = (name, model, faults.as_slice()) else {
         return Err(Problem::invalid(faults));
     };
+    let of_model = match api.models.get(&model).await {
+        Ok(model) => model.organization.clone(),
+        Err(ModelError::NotFound(_)) => return Err(IntegrationError::ModelNotFound(model).into()),
+        Err(error) => return Err(error.into()),
+    };
+    caller.require_in(Right::ReadModels, &of_model).await?;
+    caller.require_on(Right::WriteIntegrations, &name, organization.as_ref().unwrap_or(&of_model)).await?;
     let location = format!("/v1/integrations/{name}");
     let made = api.integrations.create(integrations::NewIntegration {
         name,
@@ -311,12 +320,15 @@ async fn change(
 ) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
     if change.transport.proxy.is_some() {
-        caller.require(Right::SetProxy)?;
+        caller.require(Right::SetProxy).await?;
     }
     let expected = expected(&headers)?;
     let organization = change.organization.map(|organization| organization.parse::<Name>()).transpose();
     let organization = organization
         .map_err(|error| Problem::invalid(vec![Fault::new("organization", "malformed", error.to_string())]))?;
+    if let Some(organization) = &organization {
+        caller.require_in(Right::WriteIntegrations, organization).await?;
+    }
     let change = integrations::Change {
         organization,
         server: change.server,

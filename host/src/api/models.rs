@@ -20,7 +20,7 @@ use super::time::Time;
 use crate::access::Right;
 use crate::egress::FetchError;
 use crate::flows::registry::Flows;
-use crate::integrations::{self, ModelError};
+use crate::integrations::{self, ModelError, Visible};
 use crate::name::Name;
 use crate::openapi::{MAX_BYTES, SecurityScheme};
 
@@ -196,9 +196,11 @@ pub(super) fn name(text: &str, what: &str) -> Result<Name, Problem> {
 /// Lists the models, by name
 #[utoipa::path(get, path = "/v1/models", tag = "models", params(super::Paging),
     responses((status = 200, description = "A page of models", body = Page<ModelSummary>)))]
-async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<ModelSummary>>, Problem> {
+async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::Json<Page<ModelSummary>>, Problem> {
     let wanted = Wanted::<Name>::of(&uri)?;
-    let read = api.models.list(wanted.after.as_ref(), wanted.to_read(), None).await?;
+    let shown = |_: &Name, organization: &Name| caller.may_in(Right::ReadModels, organization);
+    let shown: Option<Visible<'_>> = if caller.may_everywhere(Right::ReadModels) { None } else { Some(&shown) };
+    let read = api.models.list(wanted.after.as_ref(), wanted.to_read(), shown).await?;
     Ok(axum::Json(wanted.page(
         read,
         |model| model.name.to_string(),
@@ -218,7 +220,7 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<ModelS
 /// for which the caller needs a right of its own.
 #[utoipa::path(post, path = "/v1/models", tag = "models",
     params(("name" = Option<String>, Query, description = "The model's name; needed with a document"),
-        ("organization" = Option<String>, Query, description = "The organization that it belongs to. Default: `default`")),
+        ("organization" = Option<String>, Query, description = "The organization that it belongs to. Default: the caller's own")),
     request_body(content((serde_json::Value = "application/json"), (String = "application/yaml"))),
     responses((status = 201, description = "The model", body = Model)))]
 async fn import(State(api): State<Api>, caller: Caller, request: Request) -> Result<Response, Problem> {
@@ -234,8 +236,10 @@ async fn import(State(api): State<Api>, caller: Caller, request: Request) -> Res
     let name: Name = name.parse().map_err(|error: crate::name::NameError| {
         Problem::invalid(vec![Fault::new("name", "malformed", error.to_string())])
     })?;
+    let organization = organization.unwrap_or_else(|| caller.organization.clone());
+    caller.require_in(Right::WriteModels, &organization).await?;
     let location = format!("/v1/models/{name}");
-    let model = Model::of(api.models.import(name, organization, &document, false).await?, &api.flows);
+    let model = Model::of(api.models.import(name, Some(organization), &document, false).await?, &api.flows);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(model)).into_response())
 }
 
@@ -264,6 +268,9 @@ async fn replace(
     let organization = organization(&mut query);
     query.finish()?;
     let name = name(&model, "model")?;
+    if let Some(organization) = &organization {
+        caller.require_in(Right::WriteModels, organization).await?;
+    }
     let _permit = api.large.acquire().await.map_err(Problem::internal)?;
     let (document, _) = document(&api, &caller, request).await?;
     Ok(axum::Json(Model::of(api.models.import(name, organization, &document, true).await?, &api.flows)))
@@ -288,7 +295,7 @@ async fn document(api: &Api, caller: &Caller, request: Request) -> Result<(Bytes
     check_type(request.headers())?;
     let bytes = body::read(request.into_body(), MAX_BYTES).await?;
     let Some((url, named)) = from_url(&bytes)? else { return Ok((bytes, None)) };
-    caller.require(Right::FetchModels)?;
+    caller.require(Right::FetchModels).await?;
     let malformed = |message: String| Problem::invalid(vec![Fault::new("url", "malformed", message)]);
     let url = Url::parse(&url).map_err(|error| malformed(format!("is no absolute URL: {error}")))?;
     let document = api.egress.fetch(&url, MAX_BYTES).await.map_err(|error| match error {

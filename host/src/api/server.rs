@@ -107,20 +107,16 @@ pub async fn serve(listener: TcpListener, router: Router, connections: usize, st
     }
 }
 
-/// One answer. A handler that panics costs its own request only. One that may change something goes on where its client
-/// goes away: else a change could be in the store, and those who keep something of it in memory not be told.
+/// One answer. A handler that panics costs its own request only.
 pub(super) async fn answer<B>(mut router: Router, request: Request<B>) -> Result<Response, Infallible>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<axum::BoxError>,
 {
-    let changes = !request.method().is_safe();
-    let handling = AssertUnwindSafe(async move { router.call(request.map(Body::new)).await }).catch_unwind();
-    let handled = if changes { tokio::spawn(handling).await.ok() } else { Some(handling.await) };
+    let handled = AssertUnwindSafe(async move { router.call(request.map(Body::new)).await }).catch_unwind().await;
     let mut response = match handled {
-        Some(Ok(answered)) => answered?,
-        Some(Err(_)) => Problem::internal("a handler panicked").into_response(),
-        None => Problem::internal("a handler was cut off").into_response(),
+        Ok(answered) => answered?,
+        Err(_) => Problem::internal("a handler panicked").into_response(),
     };
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(response)
@@ -194,46 +190,6 @@ mod tests {
         go.add_permits(1);
         assert!(text(slow).await.ends_with("done"));
         serving.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_change_goes_on_where_its_client_goes_away() {
-        /// Says at its end whether it was reached.
-        struct Watched(bool, Option<oneshot::Sender<bool>>);
-        impl Drop for Watched {
-            fn drop(&mut self) {
-                self.1.take().unwrap().send(self.0).unwrap();
-            }
-        }
-        for (method, expected) in [("POST", true), ("GET", false)] {
-            let (begun, has_begun) = oneshot::channel();
-            let (ended, has_ended) = oneshot::channel();
-            let go = Arc::new(Semaphore::new(0));
-            let (gate, once) = (Arc::clone(&go), Arc::new(std::sync::Mutex::new(Some((begun, ended)))));
-            let slow = axum::routing::any(move || {
-                let (begun, ended) = once.lock().unwrap().take().unwrap();
-                async move {
-                    let mut watched = Watched(false, Some(ended));
-                    begun.send(()).unwrap();
-                    gate.acquire().await.unwrap().forget();
-                    watched.0 = true;
-                }
-            });
-            let router = Router::new().route("/", get(|| async { "ok" })).route("/slow", slow);
-            let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-            let address = listener.local_addr().unwrap();
-            let serving = tokio::spawn(serve(listener, router, 1, std::future::pending()));
-            let mut client = TcpStream::connect(address).await.unwrap();
-            let request = format!("{method} /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
-            client.write_all(request.as_bytes()).await.unwrap();
-            has_begun.await.unwrap();
-            drop(client);
-            // There is one place only: this is answered once the server has seen that the first client is gone.
-            assert!(text(ask(address, "/").await).await.ends_with("ok"));
-            go.add_permits(1);
-            assert_eq!(has_ended.await.unwrap(), expected, "{method}");
-            serving.abort();
-        }
     }
 
     #[tokio::test]

@@ -18,14 +18,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::served::Token;
-use super::auth::{self, guarded};
+use super::auth::guarded;
 use super::body::Json;
+use super::credentials;
 use super::models::name;
+use super::peer;
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
 use super::state::Api;
 use super::time::Time;
-use crate::access::Right;
+use crate::access::{Right, Scopes};
 use crate::tokens::{ManualToken, Rejection, Served, State as TokenState, Status, TokenError, TokenKey};
 
 /// The route of the hottest call.
@@ -194,8 +196,9 @@ async fn get(State(api): State<Api>, request: Request) -> Response {
         Some(response) => response,
         // Boxed, so that the hot path's future stays small.
         None => {
-            Box::pin(guarded(&api, ROUTE, request, async |request| get_slowly(&api, request).await.into_response()))
-                .await
+            let slowly = api.clone();
+            let slowly = move |request| async move { get_slowly(&slowly, request).await.into_response() };
+            Box::pin(guarded(&api, ROUTE, request, slowly)).await
         }
     }
 }
@@ -208,14 +211,16 @@ fn from_memory(api: &Api, request: &Request) -> Option<Response> {
         None => MIN_TTL,
         Some(query) => query.strip_prefix("min_ttl=")?.parse().ok().filter(|seconds| *seconds <= MAX_TTL)?,
     };
-    let principal = api.access.authenticate_cached(auth::presented(request.headers())?)?;
-    if !principal.may(Right::ReadTokenValues) {
+    let known = api.access.peek(credentials::token(request.headers())?, Some(Scopes::REST))?;
+    if !known.principal.may_everywhere(Right::ReadTokenValues) {
         return None;
     }
     let served = api.tokens.cached(integration, Duration::from_secs(min_ttl))?;
+    let trusted = &api.access.policy.trusted_proxies;
+    api.access.count(&known, peer::client(request.extensions(), request.headers(), trusted));
     api.from_memory.increment(1);
     api.hot_requests.increment(1);
-    tracing::debug!(integration, principal = %principal.name, "token served from memory");
+    tracing::debug!(integration, principal = %known.principal.name, "token served from memory");
     Some(answer(&served))
 }
 

@@ -20,6 +20,8 @@ fn config(folder: &Path) -> Config {
         public: Public::default(),
         connections: 100,
         egress: EgressSettings::default(),
+        access: crate::access::Policy::default(),
+        audit: crate::config::Audit::default(),
         log: Log::default(),
     }
 }

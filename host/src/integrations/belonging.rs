@@ -1,8 +1,7 @@
 //! Which organization a model or an integration belongs to: written with it, kept in memory, and lists narrowed by it.
 //!
-//! It decides nothing about who may see what: it is told the organizations to show.
+//! It decides nothing about who may see what: it is told what to show.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use moka::sync::Cache;
@@ -100,36 +99,35 @@ impl Belonging {
     }
 }
 
-/// What lists show of a table's records, in the order of their names, from the first after the given one; only of those
-/// organizations, where they are given. It reads on until it has as many as are wanted, or all.
+/// Says by name and organization whether something is to be shown.
+pub type Visible<'a> = &'a (dyn Fn(&Name, &Name) -> bool + Send + Sync);
+
+/// What lists show of a table's records, in the order of their names, from the first after the given one. It reads on until it has as many as are wanted, or all.
 pub(super) async fn list<R, S>(
     table: &Table<R>,
     store: &dyn Store,
     after: Option<&Name>,
     limit: usize,
-    within: Option<&BTreeSet<Name>>,
+    shown: Option<Visible<'_>>,
     view: impl Fn(R) -> S,
 ) -> Result<Vec<S>, StoreError>
 where
     R: Serialize + DeserializeOwned,
     S: Belongs,
 {
-    let mut shown = Vec::new();
-    if within.is_some_and(BTreeSet::is_empty) {
-        return Ok(shown);
-    }
-    let at_once = if within.is_some() { READ_AT_ONCE } else { limit };
+    let mut listed = Vec::new();
+    let at_once = if shown.is_some() { READ_AT_ONCE } else { limit };
     let mut after = after.cloned();
     loop {
         let parts = after.as_ref().map(|name| [name.as_str()]);
         let page = Page { after: parts.as_ref().map(<[&str; 1]>::as_slice), limit: at_once, reverse: false };
         let read: Vec<S> = table.list(store, &[], page).await?.into_iter().map(|found| view(found.value)).collect();
         let last = read.last().filter(|_| read.len() == at_once).map(|last| last.name().clone());
-        let wanted = read.into_iter().filter(|one| within.is_none_or(|within| within.contains(one.organization())));
-        shown.extend(wanted.take(limit - shown.len()));
+        let wanted = read.into_iter().filter(|one| shown.is_none_or(|shown| shown(one.name(), one.organization())));
+        listed.extend(wanted.take(limit - listed.len()));
         match last {
-            Some(last) if shown.len() < limit => after = Some(last),
-            _ => return Ok(shown),
+            Some(last) if listed.len() < limit => after = Some(last),
+            _ => return Ok(listed),
         }
     }
 }

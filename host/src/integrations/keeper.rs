@@ -1,12 +1,12 @@
 //! Makes, changes, reads and deletes integrations.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use ulid::Ulid;
 use url::Url;
 
-use super::belonging::{self, Belonging};
+use super::belonging::{self, Belonging, Visible};
 use super::choice::{Choice, choose};
 use super::error::{FaultCode, FieldFault, IntegrationError, ModelError};
 use super::extras::input_name;
@@ -95,8 +95,8 @@ impl Integrations {
         self.belonging.of(name, read).await
     }
 
-    /// Integrations in the order of their names, from the first after the given one; only of those organizations, where
-    /// they are given.
+    /// Integrations in the order of their names, from the first after the given one; only those that are to be shown,
+    /// where that is said.
     ///
     /// # Errors
     /// The storage failed.
@@ -104,10 +104,10 @@ impl Integrations {
         &self,
         after: Option<&Name>,
         limit: usize,
-        within: Option<&BTreeSet<Name>>,
+        shown: Option<Visible<'_>>,
     ) -> Result<Vec<IntegrationSummary>, IntegrationError> {
         let view = IntegrationRecord::summary;
-        Ok(belonging::list(&INTEGRATIONS, &*self.store, after, limit, within, view).await?)
+        Ok(belonging::list(&INTEGRATIONS, &*self.store, after, limit, shown, view).await?)
     }
 
     /// The names of an integration's secret inputs, and whether each is set; none where its flow isn't installed.

@@ -16,6 +16,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use self::belonging::Visible;
 pub use self::error::{FaultCode, FieldFault, IntegrationError, ModelError};
 pub use self::integration::{
     Change, Changed, Integration, IntegrationSummary, NewIntegration, Settings, SettingsChange, TransportChange,

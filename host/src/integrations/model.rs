@@ -1,6 +1,5 @@
 //! Integration models: imported OpenAPI documents.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::belonging::{self, Belongs};
+use super::belonging::{self, Belongs, Visible};
 use super::error::ModelError;
 use crate::clock::SharedClock;
 use crate::name::Name;
@@ -171,8 +170,8 @@ impl Models {
         found.map(|found| found.value).ok_or_else(|| ModelError::NotFound(name.clone()))
     }
 
-    /// Models in the order of their names, from the first after the given one; only of those organizations, where they
-    /// are given.
+    /// Models in the order of their names, from the first after the given one; only those that are to be shown, where
+    /// that is said.
     ///
     /// # Errors
     /// The storage failed.
@@ -180,9 +179,9 @@ impl Models {
         &self,
         after: Option<&Name>,
         limit: usize,
-        within: Option<&BTreeSet<Name>>,
+        shown: Option<Visible<'_>>,
     ) -> Result<Vec<ModelSummary>, ModelError> {
-        Ok(belonging::list(&SUMMARIES, &*self.store, after, limit, within, |summary| summary).await?)
+        Ok(belonging::list(&SUMMARIES, &*self.store, after, limit, shown, |summary| summary).await?)
     }
 
     /// Deletes a model that no integration was made from.

@@ -42,7 +42,8 @@ async fn world() -> (Arc<MemoryStore>, Arc<Organizations>, Models) {
 
 async fn listed(models: &Models, after: Option<&str>, limit: usize, within: Option<&[&str]>) -> Vec<String> {
     let within = within.map(names);
-    let found = models.list(after.map(name).as_ref(), limit, within.as_ref()).await.unwrap();
+    let visible = |_: &Name, organization: &Name| within.as_ref().is_none_or(|within| within.contains(organization));
+    let found = models.list(after.map(name).as_ref(), limit, Some(&visible)).await.unwrap();
     found.iter().map(|model| model.name.to_string()).collect()
 }
 
@@ -115,7 +116,7 @@ async fn a_page_is_filled_from_as_many_reads_as_it_takes() {
     let check = async |after: Option<&str>, limit, within: &[&str], expected: &[&str]| {
         let (after, within) = (after.map(name), names(within));
         let view = |(thing, organization)| Thing(thing, organization);
-        let found = belonging::list(&THINGS, &store, after.as_ref(), limit, Some(&within), view).await.unwrap();
+        let found = belonging::list(&THINGS, &store, after.as_ref(), limit, Some(&|_: &Name, organization: &Name| within.contains(organization)), view).await.unwrap();
         assert_eq!(found.iter().map(|thing| thing.0.as_str()).collect::<Vec<_>>(), expected);
     };
     check(None, 10, &["rare"], &["t0007", "t1007", "t2007"]).await;

@@ -1,5 +1,6 @@
 //! Organizations over HTTP, and what belongs to them.
 
+use crate::name::Name;
 use serde_json::{Value, json};
 
 use super::rooms::{DOCUMENT, World};
@@ -92,8 +93,9 @@ async fn lists_of_integrations_show_only_some_organizations() {
     let south = "south".parse().unwrap();
     let acme = "acme".parse().unwrap();
     let tree = world.api.organizations.tree();
-    let listed = async |within| {
-        let found = world.api.integrations.list(None, 9, Some(&within)).await.unwrap();
+    let listed = async |within: std::collections::BTreeSet<Name>| {
+        let visible = |_: &Name, organization: &Name| within.contains(organization);
+        let found = world.api.integrations.list(None, 9, Some(&visible)).await.unwrap();
         found.into_iter().map(|one| one.name.to_string()).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(listed(tree.expand([&south])).await, "a z");

@@ -10,7 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::super::{Api, Rooms, Shelf, router, server};
-use crate::access::Access;
+use crate::access::{self, Access};
+use crate::audit::{Audit, Retention, SupportIds, Tally};
 use crate::clock::SystemClock;
 use crate::config::Public;
 use crate::egress::{Egress, Policy};
@@ -59,15 +60,32 @@ impl Answer {
 
 impl World {
     pub(super) async fn new(public: Public) -> Self {
+        Self::with_policy(public, access::Policy::default()).await
+    }
+
+    /// A world with other settings of `[access]`.
+    pub(super) async fn with_policy(public: Public, policy: access::Policy) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let keyring =
             Arc::new(Keyring::load_or_create(&*store, &MasterKey::generate("a test").unwrap()).await.unwrap());
         let clock = SystemClock::shared();
-        let access = Arc::new(Access::open(Arc::clone(&store), &keyring, Arc::clone(&clock)).unwrap());
-        let token = access.create_first_administrator().await.unwrap();
         let egress = Arc::new(Egress::new(Policy::default(), Arc::clone(&clock)));
         let organizations = Arc::new(Organizations::open(Arc::clone(&store), Arc::clone(&clock)).await.unwrap());
+        let audit = Audit::open(Arc::clone(&store), &keyring, Arc::clone(&clock), Retention::default()).await;
+        let tally = Arc::new(Tally::new(Arc::clone(&clock)));
+        let access = Access::open(access::Parts {
+            store: Arc::clone(&store),
+            keyring: Arc::clone(&keyring),
+            clock: Arc::clone(&clock),
+            organizations: Arc::clone(&organizations),
+            tally: Arc::clone(&tally),
+            policy,
+            counts: None,
+        });
+        let access = Arc::new(access.await.unwrap());
+        let token = access.create_first_administrator().await.unwrap();
+        let support = SupportIds::new(&keyring);
         let models = Arc::new(Models::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&organizations)));
         let catalog: Arc<dyn Catalog> = Arc::new(OnlyFlow(Arc::new(Unwilling::new())));
         let integrations = Arc::new(Integrations::new(
@@ -90,6 +108,9 @@ impl World {
         );
         let (api, router) = router(Rooms {
             access,
+            audit: Arc::new(audit.unwrap()),
+            tally,
+            support,
             models,
             integrations,
             organizations,

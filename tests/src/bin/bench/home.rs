@@ -57,6 +57,8 @@ impl Home {
             public: Public::default(),
             connections: CONNECTIONS,
             egress: EgressConfig { allow: vec!["127.0.0.0/8".parse()?], http: true },
+            access: tokenhost::access::Policy::default(),
+            audit: tokenhost::config::Audit::default(),
             log: Log::default(),
         };
         let token = daemon::init(&config).await?.token.expose_secret().to_owned();
