@@ -374,6 +374,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_waited_is_refused_where_those_before_were_wrong() {
+        let (throttle, _) = throttle();
+        let throttle = Arc::new(throttle);
+        let first = throttle.may_try("alice", ip("192.0.2.1")).await.unwrap();
+        let second = throttle.may_try("alice", ip("192.0.2.1")).await.unwrap();
+        let tasks: Vec<_> = (0..30)
+            .map(|_| {
+                let throttle = Arc::clone(&throttle);
+                tokio::spawn(async move { throttle.may_try("alice", ip("192.0.2.1")).await.map(drop) })
+            })
+            .collect();
+        while throttle.waiting.available_permits() > WAITING - 30 {
+            tokio::task::yield_now().await;
+        }
+        drop((first, second));
+        let mut tried = 2;
+        for task in tasks {
+            tried += usize::from(task.await.unwrap().is_ok());
+        }
+        // Two hash at once, so that one may be under way when the last one that counts is wrong.
+        assert!((PAIR_FAILURES..PAIR_FAILURES + HASHES).contains(&tried), "{tried}");
+    }
+
+    #[tokio::test]
     async fn only_so_many_hash_and_wait() {
         let (throttle, _) = throttle();
         let throttle = Arc::new(throttle);

@@ -320,7 +320,9 @@ async fn recover(path: &Path, store: &dyn Store) -> Result<(), StoreError> {
                 recovered += 1;
             }
         }
-        store.commit(batch).await?;
+        if !batch.is_empty() {
+            store.commit(batch).await?;
+        }
     }
     if recovered > 0 {
         tracing::info!(tokens = recovered, "took over the use counts of a process that didn't stop in order");
