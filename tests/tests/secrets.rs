@@ -70,6 +70,7 @@ async fn search_api(client: &Client, document: &Value, needles: &[(String, Vec<u
             ("{model}", &["crm", "mock"][..]),
             ("{integration}", &["password", "machine", "mocked", "lucky"]),
             ("{flow}", &["password", "client-credentials"]),
+            ("{organization}", &["default"]),
         ] {
             paths = paths.iter().flat_map(|path| names.iter().map(|name| path.replace(parameter, name))).collect();
         }
