@@ -4,4 +4,5 @@ mod document;
 mod organizations;
 mod refusals;
 mod rooms;
+mod verify;
 mod walk;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::super::{Api, Rooms, Shelf, router, server};
 use crate::access::{self, Access};
 use crate::audit::{Audit, Retention, SupportIds, Tally};
-use crate::clock::SystemClock;
+use crate::clock::{SharedClock, SystemClock};
 use crate::config::Public;
 use crate::egress::{Egress, Policy};
 use crate::flows::description::{Field, FieldKind, Requirement, SchemeMatch};
@@ -65,11 +65,15 @@ impl World {
 
     /// A world with other settings of `[access]`.
     pub(super) async fn with_policy(public: Public, policy: access::Policy) -> Self {
+        Self::with_clock(public, policy, SystemClock::shared()).await
+    }
+
+    /// A world with a clock of its own.
+    pub(super) async fn with_clock(public: Public, policy: access::Policy, clock: SharedClock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let keyring =
             Arc::new(Keyring::load_or_create(&*store, &MasterKey::generate("a test").unwrap()).await.unwrap());
-        let clock = SystemClock::shared();
         let egress = Arc::new(Egress::new(Policy::default(), Arc::clone(&clock)));
         let organizations = Arc::new(Organizations::open(Arc::clone(&store), Arc::clone(&clock)).await.unwrap());
         let audit = Audit::open(Arc::clone(&store), &keyring, Arc::clone(&clock), Retention::default()).await;
