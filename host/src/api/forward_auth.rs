@@ -143,12 +143,7 @@ async fn identify(
 
 /// The refusal, in headers alone (RFC 6750 section 3): whoever sent no token is told no error, whoever sent one that isn't
 /// good is told no more than that.
-async fn refuse(
-    api: &Api,
-    refused: &Refused,
-    scope: Option<ScopeId>,
-    address: Option<std::net::IpAddr>,
-) -> Response {
+async fn refuse(api: &Api, refused: &Refused, scope: Option<ScopeId>, address: Option<std::net::IpAddr>) -> Response {
     let name = scope.map_or("", |scope| api.access.scopes.name(scope));
     let detail = match scope {
         Some(_) => None,

@@ -125,43 +125,51 @@ fn kept<T: Clone>(known: &Known, place: fn(&Forms) -> &OnceLock<T>, make: impl F
 
 /// Who presents this token, as JSON.
 pub(super) fn verified(known: &Known, access: &Access) -> Bytes {
-    kept(known, |forms| &forms.verified, || {
-        let principal = &*known.principal;
-        json(&Verified {
-            active: true,
-            principal: Identity {
-                kind: principal.kind.as_str(),
-                name: &principal.name,
-                profiles: profiles(principal),
-                organization: principal.organization.as_str(),
-                allowed_organizations: allowed(principal),
-            },
-            token_id: principal.token_id(),
-            scopes: scopes(principal, access),
-            expires_at: known.expires_at().map(Time::from),
-        })
-    })
+    kept(
+        known,
+        |forms| &forms.verified,
+        || {
+            let principal = &*known.principal;
+            json(&Verified {
+                active: true,
+                principal: Identity {
+                    kind: principal.kind.as_str(),
+                    name: &principal.name,
+                    profiles: profiles(principal),
+                    organization: principal.organization.as_str(),
+                    allowed_organizations: allowed(principal),
+                },
+                token_id: principal.token_id(),
+                scopes: scopes(principal, access),
+                expires_at: known.expires_at().map(Time::from),
+            })
+        },
+    )
 }
 
 /// The same in the members of RFC 7662 section 2.2.
 pub(super) fn introspected(known: &Known, access: &Access) -> Bytes {
-    kept(known, |forms| &forms.introspected, || {
-        let principal = &*known.principal;
-        json(&Introspected {
-            active: true,
-            scope: scopes(principal, access).join(" "),
-            client_id: known.label.as_ref().map_or(&principal.name, |label| label.as_str()),
-            username: (principal.kind == PrincipalKind::User).then_some(&principal.name),
-            token_type: "Bearer",
-            exp: known.expires_at().map(|end| end.timestamp()),
-            iat: known.issued_at.timestamp(),
-            sub: principal.label(),
-            jti: principal.token_id(),
-            profiles: profiles(principal),
-            organization: principal.organization.as_str(),
-            allowed_organizations: allowed(principal),
-        })
-    })
+    kept(
+        known,
+        |forms| &forms.introspected,
+        || {
+            let principal = &*known.principal;
+            json(&Introspected {
+                active: true,
+                scope: scopes(principal, access).join(" "),
+                client_id: known.label.as_ref().map_or(&principal.name, |label| label.as_str()),
+                username: (principal.kind == PrincipalKind::User).then_some(&principal.name),
+                token_type: "Bearer",
+                exp: known.expires_at().map(|end| end.timestamp()),
+                iat: known.issued_at.timestamp(),
+                sub: principal.label(),
+                jti: principal.token_id(),
+                profiles: profiles(principal),
+                organization: principal.organization.as_str(),
+                allowed_organizations: allowed(principal),
+            })
+        },
+    )
 }
 
 /// The same as values of [`HEADERS`].

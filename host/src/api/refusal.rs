@@ -85,8 +85,11 @@ pub(super) fn unauthenticated(api: &Api, support_id: String) -> Problem {
 
 /// The one 403.
 pub(super) fn forbidden(support_id: String) -> Problem {
-    Problem::new(Code::Forbidden, "the credential is valid, and doesn't allow this; the support id tells the operator why")
-        .with_support(support_id)
+    Problem::new(
+        Code::Forbidden,
+        "the credential is valid, and doesn't allow this; the support id tells the operator why",
+    )
+    .with_support(support_id)
 }
 
 /// The problem for a refusal.

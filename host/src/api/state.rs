@@ -78,9 +78,7 @@ pub struct Shared {
 impl Api {
     /// The API over these rooms, described by this document and page.
     pub(super) fn new(rooms: Rooms, document: Vec<u8>, page: String) -> Self {
-        let hot = |route: &'static str, method: &'static str| {
-            metrics::counter!(telemetry::HTTP_REQUESTS, "route" => route, "method" => method, "status" => "200")
-        };
+        let hot = |route: &'static str, method: &'static str| metrics::counter!(telemetry::HTTP_REQUESTS, "route" => route, "method" => method, "status" => "200");
         Self(Arc::new(Shared {
             rooms,
             large: Semaphore::new(LARGE_AT_ONCE),

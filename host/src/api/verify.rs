@@ -95,7 +95,9 @@ impl Wanted {
             found
         });
         let organization = organization.and_then(|text| {
-            text.parse().inspect_err(|error| faults.push(Fault::new("organization", "malformed", format!("{error}")))).ok()
+            text.parse()
+                .inspect_err(|error| faults.push(Fault::new("organization", "malformed", format!("{error}"))))
+                .ok()
         });
         if faults.is_empty() { Ok(Self { scope, organization }) } else { Err(Problem::invalid(faults)) }
     }
@@ -154,7 +156,8 @@ pub(super) fn caller_in_memory(api: &Api, request: &Request) -> Option<Arc<Known
 
 /// The answer, where the token is known in memory and good. `None` says nothing.
 fn from_memory(api: &Api, caller: &Known, body: &[u8]) -> Option<(Arc<Known>, Response)> {
-    let asked: Asked<'_> = serde_json::from_slice(body).ok()?;
+    // serde would take an array for an object whose members come in order.
+    let asked: Asked<'_> = serde_json::from_slice(body).ok().filter(|_| body.first() == Some(&b'{'))?;
     let text = |text: &Option<Text<'_>>| text.as_ref().map(|text| text.0.as_ref()).map(str::to_owned);
     let wanted = match (&asked.scope, &asked.organization) {
         (None, None) => Wanted { scope: None, organization: None },
@@ -162,9 +165,9 @@ fn from_memory(api: &Api, caller: &Known, body: &[u8]) -> Option<(Arc<Known>, Re
         (scope, organization) => Wanted::read(api, text(scope).as_deref(), text(organization).as_deref()).ok()?,
     };
     let known = api.access.peek(&asked.token.0, wanted.scope)?;
-    is_within(api, &caller.principal, &known.principal, wanted.organization.as_ref())
-        .then(|| (answer(identity::verified(&known, &api.access)), known))
-        .map(|(answer, known)| (known, answer))
+    let within = is_within(api, &caller.principal, &known.principal, wanted.organization.as_ref());
+    let answered = within.then(|| answer(identity::verified(&known, &api.access)))?;
+    Some((known, answered))
 }
 
 /// JSON that nobody stores.
@@ -247,7 +250,11 @@ fn from_form(form: Form) -> Result<Question, Problem> {
             "organization" => &mut organization,
             _ => {
                 let name: String = name.chars().take(64).collect();
-                faults.push(Fault::new(name, "unknown", "there is no such field here; there are token, scope, organization"));
+                faults.push(Fault::new(
+                    name,
+                    "unknown",
+                    "there is no such field here; there are token, scope, organization",
+                ));
                 continue;
             }
         };

@@ -16,7 +16,7 @@ use crate::access::application::ApplicationChange;
 use crate::access::personal::PersonalChange;
 use crate::access::user::UserChange;
 use crate::access::{
-    ADMINISTRATOR, LoginType, Policy, Principal, REST_SERVICES_USER, StandingChange, Status, TokenId, Visit, parse_id,
+    ADMINISTRATOR, LoginType, Policy, Principal, REST_SERVICES_USER, StandingChange, Status, TokenId, Visit,
 };
 use crate::clock::TestClock;
 use crate::config::Public;
@@ -283,8 +283,7 @@ async fn a_change_is_seen_by_the_very_next_call_whether_the_token_is_in_memory_o
                     stage.change_user(&login, standing).await;
                 }
                 "profiles taken" => {
-                    let standing =
-                        StandingChange { profiles: Some(words(&["Auditor"])), ..StandingChange::default() };
+                    let standing = StandingChange { profiles: Some(words(&["Auditor"])), ..StandingChange::default() };
                     stage.change_user(&login, standing).await;
                 }
                 "scopes taken" => {
@@ -326,7 +325,8 @@ async fn an_application_is_refused_from_the_very_next_call_on_too() {
             if in_memory {
                 stage.check(made.value(), None, what).await;
             }
-            let change = |standing, expires_at| ApplicationChange { standing, expires_at, ..ApplicationChange::default() };
+            let change =
+                |standing, expires_at| ApplicationChange { standing, expires_at, ..ApplicationChange::default() };
             match what {
                 "rebuilt" => {
                     let (_, new) = access.rebuild_application(by, &made.id, Duration::from_secs(60)).await.unwrap();
@@ -434,7 +434,7 @@ async fn rubbish_is_refused_and_looks_the_same_outside() {
         "é".repeat(33),
         "\u{0}".repeat(66),
         "tha_\u{ff21}".to_owned(),
-        "a".repeat(1 << 20),
+        "a".repeat(1_000_000),
         foreign.value().to_owned(),
         good.replacen("tha_", "thp_", 1),
         good.to_uppercase(),
@@ -489,9 +489,8 @@ async fn at_the_door_for_proxies_credentials_are_tokens_and_single() {
     let (one, other) = (one.value(), other.value());
     let (bearer, other_bearer) = (format!("Bearer {one}"), format!("Bearer {other}"));
     let huge = format!("Bearer {}", "a".repeat(1 << 20));
-    let expect = |expected: Option<&'static str>| expected;
     for (headers, expected) in [
-        (vec![], expect(Some("no_credentials"))),
+        (vec![], Some("no_credentials")),
         (vec![("authorization", bearer.as_str())], None),
         (vec![("auth-token", one)], None),
         (vec![("authorization", bearer.as_str()), ("auth-token", one)], None),
@@ -510,7 +509,11 @@ async fn at_the_door_for_proxies_credentials_are_tokens_and_single() {
         let told = stage.forward("rest-json?auth_token=x&login_mode=form", &headers).await;
         let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
         assert_eq!(stage.reason(Door::Forward, &told).as_deref(), expected, "{names:?}");
-        assert_eq!((told.status.as_u16(), told.text.as_str()), (if expected.is_some() { 401 } else { 200 }, ""), "{names:?}");
+        assert_eq!(
+            (told.status.as_u16(), told.text.as_str()),
+            (if expected.is_some() { 401 } else { 200 }, ""),
+            "{names:?}"
+        );
         if expected == Some("no_credentials") {
             assert_eq!(told.header("www-authenticate"), "Bearer realm=\"tokenhost\"");
         }
@@ -586,7 +589,7 @@ async fn only_those_with_the_right_verify_and_only_applications_introspect() {
         if path.starts_with("/oauth2") {
             let expected = if status == 401 { "invalid_client" } else { "insufficient_scope" };
             assert_eq!(told.json()["error"], expected);
-            assert!(parse_id(told.json()["support_id"].as_str().unwrap()).is_none());
+            assert!(stage.world.api.support.explain(told.json()["support_id"].as_str().unwrap()).is_some());
             assert_eq!(told.header("www-authenticate").is_empty(), status == 403);
         }
     }
@@ -621,9 +624,8 @@ async fn where_tokens_are_no_way_in_none_is_good_and_passwords_are_limited() {
     };
     let told = verify("correct horse battery").await;
     assert_eq!(told.json()["reason"], "login_type_not_allowed", "{}", told.text);
-    let told = world.send(
-        Request::get("/v1/forward-auth/grafana").header("auth-token", &good).body(Body::empty()).unwrap(),
-    );
+    let told =
+        world.send(Request::get("/v1/forward-auth/grafana").header("auth-token", &good).body(Body::empty()).unwrap());
     let told = told.await;
     let explain = |id: &str| world.api.support.explain(id).unwrap().code;
     assert_eq!((told.status.as_u16(), explain(told.header("x-support-id")).as_str()), (401, "login_type_not_allowed"));
