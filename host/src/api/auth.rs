@@ -303,6 +303,10 @@ async fn admit(api: &Api, route: &'static Route, request: Request) -> Result<(Op
             return Err(refusal::problem(api, &refused, api.place(route, address), None).await);
         }
     };
+    if api.access.policy.login_debug {
+        let (principal, login_type, token) = (principal.label(), principal.login_type.as_str(), principal.token_id());
+        tracing::info!(principal, login_type, token, door = route.path, ?address, "let in");
+    }
     let inner = Inner { api: api.clone(), principal, route, address, notes: Mutex::default() };
     let caller = Caller(Arc::new(inner));
     let params = RawPathParams::from_request_parts(&mut parts, api).await;

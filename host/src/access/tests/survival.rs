@@ -85,6 +85,23 @@ async fn tokens_of_a_deleted_user_are_void_and_stay_visible() {
 }
 
 #[tokio::test]
+async fn dead_tokens_go_after_long_and_others_stay() {
+    let world = World::new().await;
+    let (expired, _) = world.personal(&["REST/JSON"]).await;
+    let (deleted, value) = world.application("old", &[], &[]).await;
+    let (kept, _) = world.application("kept", &[], &[]).await;
+    world.access.delete_application(&world.admin, &deleted).await.unwrap();
+    world.clock.advance(200 * DAY);
+    assert_eq!(world.access.purge(Access::DEAD_FOR).await.unwrap(), 0);
+    assert_eq!(world.access.personal(&expired).await.unwrap().state, TokenState::Expired);
+    world.clock.advance(400 * DAY);
+    assert_eq!(world.access.purge(Access::DEAD_FOR).await.unwrap(), 2);
+    assert!(world.access.personal(&expired).await.is_err() && world.access.application(&kept).await.is_ok());
+    assert!(world.access.personals_of(&"ada".parse().unwrap(), None, 9).await.unwrap().is_empty());
+    assert_eq!(world.outcome(&value, None).await, "unknown");
+}
+
+#[tokio::test]
 async fn what_was_acknowledged_survives_a_power_cut() {
     let world = World::new().await;
     let (id, token) = world.personal(&["REST/JSON"]).await;
