@@ -39,11 +39,6 @@ impl Digest {
     pub(super) fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
-
-    /// Its bytes, for digests of digests.
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 impl From<Digest> for String {
@@ -99,11 +94,6 @@ impl Peppers {
         }
         all.push(pepper(keyring, all.len() as PepperId, None)?);
         Ok(Self { all: ArcSwap::from_pointee(all) })
-    }
-
-    /// The number of the one in use.
-    pub(super) fn current(&self) -> PepperId {
-        self.all.load().last().map_or(0, |pepper| pepper.id)
     }
 
     /// The digest under the one in use, and its number.

@@ -49,7 +49,7 @@ pub use self::scopes::{ScopeId, Scopes};
 use self::password::Passwords;
 use self::session::Sessions;
 pub use self::standing::{Contact, ContactChange, Standing, StandingChange, Status};
-pub use self::token::{TokenId, TokenKind, id_text, parse_id};
+pub use self::token::{TokenId, TokenKind, id_of, id_text, parse_id};
 pub use self::tokens::{Deletion, LONGEST_GRACE, TokenState};
 pub use self::usage::UsageRecord;
 use self::throttle::Throttle;

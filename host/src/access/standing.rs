@@ -162,10 +162,7 @@ impl Standing {
 
     /// Refuses to give more than the giver has.
     pub(super) fn check_giver(&self, profiles: &[Profile], by: &Principal, tree: &Tree) -> Result<(), AccessError> {
-        let given = profiles.iter().fold(Rights::NONE, |set, profile| {
-            let granted = profile.grants.iter().flat_map(|grant| grant.rights.iter().copied()).collect();
-            set.union(profile.rights).union(granted)
-        });
+        let given = profiles.iter().fold(Rights::NONE, |set, profile| set.union(profile.rights_anywhere()));
         if !by.rights().includes(given) {
             let missing: Vec<&str> =
                 given.iter().filter(|right| !by.may(*right)).map(super::rights::Right::as_str).collect();

@@ -290,7 +290,7 @@ impl Access {
             return Err(AccessError::Forbidden("the principal belongs to an organization that you don't see".to_owned()));
         }
         let profiles = self.profiles_of(standing, &mut Vec::new()).await?;
-        let held = profiles.iter().fold(super::Rights::NONE, |set, profile| set.union(profile.rights));
+        let held = profiles.iter().fold(super::Rights::NONE, |set, profile| set.union(profile.rights_anywhere()));
         if !by.rights().includes(held) {
             return Err(AccessError::Forbidden("the principal has rights that you don't have yourself".to_owned()));
         }
