@@ -96,6 +96,11 @@ impl Peppers {
         Ok(Self { all: ArcSwap::from_pointee(all) })
     }
 
+    /// The number of the one in use.
+    pub(super) fn current(&self) -> PepperId {
+        self.all.load().last().map_or(0, |pepper| pepper.id)
+    }
+
     /// The digest under the one in use, and its number.
     pub(super) fn digest(&self, body: &[u8]) -> (PepperId, Digest) {
         let all = self.all.load();
