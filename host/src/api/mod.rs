@@ -16,6 +16,7 @@ mod operations;
 mod organizations;
 mod page;
 mod peer;
+mod principals;
 mod problem;
 mod query;
 mod refusal;
