@@ -17,6 +17,7 @@ mod operations;
 mod organizations;
 mod page;
 mod peer;
+mod principals;
 mod problem;
 mod query;
 mod refusal;
