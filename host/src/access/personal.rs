@@ -81,6 +81,8 @@ pub struct PersonalChange {
     pub scopes: Option<Vec<String>>,
     /// When it ends.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What was wrong already where the change was read; it is told with the rest.
+    pub faults: Vec<FieldFault>,
     /// The revision that it must have.
     pub expected: Option<Revision>,
 }
@@ -98,7 +100,7 @@ impl Access {
         new: PersonalChange,
         dry_run: bool,
     ) -> Result<(PersonalToken, Option<SecretString>), AccessError> {
-        let mut faults = Vec::new();
+        let mut faults = new.faults.clone();
         let login: Option<Login> = parse("user", user, &mut faults);
         let found = match &login {
             Some(login) => USERS.get(&*self.store, &[login.as_str()]).await?,
@@ -219,7 +221,7 @@ impl Access {
         if change.expected.is_some_and(|expected| expected != found.revision) {
             return Err(AccessError::Changed);
         }
-        let mut faults = Vec::new();
+        let mut faults = change.faults.clone();
         let (application, scopes, expires_at) = self.check_personal(&change, self.clock.now(), &mut faults);
         if !faults.is_empty() {
             return Err(AccessError::Invalid(faults));

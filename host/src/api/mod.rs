@@ -6,6 +6,7 @@
 mod attempts;
 mod auth;
 mod body;
+mod bulk;
 mod credentials;
 mod docs;
 mod flows;
@@ -16,6 +17,7 @@ mod operations;
 mod organizations;
 mod page;
 mod peer;
+mod principals;
 mod problem;
 mod query;
 mod refusal;
@@ -70,6 +72,7 @@ struct Paging {
         (name = "attempts", description = "What was done to get a token, step by step, secrets as names."),
         (name = "flows", description = "Plugins that turn credentials into tokens."),
         (name = "organizations", description = "What models, integrations and principals belong to; each may be part of another."),
+        (name = "bulk", description = "Much at once: out, in, and kept in step with a source."),
         (name = "operations", description = "Health, metrics, and this description."),
     ),
     components(schemas(problem::Body)),
@@ -100,6 +103,7 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(attempts::routes())
         .merge(flows::routes())
         .merge(organizations::routes())
+        .merge(bulk::routes())
         .merge(operations::routes());
     let (gated, mut document) = gated.split_for_parts();
     let (hot, hot_document) = tokens::hot_routes().split_for_parts();
