@@ -268,7 +268,6 @@ impl Problem {
     }
 
     /// The kind.
-    #[cfg(test)]
     pub(super) fn code(&self) -> Code {
         self.0.body.code
     }
