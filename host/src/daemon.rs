@@ -49,7 +49,7 @@ const FIRST_ADMINISTRATOR: &str = "administrator";
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How often counts of uses are written to the store, and sums of uses and refusals to the audit log.
 const ACCOUNTS: Duration = Duration::from_secs(60);
-/// Every so many times, audit records that are over their retention are removed.
+/// Every so many times, audit records and dead tokens that are over their retention are removed.
 const PRUNE_EVERY: u32 = 60;
 
 /// A running daemon.
@@ -290,11 +290,19 @@ impl Accounts {
         for round in 1_u32.. {
             tokio::time::sleep(ACCOUNTS).await;
             self.write().await;
-            if round.is_multiple_of(PRUNE_EVERY)
-                && let Err(error) = self.audit.prune().await
-            {
-                tracing::error!("old audit records can't be removed: {error}");
+            if round.is_multiple_of(PRUNE_EVERY) {
+                self.prune().await;
             }
+        }
+    }
+
+    /// Removes what is older than it is kept.
+    async fn prune(&self) {
+        if let Err(error) = self.audit.prune().await {
+            tracing::error!("old audit records can't be removed: {error}");
+        }
+        if let Err(error) = self.access.purge(Access::DEAD_FOR).await {
+            tracing::error!("tokens that died long ago can't be removed: {error}");
         }
     }
 

@@ -14,6 +14,7 @@ pub mod personal;
 mod principal;
 mod profile;
 mod profiles;
+mod purge;
 mod reason;
 mod rights;
 mod scopes;
@@ -210,6 +211,9 @@ impl Access {
     pub async fn fold_usage(&self) -> Result<(), StoreError> {
         self.usage.fold().await.map(drop)
     }
+
+    /// How long expired and deleted tokens stay visible.
+    pub const DEAD_FOR: Duration = Duration::from_secs(400 * 86_400);
 
     /// Forgets what is cached, as after a change that another daemon made.
     pub fn forget_cached(&self) {

@@ -305,8 +305,8 @@ async fn admit(api: &Api, route: &'static Route, request: Request) -> Result<(Op
         }
     };
     if api.access.policy.login_debug {
-        let (token, login_type) = (principal.token_id(), principal.login_type.as_str());
-        tracing::info!(principal = principal.label(), token, login_type, door = route.path, ?address, "let in");
+        let (principal, login_type, token) = (principal.label(), principal.login_type.as_str(), principal.token_id());
+        tracing::info!(principal, login_type, token, door = route.path, ?address, "let in");
     }
     let inner = Inner { api: api.clone(), principal, route, address, notes: Mutex::default() };
     let caller = Caller(Arc::new(inner));
