@@ -7,6 +7,7 @@ pub mod application;
 mod credential;
 mod digest;
 mod error;
+mod inquiry;
 mod known;
 mod own;
 pub mod password;
@@ -39,6 +40,7 @@ use secrecy::SecretString;
 use self::application::ApplicationChange;
 use self::digest::Peppers;
 pub use self::error::AccessError;
+pub use self::inquiry::{AnyToken, FoundValue, Inquiry};
 use self::known::Cache;
 pub use self::known::Known;
 pub use self::own::OwnChange;
@@ -195,6 +197,13 @@ impl Access {
                 self.tally.used(id_text(id), previous, TOKEN_DOOR, uses);
             }
         });
+    }
+
+    /// Tells where one token was used since that was last told, though it isn't known any more.
+    pub fn settle_usage_of(&self, id: &TokenId) {
+        if let Some(Moved { previous, uses }) = self.usage.settle(id) {
+            self.tally.used(id_text(id), previous, TOKEN_DOOR, uses);
+        }
     }
 
     /// Writes what was counted to the store. To be called every minute, and at the stop.

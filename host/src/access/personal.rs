@@ -395,7 +395,7 @@ impl Access {
     }
 
     /// The token of this record, as it is now.
-    fn open_personal(
+    pub(super) fn open_personal(
         &self,
         id: TokenId,
         record: PersonalRecord,

@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::credentials::{self, Credential, PARAMETER};
 use super::form::{self, Form};
+use super::login;
 use super::peer;
 use super::problem::{Code, Problem};
 use super::query::LOGIN_MODE;
@@ -359,6 +360,7 @@ where
         return Problem::internal(format!("{method} {path} isn't in the table of routes")).into_response();
     };
     let mut principal = None;
+    let way_in = login::way_in(api, route, request.headers());
     let response = match admit(api, route, request).await {
         Ok((caller, request)) => {
             principal = caller.as_ref().map(|caller| caller.name.clone());
@@ -371,7 +373,10 @@ where
                 _ => handle(request).await,
             }
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => match way_in.filter(|_| problem.code() == Code::Unauthenticated) {
+            Some(way_in) => way_in,
+            None => problem.into_response(),
+        },
     };
     let taken = api.clock.elapsed().saturating_sub(started);
     let status = response.status();

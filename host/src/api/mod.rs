@@ -4,6 +4,7 @@
 //! decides nothing about tokens, integrations or flows, and knows no store record.
 
 mod attempts;
+mod audit;
 mod auth;
 mod body;
 mod bulk;
@@ -12,12 +13,14 @@ mod docs;
 mod flows;
 mod form;
 mod integrations;
+mod login;
 mod models;
 mod operations;
 mod organizations;
 mod page;
 mod peer;
 mod principals;
+mod pepper;
 mod problem;
 mod query;
 mod refusal;
@@ -73,6 +76,8 @@ struct Paging {
         (name = "flows", description = "Plugins that turn credentials into tokens."),
         (name = "organizations", description = "What models, integrations and principals belong to; each may be part of another."),
         (name = "bulk", description = "Much at once: out, in, and kept in step with a source."),
+        (name = "audit", description = "What happened: append-only, and provably so. Refusals explained."),
+        (name = "login", description = "Signing in with a password, for browsers: a session cookie. No part of the JSON API."),
         (name = "operations", description = "Health, metrics, and this description."),
     ),
     components(schemas(problem::Body)),
@@ -104,6 +109,9 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(flows::routes())
         .merge(organizations::routes())
         .merge(bulk::routes())
+        .merge(audit::routes())
+        .merge(pepper::routes())
+        .merge(login::routes())
         .merge(operations::routes());
     let (gated, mut document) = gated.split_for_parts();
     let (hot, hot_document) = tokens::hot_routes().split_for_parts();
