@@ -94,6 +94,8 @@ pub struct ApplicationChange {
     pub console: Option<bool>,
     /// The source that keeps it in step.
     pub source: Option<Option<Name>>,
+    /// What was wrong already where the change was read; it is told with the rest.
+    pub faults: Vec<FieldFault>,
     /// The revision that it must have.
     pub expected: Option<Revision>,
 }
@@ -107,7 +109,7 @@ fn the_daemon() -> String {
 }
 
 impl ApplicationRecord {
-    fn open(self, id: TokenId, now: DateTime<Utc>, revision: Revision) -> ApplicationToken {
+    pub(super) fn open(self, id: TokenId, now: DateTime<Utc>, revision: Revision) -> ApplicationToken {
         let state = match (&self.deleted, self.standing.status) {
             (Some(_), _) => TokenState::Deleted,
             _ if self.expires_at.is_some_and(|end| end <= now) => TokenState::Expired,
@@ -340,6 +342,7 @@ impl Access {
         change: ApplicationChange,
         mut faults: Vec<FieldFault>,
     ) -> Result<(), AccessError> {
+        faults.extend(change.faults);
         let tree = self.organizations.tree();
         record.standing.apply(&change.standing, &tree, &mut faults);
         let profiles = self.profiles_of(&record.standing, &mut faults).await?;

@@ -23,7 +23,7 @@ use crate::store::{Batch, Revision};
 /// Personal tokens, by their public id: what one read finds.
 pub(super) const TOKENS: Table<PersonalRecord> = Table::new("personal-token");
 /// The personal tokens of a user, by login and public id.
-const OF_USER: Table<()> = Table::new("personal-token-of");
+pub(super) const OF_USER: Table<()> = Table::new("personal-token-of");
 
 /// Tokens of a user read at once.
 const PAGE: usize = 200;
@@ -81,6 +81,8 @@ pub struct PersonalChange {
     pub scopes: Option<Vec<String>>,
     /// When it ends.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What was wrong already where the change was read; it is told with the rest.
+    pub faults: Vec<FieldFault>,
     /// The revision that it must have.
     pub expected: Option<Revision>,
 }
@@ -98,7 +100,7 @@ impl Access {
         new: PersonalChange,
         dry_run: bool,
     ) -> Result<(PersonalToken, Option<SecretString>), AccessError> {
-        let mut faults = Vec::new();
+        let mut faults = new.faults.clone();
         let login: Option<Login> = parse("user", user, &mut faults);
         let found = match &login {
             Some(login) => USERS.get(&*self.store, &[login.as_str()]).await?,
@@ -219,7 +221,7 @@ impl Access {
         if change.expected.is_some_and(|expected| expected != found.revision) {
             return Err(AccessError::Changed);
         }
-        let mut faults = Vec::new();
+        let mut faults = change.faults.clone();
         let (application, scopes, expires_at) = self.check_personal(&change, self.clock.now(), &mut faults);
         if !faults.is_empty() {
             return Err(AccessError::Invalid(faults));
@@ -393,7 +395,7 @@ impl Access {
     }
 
     /// The token of this record, as it is now.
-    fn open_personal(
+    pub(super) fn open_personal(
         &self,
         id: TokenId,
         record: PersonalRecord,

@@ -58,7 +58,7 @@ pub(super) struct UserRecord {
     /// Another one for each user ever made.
     pub(super) identity: Ulid,
     pub(super) standing: Standing,
-    language: String,
+    pub(super) language: String,
     #[serde(default)]
     pub(super) external: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ pub(super) struct UserRecord {
     source: Option<Name>,
     created_by: String,
     created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+    pub(super) updated_at: DateTime<Utc>,
 }
 
 /// What of a user is to change, or what a new one is to be. What is left out stays, or gets its default.
@@ -245,10 +245,7 @@ impl Access {
         record.standing.apply(&change.standing, &tree, &mut faults);
         let profiles = self.profiles_of(&record.standing, &mut faults).await?;
         if let Some(language) = change.language {
-            if !is_language(&language) {
-                let message = "is no language tag; write one like en or pt-BR";
-                faults.push(FieldFault::new("language", FaultCode::Malformed, message));
-            }
+            check_language(&language, &mut faults);
             record.language = language;
         }
         record.external = change.external.unwrap_or(record.external);
@@ -290,7 +287,7 @@ impl Access {
             return Err(AccessError::Forbidden("the principal belongs to an organization that you don't see".to_owned()));
         }
         let profiles = self.profiles_of(standing, &mut Vec::new()).await?;
-        let held = profiles.iter().fold(super::Rights::NONE, |set, profile| set.union(profile.rights));
+        let held = profiles.iter().fold(super::Rights::NONE, |set, profile| set.union(profile.rights_anywhere()));
         if !by.rights().includes(held) {
             return Err(AccessError::Forbidden("the principal has rights that you don't have yourself".to_owned()));
         }
@@ -314,6 +311,14 @@ impl Access {
             self.organizations.use_in(batch, organization, kind, user).await?;
         }
         Ok(())
+    }
+}
+
+/// Notes what is no language tag.
+pub(super) fn check_language(language: &str, faults: &mut Vec<FieldFault>) {
+    if !is_language(language) {
+        let message = "is no language tag; write one like en or pt-BR";
+        faults.push(FieldFault::new("language", FaultCode::Malformed, message));
     }
 }
 

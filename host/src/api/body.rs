@@ -62,6 +62,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
+/// A JSON body that may be left out.
+pub(super) async fn optional<T: DeserializeOwned + Default>(request: Request) -> Result<T, Problem> {
+    let is_json = is_json(&media_type(request.headers()));
+    let body = read(request.into_body(), JSON_BYTES).await?;
+    match body.is_empty() {
+        true => Ok(T::default()),
+        false if is_json => parse(&body),
+        false => Err(Problem::new(Code::UnsupportedMediaType, "send the body as application/json")),
+    }
+}
+
 /// A value out of JSON text.
 pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     // serde would take an array for an object whose members come in order.

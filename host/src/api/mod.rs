@@ -4,8 +4,10 @@
 //! decides nothing about tokens, integrations or flows, and knows no store record.
 
 mod attempts;
+mod audit;
 mod auth;
 mod body;
+mod bulk;
 mod credentials;
 mod docs;
 mod flows;
@@ -14,11 +16,14 @@ mod forward_auth;
 mod identity;
 mod integrations;
 mod introspect;
+mod login;
 mod models;
 mod operations;
 mod organizations;
 mod page;
 mod peer;
+mod principals;
+mod pepper;
 mod problem;
 mod query;
 mod refusal;
@@ -75,6 +80,9 @@ struct Paging {
         (name = "flows", description = "Plugins that turn credentials into tokens."),
         (name = "organizations", description = "What models, integrations and principals belong to; each may be part of another."),
         (name = "verification", description = "For services and reverse proxies: who presents a token, and whether it is good."),
+        (name = "bulk", description = "Much at once: out, in, and kept in step with a source."),
+        (name = "audit", description = "What happened: append-only, and provably so. Refusals explained."),
+        (name = "login", description = "Signing in with a password, for browsers: a session cookie. No part of the JSON API."),
         (name = "operations", description = "Health, metrics, and this description."),
     ),
     components(schemas(problem::Body)),
@@ -105,6 +113,10 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(attempts::routes())
         .merge(flows::routes())
         .merge(organizations::routes())
+        .merge(bulk::routes())
+        .merge(audit::routes())
+        .merge(pepper::routes())
+        .merge(login::routes())
         .merge(operations::routes());
     let (gated, mut document) = gated.split_for_parts();
     let hot = tokens::hot_routes()
