@@ -71,6 +71,10 @@ struct Paging {
         (name = "attempts", description = "What was done to get a token, step by step, secrets as names."),
         (name = "flows", description = "Plugins that turn credentials into tokens."),
         (name = "organizations", description = "What models, integrations and principals belong to; each may be part of another."),
+        (name = "users", description = "Users, the profiles that give them and applications rights, and the scopes that tokens can have."),
+        (name = "application-tokens", description = "Principals of their own for programs, each known by its token."),
+        (name = "personal-tokens", description = "Tokens for programs that act as a user."),
+        (name = "me", description = "Everyone's own data, and users' own personal tokens."),
         (name = "operations", description = "Health, metrics, and this description."),
     ),
     components(schemas(problem::Body)),
@@ -101,6 +105,7 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(attempts::routes())
         .merge(flows::routes())
         .merge(organizations::routes())
+        .merge(principals::routes())
         .merge(operations::routes());
     let (gated, mut document) = gated.split_for_parts();
     let (hot, hot_document) = tokens::hot_routes().split_for_parts();
