@@ -3,6 +3,8 @@
 //! A user has an identity besides the login, so that tokens of a deleted user don't come back to life with another user of
 //! the same login.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -12,7 +14,7 @@ use super::Access;
 use super::error::AccessError;
 use super::password::PasswordHash;
 use super::principal::Principal;
-use super::standing::{Standing, StandingChange, parse};
+use super::standing::{Standing, StandingChange, parse, rights_of};
 use crate::text::Login;
 use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
@@ -281,15 +283,21 @@ impl Access {
         Ok(())
     }
 
-    /// Refuses to touch a principal that the toucher doesn't see, or that has more rights.
+    /// Refuses to touch a principal that the toucher doesn't see, or that has more rights or sees more.
     pub(super) async fn check_touch(&self, by: &Principal, standing: &Standing) -> Result<(), AccessError> {
         if !by.sees(&standing.contact.organization) {
             return Err(AccessError::Forbidden("the principal belongs to an organization that you don't see".to_owned()));
         }
         let profiles = self.profiles_of(standing, &mut Vec::new()).await?;
-        let held = profiles.iter().fold(super::Rights::NONE, |set, profile| set.union(profile.rights_anywhere()));
-        if !by.rights().includes(held) {
+        if !by.rights().includes(rights_of(&profiles)) {
             return Err(AccessError::Forbidden("the principal has rights that you don't have yourself".to_owned()));
+        }
+        let reaches_further = |reach: &BTreeSet<Name>| {
+            let allowed = &standing.allowed_organizations;
+            allowed.is_empty() || !self.organizations.tree().expand(allowed).is_subset(reach)
+        };
+        if by.reach().is_some_and(reaches_further) {
+            return Err(AccessError::Forbidden("the principal sees organizations that you don't see".to_owned()));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod document;
 mod organizations;
+mod principals;
 mod refusals;
 mod rooms;
 mod walk;
