@@ -107,6 +107,15 @@ pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     Err(Problem::new(Code::Malformed, format!("{}: {}, {place}", fault.field, fault.message)).with_errors(vec![fault]))
 }
 
+/// A value out of another, as in a row of many.
+pub(super) fn of_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+    let parsed = serde_path_to_error::deserialize(value);
+    parsed.map_err(|error| {
+        let path = error.path().to_string();
+        Problem::invalid(vec![fault(path.trim_matches('.'), &error.into_inner().to_string())])
+    })
+}
+
 /// What is wrong, out of serde's words, which may repeat a value.
 fn fault(path: &str, words: &str) -> Fault {
     let words = words.rsplit_once(" at line ").map_or(words, |(words, _)| words);
