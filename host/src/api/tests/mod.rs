@@ -6,4 +6,5 @@ mod organizations;
 mod principals;
 mod refusals;
 mod rooms;
+mod verify;
 mod walk;
