@@ -109,7 +109,7 @@ fn the_daemon() -> String {
 }
 
 impl ApplicationRecord {
-    fn open(self, id: TokenId, now: DateTime<Utc>, revision: Revision) -> ApplicationToken {
+    pub(super) fn open(self, id: TokenId, now: DateTime<Utc>, revision: Revision) -> ApplicationToken {
         let state = match (&self.deleted, self.standing.status) {
             (Some(_), _) => TokenState::Deleted,
             _ if self.expires_at.is_some_and(|end| end <= now) => TokenState::Expired,

@@ -24,7 +24,7 @@ use crate::store::{Batch, Revision};
 /// Personal tokens, by their public id: what one read finds.
 pub(super) const TOKENS: Table<PersonalRecord> = Table::new("personal-token");
 /// The personal tokens of a user, by login and public id.
-const OF_USER: Table<()> = Table::new("personal-token-of");
+pub(super) const OF_USER: Table<()> = Table::new("personal-token-of");
 
 /// Tokens of a user read at once.
 const PAGE: usize = 200;
@@ -407,7 +407,7 @@ impl Access {
     }
 
     /// The token of this record, as it is now.
-    fn open_personal(
+    pub(super) fn open_personal(
         &self,
         id: TokenId,
         record: PersonalRecord,

@@ -244,9 +244,4 @@ impl Principal {
     pub fn rights(&self) -> Rights {
         self.rights
     }
-
-    /// All rights that it has on anything.
-    pub(super) fn rights_anywhere(&self) -> Rights {
-        self.grants.iter().fold(self.rights, |set, grant| set.union(grant.rights))
-    }
 }

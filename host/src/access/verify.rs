@@ -11,7 +11,6 @@ use chrono::{DateTime, Utc};
 
 use super::application::ApplicationRecord;
 use super::credential::{Credential, Presentation};
-use super::digest::Digest;
 use super::known::{Known, Moment};
 use super::personal::PersonalRecord;
 use super::scopes::ScopeId;
@@ -130,33 +129,37 @@ impl Access {
         let moment = self.cache.moment();
         let id = token::id_text(presented.id);
         match presented.kind {
-            TokenKind::Application => match application::TOKENS.get(&*self.store, &[id]).await? {
-                Some(found) => self.identify_application(&presented, found.value, moment).await,
-                None => Err(self.refuse_unknown(&presented)),
-            },
-            TokenKind::Personal => match personal::TOKENS.get(&*self.store, &[id]).await? {
-                Some(found) => self.identify_personal(&presented, found.value, moment).await,
-                None => Err(self.refuse_unknown(&presented)),
-            },
+            TokenKind::Application => {
+                let found = application::TOKENS.get(&*self.store, &[id]).await?.map(|found| found.value);
+                let presentation = self.compare(&presented, found.as_ref().map(|record| &record.credential));
+                self.identify_application(&presented, found, presentation, moment).await
+            }
+            TokenKind::Personal => {
+                let found = personal::TOKENS.get(&*self.store, &[id]).await?.map(|found| found.value);
+                let presentation = self.compare(&presented, found.as_ref().map(|record| &record.credential));
+                self.identify_personal(&presented, found, presentation, moment).await
+            }
         }
     }
 
-    /// Refuses an id that there isn't, after the same work as for a wrong secret.
-    fn refuse_unknown(&self, presented: &Presented<'_>) -> Denial {
-        let (_, digest) = self.peppers.digest(presented.body);
-        debug_assert!(!Digest::DECOY.matches(&digest), "no token has this digest");
-        Refused { reason: Reason::Unknown, token: Some(*presented.id), principal: None }.into()
+    /// Which value was presented. For an id that there isn't, the same work is done.
+    fn compare(&self, presented: &Presented<'_>, credential: Option<&Credential>) -> Presentation {
+        let decoy = Credential::decoy(&self.peppers);
+        credential.unwrap_or(&decoy).compare(&self.peppers, presented, self.clock.now())
     }
 
     async fn identify_application(
         &self,
         presented: &Presented<'_>,
-        record: ApplicationRecord,
+        found: Option<ApplicationRecord>,
+        presentation: Presentation,
         moment: Moment,
     ) -> Result<Arc<Known>, Denial> {
+        let unknown = || Refused { reason: Reason::Unknown, token: Some(*presented.id), principal: None };
+        let record = found.filter(|_| !matches!(presentation, Presentation::Wrong)).ok_or_else(unknown)?;
         let label = format!("application/{}", record.name);
         let refused = |reason| Refused { reason, token: Some(*presented.id), principal: Some(label.clone()) };
-        let presentation = self.compare(presented, &record.credential, record.deleted.is_some(), &refused)?;
+        self.check_value(presentation, record.deleted.is_some()).map_err(&refused)?;
         self.check_time(record.expires_at).map_err(&refused)?;
         check_status(&record.standing).map_err(&refused)?;
         let scopes = (!record.scopes.is_empty()).then(|| record.scopes.clone());
@@ -178,15 +181,17 @@ impl Access {
     async fn identify_personal(
         &self,
         presented: &Presented<'_>,
-        record: PersonalRecord,
+        found: Option<PersonalRecord>,
+        presentation: Presentation,
         moment: Moment,
     ) -> Result<Arc<Known>, Denial> {
+        let unknown = || Refused { reason: Reason::Unknown, token: Some(*presented.id), principal: None };
+        let record = found.filter(|_| !matches!(presentation, Presentation::Wrong)).ok_or_else(unknown)?;
         let label = format!("user/{}", record.user);
         let refused = |reason| Refused { reason, token: Some(*presented.id), principal: Some(label.clone()) };
         let user = USERS.get(&*self.store, &[record.user.as_str()]).await?;
         let user = user.map(|user| user.value).filter(|user| user.identity == record.identity);
-        let deleted = record.deleted.is_some() || user.is_none();
-        let presentation = self.compare(presented, &record.credential, deleted, &refused)?;
+        self.check_value(presentation, record.deleted.is_some() || user.is_none()).map_err(&refused)?;
         self.check_time(Some(record.expires_at)).map_err(&refused)?;
         let standing = user.map(|user| user.standing).ok_or_else(|| refused(Reason::Deleted))?;
         check_status(&standing).map_err(&refused)?;
@@ -208,33 +213,16 @@ impl Access {
         self.remember(presented, presentation, read, moment).await
     }
 
-    /// Whether the value that was presented is one that works. Whoever doesn't know a right value learns nothing of the
-    /// token's state.
-    fn compare(
-        &self,
-        presented: &Presented<'_>,
-        credential: &Credential,
-        deleted: bool,
-        refused: &impl Fn(Reason) -> Refused,
-    ) -> Result<Presentation, Denial> {
-        let now = self.clock.now();
-        let presentation = credential.compare(&self.peppers, presented, now);
-        let pepper = match presentation {
-            Presentation::Current(pepper, _) | Presentation::InGrace(pepper, _, _) => pepper,
-            Presentation::Rebuilt => {
-                return Err(refused(if deleted { Reason::Deleted } else { Reason::Rebuilt }).into());
-            }
-            Presentation::Wrong => {
-                return Err(Refused { reason: Reason::Unknown, token: Some(*presented.id), principal: None }.into());
-            }
-        };
-        if deleted {
-            return Err(refused(Reason::Deleted).into());
+    /// Whether the value that was presented is one that works. Only whoever knows a right value, or one that was right,
+    /// learns anything of the token's state.
+    fn check_value(&self, presentation: Presentation, deleted: bool) -> Result<(), Reason> {
+        let accepts = |pepper| self.peppers.accepts(pepper, self.clock.now(), self.policy.allow_fallback_token);
+        match presentation {
+            _ if deleted => Err(Reason::Deleted),
+            Presentation::Current(pepper, _) | Presentation::InGrace(pepper, _, _) if accepts(pepper) => Ok(()),
+            Presentation::Wrong => Err(Reason::Unknown),
+            _ => Err(Reason::Rebuilt),
         }
-        if !self.peppers.accepts(pepper, now, self.policy.allow_fallback_token) {
-            return Err(refused(Reason::Rebuilt).into());
-        }
-        Ok(presentation)
     }
 
     fn check_time(&self, expires_at: Option<DateTime<Utc>>) -> Result<(), Reason> {
@@ -269,7 +257,7 @@ impl Access {
             Presentation::InGrace(pepper, digest, until) => {
                 (pepper, digest, false, Some(read.expires_at.map_or(until, |end| end.min(until))))
             }
-            Presentation::Rebuilt | Presentation::Wrong => return Err(self.refuse_unknown(presented)),
+            Presentation::Rebuilt | Presentation::Wrong => return Err(Refused::unknown(Reason::Unknown).into()),
         };
         let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
         let known = Arc::new(Known {

@@ -16,8 +16,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::credentials::{self, Credential, PARAMETER};
 use super::form::{self, Form};
+use super::login;
 use super::peer;
 use super::problem::{Code, Problem};
+use super::query::LOGIN_MODE;
 use super::refusal::{self, Place};
 use super::state::Api;
 use super::table::{Need, Route, route};
@@ -174,6 +176,22 @@ impl Api {
     }
 }
 
+/// Whether the caller says that a token is what they sign in with, and nothing else.
+fn wants_token(parts: &Parts, form: Option<&Form>) -> bool {
+    let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    let in_query = query.filter(|(name, _)| name == LOGIN_MODE).any(|(_, value)| is_token_mode(&value));
+    let mut in_form = form.into_iter().flat_map(|form| &form.fields);
+    in_query || in_form.any(|(name, value)| name == LOGIN_MODE && is_token_mode(value))
+}
+
+fn is_token_mode(mode: &str) -> bool {
+    LoginType::of_name(mode) == Some(LoginType::Token)
+}
+
+/// What a caller is told who wants to sign in with a token and sends none.
+const TOKEN_WANTED: &str = "login_mode=token asks for a token, and there is none that counts here: send it as `Authorization: Bearer …`, \
+    as the header `Auth-Token`, or, where forms are read, as the form field `auth_token`";
+
 /// Finds out who is calling.
 async fn identify(
     api: &Api,
@@ -184,15 +202,11 @@ async fn identify(
 ) -> Result<Arc<Principal>, Denial> {
     let policy = &api.access.policy;
     let query = parts.uri.query().unwrap_or_default();
-    let mut in_query: Vec<String> = Vec::new();
-    let mut token_only = false;
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            PARAMETER if policy.token_in_query => in_query.push(value.into_owned()),
-            "login_mode" => token_only = matches!(&*value, "token" | "rest-token"),
-            _ => {}
-        }
-    }
+    let mut in_query: Vec<String> = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == PARAMETER && policy.token_in_query)
+        .map(|(_, value)| value.into_owned())
+        .collect();
+    let token_only = wants_token(parts, form);
     let peer = peer::of_connection(&parts.extensions);
     let refuse = |reason| Denial::from(Refused::unknown(reason));
     let mut credential = credentials::in_headers(&parts.headers, peer, policy, token_only).map_err(refuse)?;
@@ -300,9 +314,16 @@ async fn admit(api: &Api, route: &'static Route, request: Request) -> Result<(Op
         Ok(principal) => principal,
         Err(Denial::Unavailable(error)) => return Err(error.into()),
         Err(Denial::Refused(refused)) => {
-            return Err(refusal::problem(api, &refused, api.place(route, address), None).await);
+            let problem = refusal::problem(api, &refused, api.place(route, address), None).await;
+            // Says nothing but what the caller knows: what they asked for, and what they sent.
+            let misses_token = refused.reason == Reason::NoCredentials && wants_token(&parts, form.as_ref());
+            return Err(if misses_token { problem.with_detail(TOKEN_WANTED) } else { problem });
         }
     };
+    if api.access.policy.login_debug {
+        let (principal, login_type, token) = (principal.label(), principal.login_type.as_str(), principal.token_id());
+        tracing::info!(principal, login_type, token, door = route.path, ?address, "let in");
+    }
     let inner = Inner { api: api.clone(), principal, route, address, notes: Mutex::default() };
     let caller = Caller(Arc::new(inner));
     let params = RawPathParams::from_request_parts(&mut parts, api).await;
@@ -339,6 +360,7 @@ where
         return Problem::internal(format!("{method} {path} isn't in the table of routes")).into_response();
     };
     let mut principal = None;
+    let way_in = login::way_in(api, route, request.headers());
     let response = match admit(api, route, request).await {
         Ok((caller, request)) => {
             principal = caller.as_ref().map(|caller| caller.name.clone());
@@ -351,7 +373,10 @@ where
                 _ => handle(request).await,
             }
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => match way_in.filter(|_| problem.code() == Code::Unauthenticated) {
+            Some(way_in) => way_in,
+            None => problem.into_response(),
+        },
     };
     let taken = api.clock.elapsed().saturating_sub(started);
     let status = response.status();

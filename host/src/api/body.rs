@@ -62,20 +62,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// A JSON body, or the default where there is none.
+/// A JSON body that may be left out.
+pub(super) async fn optional<T: DeserializeOwned + Default>(request: Request) -> Result<T, Problem> {
+    let is_json = is_json(&media_type(request.headers()));
+    let body = read(request.into_body(), JSON_BYTES).await?;
+    match body.is_empty() {
+        true => Ok(T::default()),
+        false if is_json => parse(&body),
+        false => Err(Problem::new(Code::UnsupportedMediaType, "send the body as application/json")),
+    }
+}
+
+/// The same as an extractor.
 pub(super) struct JsonOrNothing<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonOrNothing<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let media_type = media_type(request.headers());
-        let body = read(request.into_body(), JSON_BYTES).await?;
-        match body.is_empty() {
-            true => Ok(Self(T::default())),
-            false if is_json(&media_type) => parse(&body).map(Self),
-            false => Err(Problem::new(Code::UnsupportedMediaType, "send the body as application/json")),
-        }
+        optional(request).await.map(Self)
     }
 }
 

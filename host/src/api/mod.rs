@@ -4,19 +4,23 @@
 //! decides nothing about tokens, integrations or flows, and knows no store record.
 
 mod attempts;
+mod audit;
 mod auth;
 mod body;
+mod bulk;
 mod credentials;
 mod docs;
 mod flows;
 mod form;
 mod integrations;
+mod login;
 mod models;
 mod operations;
 mod organizations;
 mod page;
 mod peer;
 mod principals;
+mod pepper;
 mod problem;
 mod query;
 mod refusal;
@@ -75,6 +79,9 @@ struct Paging {
         (name = "application-tokens", description = "Principals of their own for programs, each known by its token."),
         (name = "personal-tokens", description = "Tokens for programs that act as a user."),
         (name = "me", description = "Everyone's own data, and users' own personal tokens."),
+        (name = "bulk", description = "Much at once: out, in, and kept in step with a source."),
+        (name = "audit", description = "What happened: append-only, and provably so. Refusals explained."),
+        (name = "login", description = "Signing in with a password, for browsers: a session cookie. No part of the JSON API."),
         (name = "operations", description = "Health, metrics, and this description."),
     ),
     components(schemas(problem::Body)),
@@ -106,6 +113,10 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(flows::routes())
         .merge(organizations::routes())
         .merge(principals::routes())
+        .merge(bulk::routes())
+        .merge(audit::routes())
+        .merge(pepper::routes())
+        .merge(login::routes())
         .merge(operations::routes());
     let (gated, mut document) = gated.split_for_parts();
     let (hot, hot_document) = tokens::hot_routes().split_for_parts();

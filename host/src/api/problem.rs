@@ -216,6 +216,13 @@ impl Problem {
         problem
     }
 
+    /// With another text on what is wrong in this case.
+    #[must_use]
+    pub(super) fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.body.detail = Some(detail.into());
+        self
+    }
+
     /// With what is wrong by field.
     #[must_use]
     pub(super) fn with_errors(mut self, errors: Vec<Fault>) -> Self {
@@ -268,7 +275,6 @@ impl Problem {
     }
 
     /// The kind.
-    #[cfg(test)]
     pub(super) fn code(&self) -> Code {
         self.0.body.code
     }
