@@ -78,7 +78,7 @@ pub(super) struct ApplicationRecord {
     source: Option<Name>,
     #[serde(default = "the_daemon")]
     created_by: String,
-    created_at: DateTime<Utc>,
+    pub(super) created_at: DateTime<Utc>,
 }
 
 /// What of an application token is to change, or what a new one is to be. What is left out stays, or gets its default.

@@ -64,7 +64,7 @@ pub(super) struct PersonalRecord {
     pub(super) user: Login,
     /// The user's identity: another user of the same login gets nothing from it.
     pub(super) identity: Ulid,
-    application: Label,
+    pub(super) application: Label,
     #[serde(flatten)]
     pub(super) credential: Credential,
     pub(super) scopes: Vec<Scope>,
@@ -72,7 +72,7 @@ pub(super) struct PersonalRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) deleted: Option<Deletion>,
     created_by: String,
-    created_at: DateTime<Utc>,
+    pub(super) created_at: DateTime<Utc>,
 }
 
 /// What of a personal token is to change, or what a new one is to be. What is left out stays, or gets its default.

@@ -151,7 +151,7 @@ impl Principal {
     }
 
     /// The daemon itself, as when it makes the first administrator.
-    pub(super) fn system() -> Self {
+    pub(crate) fn system() -> Self {
         Self {
             kind: PrincipalKind::Application,
             name: "tokenhost".to_owned(),

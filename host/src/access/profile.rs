@@ -60,11 +60,6 @@ pub(super) struct ProfileRecord {
 }
 
 impl Profile {
-    /// All rights that it gives on anything.
-    pub(super) fn rights_anywhere(&self) -> Rights {
-        self.grants.iter().fold(self.rights, |set, grant| set.union(grant.rights.iter().copied().collect()))
-    }
-
     /// A profile out of its record.
     pub(super) fn of(name: ProfileName, record: ProfileRecord, revision: Revision) -> Self {
         Self {

@@ -169,7 +169,7 @@ impl Standing {
 
     /// Refuses to give more than the giver has.
     pub(super) fn check_giver(&self, profiles: &[Profile], by: &Principal, tree: &Tree) -> Result<(), AccessError> {
-        let given = profiles.iter().fold(Rights::NONE, |set, profile| set.union(profile.rights_anywhere()));
+        let given = rights_of(profiles);
         if !by.rights().includes(given) {
             let missing: Vec<&str> =
                 given.iter().filter(|right| !by.may(*right)).map(super::rights::Right::as_str).collect();
@@ -189,6 +189,14 @@ impl Standing {
         }
         Ok(())
     }
+}
+
+/// All rights that these profiles give on anything.
+pub(super) fn rights_of(profiles: &[Profile]) -> Rights {
+    profiles.iter().fold(Rights::NONE, |set, profile| {
+        let granted = profile.grants.iter().flat_map(|grant| grant.rights.iter().copied()).collect();
+        set.union(profile.rights).union(granted)
+    })
 }
 
 fn exists(tree: &Tree, field: &str, name: &Name, faults: &mut Vec<FieldFault>) -> bool {

@@ -14,7 +14,7 @@ use super::Access;
 use super::error::AccessError;
 use super::password::PasswordHash;
 use super::principal::Principal;
-use super::standing::{Standing, StandingChange, parse};
+use super::standing::{Standing, StandingChange, parse, rights_of};
 use crate::text::Login;
 use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
@@ -289,8 +289,7 @@ impl Access {
             return Err(AccessError::Forbidden("the principal belongs to an organization that you don't see".to_owned()));
         }
         let profiles = self.profiles_of(standing, &mut Vec::new()).await?;
-        let held = profiles.iter().fold(super::Rights::NONE, |set, profile| set.union(profile.rights_anywhere()));
-        if !by.rights().includes(held) {
+        if !by.rights().includes(rights_of(&profiles)) {
             return Err(AccessError::Forbidden("the principal has rights that you don't have yourself".to_owned()));
         }
         let reaches_further = |reach: &BTreeSet<Name>| {

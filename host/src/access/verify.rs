@@ -5,7 +5,7 @@
 //! An unknown id and a wrong secret take the same path: one read and one comparison.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 
@@ -17,7 +17,7 @@ use super::scopes::ScopeId;
 use super::principal::{Parts, Principal, PrincipalKind, Surroundings, TokenRef};
 use super::reason::Reason;
 use super::standing::{Standing, Status};
-use crate::text::Scope;
+use crate::text::{Label, Scope};
 use super::token::{self, Presented, TokenId, TokenKind};
 use super::usage::Moved;
 use super::user::USERS;
@@ -76,6 +76,8 @@ impl From<Refused> for Denial {
 struct Read {
     principal: Principal,
     expires_at: Option<DateTime<Utc>>,
+    issued_at: DateTime<Utc>,
+    label: Option<Label>,
 }
 
 impl Access {
@@ -174,7 +176,8 @@ impl Access {
             console: record.console,
         };
         let principal = self.resolve(parts).await?;
-        let read = Read { principal, expires_at: record.expires_at };
+        let issued_at = record.credential.rebuilt_at.unwrap_or(record.created_at);
+        let read = Read { principal, expires_at: record.expires_at, issued_at, label: None };
         self.remember(presented, presentation, read, moment).await
     }
 
@@ -209,7 +212,9 @@ impl Access {
             console: false,
         };
         let principal = self.resolve(parts).await?;
-        let read = Read { principal, expires_at: Some(record.expires_at) };
+        let issued_at = record.credential.rebuilt_at.unwrap_or(record.created_at);
+        let expires_at = Some(record.expires_at);
+        let read = Read { principal, expires_at, issued_at, label: Some(record.application) };
         self.remember(presented, presentation, read, moment).await
     }
 
@@ -267,6 +272,9 @@ impl Access {
             generation: moment.generation,
             ends: ends.map(|end| (end, elapsed + (end - now).to_std().unwrap_or_default())),
             slot: self.usage.open_slot(presented.id).await?,
+            issued_at: read.issued_at,
+            label: read.label,
+            kept: OnceLock::new(),
         });
         if lasting {
             self.cache.insert(*presented.id, Arc::clone(&known), moment);

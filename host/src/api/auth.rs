@@ -15,7 +15,8 @@ use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::credentials::{self, Credential, PARAMETER};
-use super::form::{self, Form};
+use super::bulk::FILE_BYTES;
+use super::form::{self, AROUND_FILE, FORM_BYTES, Form};
 use super::login;
 use super::peer;
 use super::problem::{Code, Problem};
@@ -23,7 +24,7 @@ use super::query::LOGIN_MODE;
 use super::refusal::{self, Place};
 use super::state::Api;
 use super::table::{Need, Route, route};
-use crate::access::{Denial, LoginType, Principal, PrincipalKind, Reason, Refused, Right, TokenKind, Visit};
+use crate::access::{Denial, LoginType, Principal, PrincipalKind, Reason, Refused, Right, Scopes, TokenKind, Visit};
 use crate::audit::{Actor, ActorKind, Entry, Outcome};
 use crate::integrations::ModelError;
 use crate::name::Name;
@@ -307,7 +308,8 @@ async fn admit(api: &Api, route: &'static Route, request: Request) -> Result<(Op
     let (mut parts, mut body) = request.into_parts();
     let mut form = None;
     if route.form && form::is_form(&parts.headers) {
-        form = Some(form::read(&parts.headers, std::mem::take(&mut body)).await?);
+        let limit = if route.scope == Scopes::IMPORT { FILE_BYTES + AROUND_FILE } else { FORM_BYTES };
+        form = Some(form::read(&parts.headers, std::mem::take(&mut body), limit).await?);
     }
     let address = api.address(&parts);
     let principal = match identify(api, route, &parts, form.as_ref(), address).await {

@@ -19,7 +19,7 @@ use super::problem::{Code, Fault, Problem};
 use super::query::Query;
 use super::state::Api;
 use super::time::Time;
-use crate::access::Reason;
+use crate::access::{Principal, Reason};
 use crate::name::{Name, NameError};
 use crate::organizations::{self, OrganizationError};
 
@@ -39,6 +39,9 @@ struct Organization {
     /// The organization that it is a part of.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<String>,
+    /// The source that keeps it in step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     /// When it was made.
     created_at: Time,
     /// When it was last changed.
@@ -79,6 +82,7 @@ impl From<organizations::Organization> for Organization {
             name: organization.name.to_string(),
             title: organization.title,
             parent: organization.parent.map(String::from),
+            source: organization.source.map(String::from),
             created_at: organization.created_at.into(),
             updated_at: organization.updated_at.into(),
             revision: organization.revision,
@@ -142,6 +146,22 @@ async fn require_place(caller: &Caller, parent: Option<&Name>) -> Result<(), Pro
     }
 }
 
+/// Refuses a caller who doesn't see everything what would lead beyond what they see: an organization that they don't see, or
+/// a parent that they don't, or none. What isn't there counts as seen: whether it may be made depends on its parent.
+pub(super) fn check_reach(
+    caller: &Principal,
+    organization: Option<&Name>,
+    parent: Option<Option<&Name>>,
+) -> Result<(), Problem> {
+    let is_seen = organization.is_none_or(|organization| caller.sees(organization));
+    let stays_seen = parent.is_none_or(|parent| caller.reach().is_none() || parent.is_some_and(|parent| caller.sees(parent)));
+    if is_seen && stays_seen {
+        return Ok(());
+    }
+    let detail = "it is outside your allowed organizations; name a parent that is one of them, or part of one";
+    Err(Problem::new(Code::Forbidden, detail))
+}
+
 /// Lists the organizations, by name
 #[utoipa::path(get, path = "/v1/organizations", tag = "organizations", params(super::Paging),
     responses((status = 200, description = "A page of organizations", body = Page<Organization>)))]
@@ -171,7 +191,7 @@ async fn create(
     let Some(name) = name.filter(|_| faults.is_empty()) else { return Err(Problem::invalid(faults)) };
     require_place(&caller, parent.as_ref()).await?;
     let location = format!("/v1/organizations/{name}");
-    let made = api.organizations.create(organizations::NewOrganization { name, title: new.title, parent }).await?;
+    let made = api.organizations.create(organizations::NewOrganization { name, title: new.title, parent, source: None }).await?;
     Ok(([(header::LOCATION, location)], Organization::from(made).answer(StatusCode::CREATED)).into_response())
 }
 

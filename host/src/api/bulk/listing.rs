@@ -262,7 +262,7 @@ impl Listing for User {
 
     async fn page(api: &Api, caller: &Caller, after: Option<&str>) -> Result<(Vec<Self>, Option<String>), Problem> {
         let after = after.and_then(|after| after.parse::<Login>().ok());
-        let mut page = api.access.users(after.as_ref(), PAGE).await.map_err(problem)?;
+        let mut page = api.access.users(after.as_ref(), PAGE).await?;
         let next = next(&page, |one| one.login.to_string());
         page.retain(|one| caller.sees(&one.standing.contact.organization));
         Ok((page, next))
@@ -274,6 +274,7 @@ impl Listing for Organization {
         ("name", |one| json!(one.name.as_str())),
         ("title", |one| json!(one.title)),
         ("parent", |one| cell(&one.parent)),
+        ("source", |one| cell(&one.source)),
         ("created_at", |one| time(one.created_at)),
         ("updated_at", |one| time(one.updated_at)),
         ("revision", |one| json!(one.revision)),
@@ -317,7 +318,7 @@ impl Listing for (ApplicationToken, UsageRecord) {
 
     async fn page(api: &Api, caller: &Caller, after: Option<&str>) -> Result<(Vec<Self>, Option<String>), Problem> {
         let after = after.and_then(parse_id);
-        let read = api.access.applications(after.as_ref(), PAGE).await.map_err(problem)?;
+        let read = api.access.applications(after.as_ref(), PAGE).await?;
         let next = next(&read, |one| id_text(&one.id).to_owned());
         let mut page = Vec::with_capacity(read.len());
         for one in read.into_iter().filter(|one| caller.sees(&one.standing.contact.organization)) {
@@ -349,7 +350,7 @@ impl Listing for (PersonalToken, UsageRecord) {
 
     async fn page(api: &Api, caller: &Caller, after: Option<&str>) -> Result<(Vec<Self>, Option<String>), Problem> {
         let after = after.and_then(parse_id);
-        let read = api.access.personals(after.as_ref(), PAGE).await.map_err(problem)?;
+        let read = api.access.personals(after.as_ref(), PAGE).await?;
         let next = next(&read, |one| id_text(&one.id).to_owned());
         let mut seen: HashMap<Login, bool> = HashMap::new();
         let mut page = Vec::with_capacity(read.len());
@@ -380,7 +381,7 @@ async fn sees_user(
     let sees = match api.access.user(login).await {
         Ok(user) => caller.sees(&user.standing.contact.organization),
         Err(AccessError::NotFound { .. }) => false,
-        Err(error) => return Err(problem(error)),
+        Err(error) => return Err(error.into()),
     };
     seen.insert(login.clone(), sees);
     Ok(sees)
@@ -424,13 +425,5 @@ impl Listing for Record {
         let next = read.next.filter(|next| *next < last).map(|next| format!("{next}/{last}"));
         let page = read.records.into_iter().filter(|record| record.seq <= last).collect();
         Ok((page, next))
-    }
-}
-
-/// What reading principals can meet with.
-fn problem(error: AccessError) -> Problem {
-    match error {
-        AccessError::Store(error) => error.into(),
-        error => Problem::internal(error),
     }
 }

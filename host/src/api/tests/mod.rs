@@ -1,8 +1,10 @@
 //! The API over real rooms on a store in memory, with a flow that reaches no network.
 
 mod document;
+mod export;
 mod organizations;
 mod principals;
 mod refusals;
 mod rooms;
+mod verify;
 mod walk;
