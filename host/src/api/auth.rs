@@ -108,6 +108,14 @@ impl Caller {
         }
     }
 
+    /// Refuses a caller who is limited to organizations, for what belongs to the whole installation.
+    pub(super) async fn require_all(&self, what: &str) -> Result<(), Problem> {
+        match self.reach() {
+            None => Ok(()),
+            Some(_) => Err(self.refuse(Reason::OrganizationNotAllowed, what).await),
+        }
+    }
+
     /// The one 403, for this reason.
     pub(super) async fn refuse(&self, reason: Reason, detail: &str) -> Problem {
         let refused = Refused::of(&self.0.principal, reason);
