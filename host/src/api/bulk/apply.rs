@@ -146,7 +146,7 @@ impl Run {
     async fn row(&self, kind: Kind, row: Row) -> (usize, Line) {
         let key = key_of(kind, &row).map(str::to_owned);
         let outcome = match row.members {
-            _ if self.broken.load(Ordering::Relaxed) => {
+            _ if self.is_broken() => {
                 Err(Problem::new(Code::Unavailable, "not tried, since the storage failed before"))
             }
             Ok(members) => self.one(kind, members).await,
@@ -345,13 +345,23 @@ impl Run {
     }
 
     /// Refuses a source what isn't its own.
-    pub(super) fn check_owner(&self, what: &str, owner: Option<&Name>) -> Result<(), Problem> {
-        if self.source.is_none() || self.source.as_ref() == owner {
+    fn check_owner(&self, what: &str, owner: Option<&Name>) -> Result<(), Problem> {
+        if self.source.is_none() || self.owns(owner) {
             return Ok(());
         }
         let whose = owner.map_or_else(|| "no source made it".to_owned(), |owner| format!("the source {owner} made it"));
         let detail = format!("there is a {what} of this name already, and {whose}; a source changes only what it made");
         Err(Problem::new(Code::Exists, detail))
+    }
+
+    /// Whether the source of this run made something.
+    pub(super) fn owns(&self, owner: Option<&Name>) -> bool {
+        self.source.is_some() && self.source.as_ref() == owner
+    }
+
+    /// Whether the store failed.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
     }
 
     /// Records a change that was made.

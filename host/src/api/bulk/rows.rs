@@ -198,6 +198,12 @@ impl Kind {
         }
     }
 
+    /// A row of a source.
+    pub(super) fn listed(self, number: usize, mut members: Map<String, Value>) -> Row {
+        self.strip(&mut members);
+        Row { number, members: Ok(members) }
+    }
+
     /// A row's members, less what only the daemon writes. Tokens that were deleted when they were exported are none.
     fn row(self, number: usize, mut members: Map<String, Value>) -> Option<Row> {
         let is_token = matches!(self, Self::ApplicationTokens | Self::PersonalTokens);
