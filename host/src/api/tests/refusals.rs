@@ -30,7 +30,9 @@ async fn without_a_valid_token_all_but_health_answers_one_401() {
             let answer = world.send(request).await;
             assert_eq!(answer.header("x-content-type-options"), "nosniff", "{method} {route}");
             if !protected {
-                assert_eq!(answer.status, 200, "{method} {route}");
+                // What signs in looks at the form that comes with it.
+                assert_ne!(answer.status, 401, "{method} {route}");
+                assert!(answer.status == 200 || !route.ends_with('z'), "{method} {route}");
                 continue;
             }
             assert_eq!(answer.status, 401, "{method} {route} {number}");
