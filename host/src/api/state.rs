@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use metrics::Counter;
 use metrics_exporter_prometheus::PrometheusHandle;

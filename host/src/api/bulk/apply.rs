@@ -146,9 +146,7 @@ impl Run {
     async fn row(&self, kind: Kind, row: Row) -> (usize, Line) {
         let key = key_of(kind, &row).map(str::to_owned);
         let outcome = match row.members {
-            _ if self.is_broken() => {
-                Err(Problem::new(Code::Unavailable, "not tried, since the storage failed before"))
-            }
+            _ if self.is_broken() => Err(Problem::new(Code::Unavailable, "not tried, since the storage failed before")),
             Ok(members) => self.one(kind, members).await,
             Err(faults) => Err(Problem::invalid(faults)),
         };
