@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::rights::{Right, Rights};
-use crate::text::ProfileName;
 use crate::name::Name;
 use crate::store::Revision;
 use crate::store::table::Table;
+use crate::text::ProfileName;
 
 /// Profiles that operators added, by name.
 pub(super) const PROFILES: Table<ProfileRecord> = Table::new("profile");
@@ -60,11 +60,6 @@ pub(super) struct ProfileRecord {
 }
 
 impl Profile {
-    /// All rights that it gives on anything.
-    pub(super) fn rights_anywhere(&self) -> Rights {
-        self.grants.iter().fold(self.rights, |set, grant| set.union(grant.rights.iter().copied().collect()))
-    }
-
     /// A profile out of its record.
     pub(super) fn of(name: ProfileName, record: ProfileRecord, revision: Revision) -> Self {
         Self {

@@ -5,7 +5,7 @@
 
 mod view;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{FromRequest as _, Path, Request, State};
 use axum::http::Uri;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -219,7 +219,8 @@ async fn explain(
     responses((status = 200, description = "Whether it is whole", body = Proof)))]
 async fn verify(State(api): State<Api>, uri: Uri, request: Request) -> Result<axum::Json<Proof>, Problem> {
     Query::of(&uri).finish()?;
-    let noted = body::optional::<Against>(request).await?.noted.map(|noted| noted.parse::<Noted>()).transpose();
+    let body::JsonOrNothing(against) = body::JsonOrNothing::<Against>::from_request(request, &()).await?;
+    let noted = against.noted.map(|noted| noted.parse::<Noted>()).transpose();
     let noted = noted.map_err(|fault| Problem::invalid(vec![Fault::new("noted", "malformed", fault)]))?;
     let proof = match api.audit.verify(noted.as_ref(), |_, _| {}).await {
         Ok(verified) => Proof::from(verified),

@@ -8,14 +8,15 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
-use axum::http::request::Parts;
 use axum::http::header;
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::bulk::FILE_BYTES;
 use super::credentials::{self, Credential, PARAMETER};
-use super::form::{self, Form};
+use super::form::{self, AROUND_FILE, FORM_BYTES, Form};
 use super::login;
 use super::peer;
 use super::problem::{Code, Problem};
@@ -23,7 +24,7 @@ use super::query::LOGIN_MODE;
 use super::refusal::{self, Place};
 use super::state::Api;
 use super::table::{Need, Route, route};
-use crate::access::{Denial, LoginType, Principal, PrincipalKind, Reason, Refused, Right, TokenKind, Visit};
+use crate::access::{Denial, LoginType, Principal, PrincipalKind, Reason, Refused, Right, Scopes, TokenKind, Visit};
 use crate::audit::{Actor, ActorKind, Entry, Outcome};
 use crate::integrations::ModelError;
 use crate::name::Name;
@@ -104,6 +105,14 @@ impl Caller {
                 Err(self.refuse(Reason::OrganizationNotAllowed, organization.as_str()).await)
             }
             false => Err(self.refuse(Reason::RightMissing, right.as_str()).await),
+        }
+    }
+
+    /// Refuses a caller who is limited to organizations, for what belongs to the whole installation.
+    pub(super) async fn require_all(&self, what: &str) -> Result<(), Problem> {
+        match self.reach() {
+            None => Ok(()),
+            Some(_) => Err(self.refuse(Reason::OrganizationNotAllowed, what).await),
         }
     }
 
@@ -230,9 +239,7 @@ async fn identify(
             let known = api.access.enter(token.expose_secret(), &Visit { scope, address }).await?;
             Ok(Arc::clone(&known.principal))
         }
-        Credential::Password(login, password) => {
-            api.access.sign_in(LoginType::Basic, &login, password, address).await
-        }
+        Credential::Password(login, password) => api.access.sign_in(LoginType::Basic, &login, password, address).await,
         Credential::Named(login) => api.access.take_word(&login).await,
         Credential::Session(id) => api.access.resume_session(&id).await,
     }
@@ -307,7 +314,8 @@ async fn admit(api: &Api, route: &'static Route, request: Request) -> Result<(Op
     let (mut parts, mut body) = request.into_parts();
     let mut form = None;
     if route.form && form::is_form(&parts.headers) {
-        form = Some(form::read(&parts.headers, std::mem::take(&mut body)).await?);
+        let limit = if route.scope == Scopes::IMPORT { FILE_BYTES + AROUND_FILE } else { FORM_BYTES };
+        form = Some(form::read(&parts.headers, std::mem::take(&mut body), limit).await?);
     }
     let address = api.address(&parts);
     let principal = match identify(api, route, &parts, form.as_ref(), address).await {

@@ -22,8 +22,8 @@ mod operations;
 mod organizations;
 mod page;
 mod peer;
-mod principals;
 mod pepper;
+mod principals;
 mod problem;
 mod query;
 mod refusal;
@@ -83,6 +83,10 @@ struct Paging {
         (name = "bulk", description = "Much at once: out, in, and kept in step with a source."),
         (name = "audit", description = "What happened: append-only, and provably so. Refusals explained."),
         (name = "login", description = "Signing in with a password, for browsers: a session cookie. No part of the JSON API."),
+        (name = "users", description = "Users, the profiles that give them and applications rights, and the scopes that tokens can have."),
+        (name = "application-tokens", description = "Principals of their own for programs, each known by its token."),
+        (name = "personal-tokens", description = "Tokens for programs that act as a user."),
+        (name = "me", description = "Everyone's own data, and users' own personal tokens."),
         (name = "operations", description = "Health, metrics, and this description."),
     ),
     components(schemas(problem::Body)),
@@ -117,6 +121,7 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(audit::routes())
         .merge(pepper::routes())
         .merge(login::routes())
+        .merge(principals::routes())
         .merge(operations::routes());
     let (gated, mut document) = gated.split_for_parts();
     let hot = tokens::hot_routes()

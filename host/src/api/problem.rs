@@ -263,6 +263,12 @@ impl Problem {
         self
     }
 
+    /// What a client is told of it where it isn't the whole answer: code, detail, and faults by field.
+    pub(super) fn into_parts(self) -> (Option<Code>, Option<String>, Vec<Fault>) {
+        let Body { code, detail, errors, .. } = self.0.body;
+        (Some(code), detail, errors)
+    }
+
     /// The support id, or an empty text.
     pub(super) fn support_id(&self) -> &str {
         self.0.body.support_id.as_deref().unwrap_or_default()

@@ -74,6 +74,11 @@ impl Query {
         found
     }
 
+    /// Whether a parameter says so.
+    pub(super) fn flag(&mut self, name: &'static str) -> bool {
+        self.choice(name, |text| text.parse().ok(), &["true", "false"]).unwrap_or(false)
+    }
+
     /// Notes that a parameter isn't what it may be.
     pub(super) fn fault(&mut self, name: &'static str, message: &str) {
         self.faults.push(Fault::new(name, "malformed", message));

@@ -108,6 +108,16 @@ fn guarded(text: &str) -> String {
     if text.starts_with(is_special) { format!("'{text}") } else { text.to_owned() }
 }
 
+/// A text without its guard.
+pub(super) fn unguarded(text: &str) -> &str {
+    text.strip_prefix('\'').filter(|rest| rest.starts_with(is_special)).unwrap_or(text)
+}
+
+/// The items of a list in a cell.
+pub(super) fn items(text: &str) -> Value {
+    text.split(BETWEEN).map(str::trim).filter(|item| !item.is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

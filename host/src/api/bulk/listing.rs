@@ -143,14 +143,10 @@ impl What {
     }
 }
 
-async fn rows<T: Listing>(
-    api: &Api,
-    caller: &Caller,
-    after: Option<&str>,
-    columns: &[usize],
-) -> Result<Rows, Problem> {
+async fn rows<T: Listing>(api: &Api, caller: &Caller, after: Option<&str>, columns: &[usize]) -> Result<Rows, Problem> {
     let (page, next) = T::page(api, caller, after).await?;
-    let cells = |one: &T| columns.iter().filter_map(|index| T::COLUMNS.get(*index)).map(|(_, cell)| cell(one)).collect();
+    let cells =
+        |one: &T| columns.iter().filter_map(|index| T::COLUMNS.get(*index)).map(|(_, cell)| cell(one)).collect();
     Ok(Rows { rows: page.iter().map(cells).collect(), next })
 }
 
@@ -262,7 +258,7 @@ impl Listing for User {
 
     async fn page(api: &Api, caller: &Caller, after: Option<&str>) -> Result<(Vec<Self>, Option<String>), Problem> {
         let after = after.and_then(|after| after.parse::<Login>().ok());
-        let mut page = api.access.users(after.as_ref(), PAGE).await.map_err(problem)?;
+        let mut page = api.access.users(after.as_ref(), PAGE).await?;
         let next = next(&page, |one| one.login.to_string());
         page.retain(|one| caller.sees(&one.standing.contact.organization));
         Ok((page, next))
@@ -274,6 +270,7 @@ impl Listing for Organization {
         ("name", |one| json!(one.name.as_str())),
         ("title", |one| json!(one.title)),
         ("parent", |one| cell(&one.parent)),
+        ("source", |one| cell(&one.source)),
         ("created_at", |one| time(one.created_at)),
         ("updated_at", |one| time(one.updated_at)),
         ("revision", |one| json!(one.revision)),
@@ -317,7 +314,7 @@ impl Listing for (ApplicationToken, UsageRecord) {
 
     async fn page(api: &Api, caller: &Caller, after: Option<&str>) -> Result<(Vec<Self>, Option<String>), Problem> {
         let after = after.and_then(parse_id);
-        let read = api.access.applications(after.as_ref(), PAGE).await.map_err(problem)?;
+        let read = api.access.applications(after.as_ref(), PAGE).await?;
         let next = next(&read, |one| id_text(&one.id).to_owned());
         let mut page = Vec::with_capacity(read.len());
         for one in read.into_iter().filter(|one| caller.sees(&one.standing.contact.organization)) {
@@ -349,7 +346,7 @@ impl Listing for (PersonalToken, UsageRecord) {
 
     async fn page(api: &Api, caller: &Caller, after: Option<&str>) -> Result<(Vec<Self>, Option<String>), Problem> {
         let after = after.and_then(parse_id);
-        let read = api.access.personals(after.as_ref(), PAGE).await.map_err(problem)?;
+        let read = api.access.personals(after.as_ref(), PAGE).await?;
         let next = next(&read, |one| id_text(&one.id).to_owned());
         let mut seen: HashMap<Login, bool> = HashMap::new();
         let mut page = Vec::with_capacity(read.len());
@@ -380,7 +377,7 @@ async fn sees_user(
     let sees = match api.access.user(login).await {
         Ok(user) => caller.sees(&user.standing.contact.organization),
         Err(AccessError::NotFound { .. }) => false,
-        Err(error) => return Err(problem(error)),
+        Err(error) => return Err(error.into()),
     };
     seen.insert(login.clone(), sees);
     Ok(sees)
@@ -419,18 +416,12 @@ impl Listing for Record {
         let read = api.audit.list(&Filter::default(), window).await?;
         if let Some(altered) = read.unreadable.first() {
             // What is left of the log would look like all of it.
-            return Err(Problem::internal(format!("record {altered} of the audit log isn't one any more; verify the log")));
+            return Err(Problem::internal(format!(
+                "record {altered} of the audit log isn't one any more; verify the log"
+            )));
         }
         let next = read.next.filter(|next| *next < last).map(|next| format!("{next}/{last}"));
         let page = read.records.into_iter().filter(|record| record.seq <= last).collect();
         Ok((page, next))
-    }
-}
-
-/// What reading principals can meet with.
-fn problem(error: AccessError) -> Problem {
-    match error {
-        AccessError::Store(error) => error.into(),
-        error => Problem::internal(error),
     }
 }

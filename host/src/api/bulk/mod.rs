@@ -3,17 +3,24 @@
 //! They go through the same rooms and rules as the calls for one thing: no right, check or audit record is spared. Which
 //! rights a call needs depends on what it asks for, so they are asked for here, not in the table of routes.
 
+mod apply;
 mod cells;
 mod export;
+mod import;
 mod listing;
+mod missing;
+mod report;
+mod rows;
+mod synchro;
 
 use utoipa_axum::router::OpenApiRouter;
 
+pub(super) use self::import::FILE_BYTES;
 use super::state::Api;
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().merge(export::routes())
+    OpenApiRouter::new().merge(export::routes()).merge(import::routes()).merge(synchro::routes())
 }
 
 /// How rows are written.

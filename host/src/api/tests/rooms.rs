@@ -10,7 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::super::{Api, Rooms, Shelf, router, server};
-use crate::access::{self, Access};
+use crate::access::application::ApplicationChange;
+use crate::access::{self, Access, ContactChange, Principal, StandingChange, Visit};
 use crate::audit::{Audit, Retention, SupportIds, Tally};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Public;
@@ -128,6 +129,40 @@ impl World {
             public,
         });
         Self { api, router, token, _folder: folder }
+    }
+
+    /// The first administrator.
+    pub(super) async fn principal(&self) -> Arc<Principal> {
+        self.principal_of(&self.token).await
+    }
+
+    /// Who has this token.
+    pub(super) async fn principal_of(&self, token: &SecretString) -> Arc<Principal> {
+        let visit = Visit { scope: None, address: None };
+        Arc::clone(&self.api.access.enter(token.expose_secret(), &visit).await.unwrap().principal)
+    }
+
+    /// Makes an application token with these profiles, organizations and scopes.
+    pub(super) async fn application(
+        &self,
+        name: &str,
+        profiles: &[&str],
+        organizations: &[&str],
+        scopes: &[&str],
+    ) -> SecretString {
+        let texts = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect());
+        let contact = ContactChange {
+            organization: organizations.first().map(|organization| (*organization).to_owned()),
+            ..ContactChange::default()
+        };
+        let standing = StandingChange {
+            contact,
+            profiles: texts(profiles),
+            allowed_organizations: texts(organizations),
+            status: None,
+        };
+        let new = ApplicationChange { standing, scopes: texts(scopes), ..ApplicationChange::default() };
+        self.api.access.create_application(&*self.principal().await, name, new, false).await.unwrap().1.unwrap()
     }
 
     /// Sends a request as it is.
