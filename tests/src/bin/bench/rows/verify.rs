@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use secrecy::ExposeSecret as _;
@@ -27,6 +28,8 @@ const FEW: usize = 1000;
 const MANY: usize = 1_000_000;
 /// Tokens made at once.
 const AT_ONCE: usize = 512;
+/// How often it is looked how many there are.
+const PACE: Duration = Duration::from_secs(1);
 /// The scope that is asked for.
 const SCOPE: &str = "REST/JSON";
 /// Where proxies ask.
@@ -134,8 +137,10 @@ async fn make(home: &Home, report: &mut Report, size: usize) -> anyhow::Result<V
         });
     }
     let mut tokens = Vec::with_capacity(size);
-    while let Some(made) = makers.join_next().await {
-        tokens.extend(made??);
+    while !makers.is_empty() {
+        if let Ok(Some(made)) = tokio::time::timeout(PACE, makers.join_next()).await {
+            tokens.extend(made??);
+        }
         report.progress(|| format!("{} of {size} tokens", next.load(Ordering::Relaxed).min(size)));
     }
     drop(by);
