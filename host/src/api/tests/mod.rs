@@ -2,7 +2,9 @@
 
 mod document;
 mod export;
+mod import;
 mod organizations;
 mod refusals;
 mod rooms;
+mod synchro;
 mod walk;
