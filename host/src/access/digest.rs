@@ -39,11 +39,6 @@ impl Digest {
     pub(super) fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
-
-    /// Its bytes, for digests of digests.
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 impl From<Digest> for String {
@@ -157,11 +152,7 @@ impl Pepper {
 }
 
 /// The pepper of this number.
-fn pepper(
-    keyring: &Keyring,
-    id: PepperId,
-    accept_until: Option<DateTime<Utc>>,
-) -> Result<Pepper, AccessError> {
+fn pepper(keyring: &Keyring, id: PepperId, accept_until: Option<DateTime<Utc>>) -> Result<Pepper, AccessError> {
     let purpose = match id {
         0 => "inbound token digest".to_owned(),
         id => format!("inbound token digest {id}"),

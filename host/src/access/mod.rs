@@ -7,6 +7,7 @@ pub mod application;
 mod credential;
 mod digest;
 mod error;
+mod inquiry;
 mod known;
 mod own;
 pub mod password;
@@ -14,6 +15,7 @@ pub mod personal;
 mod principal;
 mod profile;
 mod profiles;
+mod purge;
 mod reason;
 mod rights;
 mod scopes;
@@ -38,22 +40,23 @@ use secrecy::SecretString;
 use self::application::ApplicationChange;
 use self::digest::Peppers;
 pub use self::error::AccessError;
+pub use self::inquiry::{AnyToken, FoundValue, Inquiry};
 use self::known::Cache;
 pub use self::known::Known;
 pub use self::own::OwnChange;
+use self::password::Passwords;
 pub use self::principal::{Principal, PrincipalKind, TokenRef};
 pub use self::profile::{ADMINISTRATOR, Grant, Profile, REST_SERVICES_USER};
 pub use self::profiles::{GrantInput, ProfileChange};
 pub use self::reason::Reason;
 pub use self::rights::{Right, Rights};
 pub use self::scopes::{ScopeId, Scopes};
-use self::password::Passwords;
 use self::session::Sessions;
 pub use self::standing::{Contact, ContactChange, Standing, StandingChange, Status};
-pub use self::token::{TokenId, TokenKind, id_text, parse_id};
+use self::throttle::Throttle;
+pub use self::token::{TokenId, TokenKind, id_of, id_text, parse_id};
 pub use self::tokens::{Deletion, LONGEST_GRACE, TokenState};
 pub use self::usage::UsageRecord;
-use self::throttle::Throttle;
 use self::usage::{Moved, Usage};
 pub use self::verify::{Denial, Refused, Visit};
 use crate::audit::Tally;
@@ -196,6 +199,13 @@ impl Access {
         });
     }
 
+    /// Tells where one token was used since that was last told, though it isn't known any more.
+    pub fn settle_usage_of(&self, id: &TokenId) {
+        if let Some(Moved { previous, uses }) = self.usage.settle(id) {
+            self.tally.used(id_text(id), previous, TOKEN_DOOR, uses);
+        }
+    }
+
     /// Writes what was counted to the store. To be called every minute, and at the stop.
     ///
     /// # Errors
@@ -203,6 +213,9 @@ impl Access {
     pub async fn fold_usage(&self) -> Result<(), StoreError> {
         self.usage.fold().await.map(drop)
     }
+
+    /// How long expired and deleted tokens stay visible.
+    pub const DEAD_FOR: Duration = Duration::from_secs(400 * 86_400);
 
     /// Forgets what is cached, as after a change that another daemon made.
     pub fn forget_cached(&self) {

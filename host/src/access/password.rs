@@ -56,6 +56,11 @@ impl PasswordHash {
         Ok(Self(hash.to_string()))
     }
 
+    /// Its text, salt included.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether it is of this password.
     fn matches(&self, password: &[u8]) -> Result<bool, PasswordError> {
         let hash = phc::PasswordHash::new(&self.0).map_err(|_| PasswordError::NoSuchHash)?;

@@ -12,18 +12,19 @@ use super::credential::Credential;
 use super::error::AccessError;
 use super::principal::Principal;
 use super::standing::{Standing, Status, parse};
-use crate::text::{Label, Login, Scope};
 use super::token::{self, TokenId, TokenKind};
-use super::tokens::{Deletion, TokenState, check_grace};
+use super::tokens::{Deletion, TokenState, check_grace, check_scopes};
 use super::user::{USERS, UserRecord};
 use crate::fault::{FaultCode, FieldFault};
+use crate::name::Name;
 use crate::store::table::{Page, Table, Versioned};
 use crate::store::{Batch, Revision};
+use crate::text::{Label, Login, Scope};
 
 /// Personal tokens, by their public id: what one read finds.
 pub(super) const TOKENS: Table<PersonalRecord> = Table::new("personal-token");
 /// The personal tokens of a user, by login and public id.
-const OF_USER: Table<()> = Table::new("personal-token-of");
+pub(super) const OF_USER: Table<()> = Table::new("personal-token-of");
 
 /// Tokens of a user read at once.
 const PAGE: usize = 200;
@@ -35,6 +36,8 @@ pub struct PersonalToken {
     pub id: TokenId,
     /// Whose it is.
     pub user: Login,
+    /// The organization that the user belongs to; none where the user was deleted.
+    pub organization: Option<Name>,
     /// What uses it.
     pub application: Label,
     /// The scopes that it works in.
@@ -61,7 +64,7 @@ pub(super) struct PersonalRecord {
     pub(super) user: Login,
     /// The user's identity: another user of the same login gets nothing from it.
     pub(super) identity: Ulid,
-    application: Label,
+    pub(super) application: Label,
     #[serde(flatten)]
     pub(super) credential: Credential,
     pub(super) scopes: Vec<Scope>,
@@ -69,7 +72,7 @@ pub(super) struct PersonalRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) deleted: Option<Deletion>,
     created_by: String,
-    created_at: DateTime<Utc>,
+    pub(super) created_at: DateTime<Utc>,
 }
 
 /// What of a personal token is to change, or what a new one is to be. What is left out stays, or gets its default.
@@ -123,9 +126,11 @@ impl Access {
             return Err(AccessError::Invalid(faults));
         }
         self.check_owner(by, &login, &found.value.standing).await?;
+        check_scopes(by, scopes.as_deref().unwrap_or_default())?;
         let most = self.policy.tokens_per_user;
         if self.count_valid(&login, found.value.identity, most).await? >= most {
-            let message = format!("{login} has {most} tokens, as many as access.personal_token.per_user allows; delete one");
+            let message =
+                format!("{login} has {most} tokens, as many as access.personal_token.per_user allows; delete one");
             return Err(AccessError::fault("user", FaultCode::NotAllowed, message));
         }
         let id = token::new_id();
@@ -222,11 +227,15 @@ impl Access {
             return Err(AccessError::Changed);
         }
         let mut faults = change.faults.clone();
-        let (application, scopes, expires_at) = self.check_personal(&change, self.clock.now(), &mut faults);
+        let mut record = found.value;
+        let since = record.credential.rebuilt_at.unwrap_or(record.created_at);
+        let (application, scopes, expires_at) = self.check_personal(&change, since, &mut faults);
         if !faults.is_empty() {
             return Err(AccessError::Invalid(faults));
         }
-        let mut record = found.value;
+        if let Some(scopes) = &scopes {
+            check_scopes(by, scopes)?;
+        }
         record.application = application.unwrap_or(record.application);
         record.scopes = scopes.unwrap_or(record.scopes);
         record.expires_at = expires_at.unwrap_or(record.expires_at);
@@ -252,6 +261,10 @@ impl Access {
         let until = check_grace(now, grace)?;
         let (found, user) = self.live_personal(by, id).await?;
         let mut record = found.value;
+        // The new value is the rebuilder's to use.
+        check_scopes(by, &record.scopes)?;
+        // The policy may have become stricter since.
+        record.expires_at = record.expires_at.min(now + self.policy.max_lifetime);
         let secret = record.credential.rebuild(&self.peppers, TokenKind::Personal, id, now, until);
         let revision = self.put_personal(id, &record, found.revision).await?;
         Ok((self.open_personal(*id, record, Some(&user), revision), secret))
@@ -340,12 +353,12 @@ impl Access {
         if by.is_user(user) { Ok(()) } else { self.check_touch(by, standing).await }
     }
 
-    /// Reads what was written; what is wrong is noted.
+    /// Reads what was written; what is wrong is noted. `since`: when the token's value was made.
     #[expect(clippy::type_complexity, reason = "what was read, each if it was given")]
     fn check_personal(
         &self,
         change: &PersonalChange,
-        now: DateTime<Utc>,
+        since: DateTime<Utc>,
         faults: &mut Vec<FieldFault>,
     ) -> (Option<Label>, Option<Vec<Scope>>, Option<DateTime<Utc>>) {
         let application = change.application.as_ref().and_then(|text| parse("application", text, faults));
@@ -357,12 +370,12 @@ impl Access {
             self.parse_scopes(scopes, faults)
         });
         if let Some(end) = change.expires_at {
-            let latest = now + self.policy.max_lifetime;
-            if end <= now {
+            let latest = since + self.policy.max_lifetime;
+            if end <= self.clock.now() {
                 faults.push(FieldFault::new("expiration_date", FaultCode::NotAllowed, "has passed already"));
             } else if end > latest {
                 let message = format!(
-                    "must be at most {} days from now ({}), as access.personal_token.max_lifetime says",
+                    "must be at most {} days after the token is made or rebuilt ({}), as access.personal_token.max_lifetime says",
                     self.policy.max_lifetime.as_secs() / 86_400,
                     latest.format("%Y-%m-%d")
                 );
@@ -395,7 +408,7 @@ impl Access {
     }
 
     /// The token of this record, as it is now.
-    fn open_personal(
+    pub(super) fn open_personal(
         &self,
         id: TokenId,
         record: PersonalRecord,
@@ -413,6 +426,7 @@ impl Access {
         };
         PersonalToken {
             id,
+            organization: user.map(|user| user.standing.contact.organization.clone()),
             user: record.user,
             application: record.application,
             scopes: record.scopes,

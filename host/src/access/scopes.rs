@@ -66,7 +66,7 @@ impl Scopes {
 
     /// The scope of this form in a URL.
     pub fn in_url(&self, text: &str) -> Option<ScopeId> {
-        self.iter().find(|(_, scope)| scope.in_url() == text).map(|(id, _)| id)
+        self.iter().find(|(_, scope)| scope.is_in_url(text)).map(|(id, _)| id)
     }
 
     /// What a scope is called.
@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn shipped_scopes_have_their_places() {
-        let scopes = Scopes::new(&["Grafana".parse().unwrap(), "grafana".parse().unwrap(), "REST/JSON".parse().unwrap()]);
+        let scopes =
+            Scopes::new(&["Grafana".parse().unwrap(), "grafana".parse().unwrap(), "REST/JSON".parse().unwrap()]);
         for (id, name) in [
             (Scopes::REST, SHIPPED_SCOPES[0]),
             (Scopes::EXPORT, SHIPPED_SCOPES[1]),

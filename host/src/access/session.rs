@@ -46,6 +46,9 @@ pub struct Session {
     pub last_seen: DateTime<Utc>,
     /// When it ends, however much it is used.
     pub expires_at: DateTime<Utc>,
+    /// What it stands and falls with, as whoever began it called it.
+    #[serde(default)]
+    pub stamp: String,
 }
 
 impl Session {
@@ -82,15 +85,22 @@ impl Sessions {
     }
 
     /// Begins a session, and ends those of this login that are too many, the oldest first. Returns the id for the cookie: 43
-    /// characters of base64url (RFC 4648, section 5), shown once and kept nowhere.
+    /// characters of base64url (RFC 4648, section 5), shown once and kept nowhere. The stamp is kept, and says nothing to this
+    /// room.
     ///
     /// # Errors
     /// [`SessionError`].
-    pub async fn create(&self, login: &str) -> Result<(SecretString, Session), SessionError> {
+    pub async fn create(&self, login: &str, stamp: &str) -> Result<(SecretString, Session), SessionError> {
         let mut id = Zeroizing::new([0; ID_BYTES]);
         getrandom::fill(&mut *id).map_err(|_| SessionError::NoRandom)?;
         let now = self.clock.now();
-        let session = Session { login: login.to_owned(), created_at: now, last_seen: now, expires_at: now + ABSOLUTE };
+        let session = Session {
+            login: login.to_owned(),
+            created_at: now,
+            last_seen: now,
+            expires_at: now + ABSOLUTE,
+            stamp: stamp.to_owned(),
+        };
         let _changing = self.changes.lock().await;
         let mut others = self.of(login).await?;
         others.sort_unstable();
@@ -235,7 +245,7 @@ mod tests {
     }
 
     async fn create(sessions: &Sessions, login: &str) -> String {
-        sessions.create(login).await.unwrap().0.expose_secret().to_owned()
+        sessions.create(login, "").await.unwrap().0.expose_secret().to_owned()
     }
 
     async fn login_of(sessions: &Sessions, id: &str) -> Option<String> {

@@ -7,9 +7,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
 
 use super::principal::{Parts, Principal, PrincipalKind};
 use super::reason::Reason;
+use super::session::SessionError;
 use super::standing::Status;
 use super::user::{USERS, UserRecord};
 use super::verify::{Denial, Refused};
@@ -29,6 +31,40 @@ impl Access {
         password: SecretString,
         address: Option<IpAddr>,
     ) -> Result<Arc<Principal>, Denial> {
+        let (login, user) = self.check_password(by, login, password, address).await?;
+        self.user_principal(by, &login, user).await
+    }
+
+    /// Begins a session for the user of this login, if the password is right. Returns what the browser is to present, shown
+    /// once, and who it is.
+    ///
+    /// # Errors
+    /// As [`Access::sign_in`]; there are no random bytes.
+    pub async fn begin_session(
+        &self,
+        login: &str,
+        password: SecretString,
+        address: Option<IpAddr>,
+    ) -> Result<(SecretString, Arc<Principal>), Denial> {
+        let (login, user) = self.check_password(LoginType::Form, login, password, address).await?;
+        let stamp = stamp(&user);
+        let principal = self.user_principal(LoginType::Form, &login, user).await?;
+        let begun = self.sessions.create(login.as_str(), &stamp).await;
+        let (id, _) = begun.map_err(|error| match error {
+            SessionError::Store(error) => Denial::Unavailable(error),
+            error => Denial::Unavailable(StoreError::Storage(error.to_string())),
+        })?;
+        Ok((id, principal))
+    }
+
+    /// The user of this login, if the password is right; whether the user is let in isn't looked at.
+    async fn check_password(
+        &self,
+        by: LoginType,
+        login: &str,
+        password: SecretString,
+        address: Option<IpAddr>,
+    ) -> Result<(Login, UserRecord), Denial> {
         self.check_login_type(by)?;
         // A login that is none is hashed for, too, and slowed like others.
         let parsed: Option<Login> = login.parse().ok();
@@ -43,10 +79,10 @@ impl Access {
         let hash = found.as_ref().filter(|user| !user.external).and_then(|user| user.password.as_ref());
         let right = self.passwords.verify(permit, hash, password).await;
         let right = right.map_err(|error| Denial::Unavailable(StoreError::Storage(error.to_string())))?;
-        let (Some(login), Some(user), true) = (parsed, found, right) else {
-            return Err(Refused::unknown(Reason::BadPassword).into());
-        };
-        self.user_principal(by, &login, user).await
+        match (parsed, found, right) {
+            (Some(login), Some(user), true) => Ok((login, user)),
+            _ => Err(Refused::unknown(Reason::BadPassword).into()),
+        }
     }
 
     /// The user whom a trusted proxy names.
@@ -56,7 +92,9 @@ impl Access {
     pub async fn take_word(&self, login: &str) -> Result<Arc<Principal>, Denial> {
         self.check_login_type(LoginType::External)?;
         let login: Login = login.parse().map_err(|_| Refused::unknown(Reason::Unknown))?;
-        self.user_now(LoginType::External, &login, Reason::Unknown).await
+        let found = USERS.get(&*self.store, &[login.as_str()]).await?;
+        let found = found.ok_or_else(|| Refused::unknown(Reason::Unknown))?;
+        self.user_principal(LoginType::External, &login, found.value).await
     }
 
     /// The user of a session.
@@ -65,16 +103,14 @@ impl Access {
     /// The session is over, or why the user isn't let in.
     pub async fn resume_session(&self, presented: &str) -> Result<Arc<Principal>, Denial> {
         self.check_login_type(LoginType::Form)?;
-        let session = self.sessions.find(presented).await?;
-        let login = session.and_then(|session| session.login.parse().ok());
-        let login: Login = login.ok_or_else(|| Refused::unknown(Reason::SessionEnded))?;
-        self.user_now(LoginType::Form, &login, Reason::SessionEnded).await
-    }
-
-    async fn user_now(&self, by: LoginType, login: &Login, missing: Reason) -> Result<Arc<Principal>, Denial> {
-        let found = USERS.get(&*self.store, &[login.as_str()]).await?;
-        let found = found.ok_or_else(|| Refused::unknown(missing))?;
-        self.user_principal(by, login, found.value).await
+        let ended = || Refused::unknown(Reason::SessionEnded);
+        let session = self.sessions.find(presented).await?.ok_or_else(ended)?;
+        let login: Login = session.login.parse().map_err(|_| ended())?;
+        let found = USERS.get(&*self.store, &[login.as_str()]).await?.map(|found| found.value);
+        // Sessions are ended where a password changes or a user is deleted; this holds though that was cut short, or somebody
+        // signed in with the old password at the same moment.
+        let user = found.filter(|user| stamp(user) == session.stamp).ok_or_else(ended)?;
+        self.user_principal(LoginType::Form, &login, user).await
     }
 
     async fn user_principal(&self, by: LoginType, login: &Login, user: UserRecord) -> Result<Arc<Principal>, Denial> {
@@ -101,4 +137,11 @@ impl Access {
         }
         Err(Refused::unknown(Reason::LoginTypeNotAllowed).into())
     }
+}
+
+/// What a session stands and falls with: the user, not another one of the same login, and the password.
+fn stamp(user: &UserRecord) -> String {
+    let password = user.password.as_ref().map_or("", |hash| hash.as_str());
+    let digest = Sha256::new().chain_update(user.identity.to_bytes()).chain_update(password.as_bytes()).finalize();
+    hex::encode(digest)
 }

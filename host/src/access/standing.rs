@@ -12,10 +12,10 @@ use super::error::AccessError;
 use super::principal::Principal;
 use super::profile::Profile;
 use super::rights::Rights;
-use crate::text::ProfileName;
 use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
 use crate::organizations::Tree;
+use crate::text::ProfileName;
 
 /// The longest first name or name.
 const NAME_LENGTH: usize = 128;
@@ -169,10 +169,7 @@ impl Standing {
 
     /// Refuses to give more than the giver has.
     pub(super) fn check_giver(&self, profiles: &[Profile], by: &Principal, tree: &Tree) -> Result<(), AccessError> {
-        let given = profiles.iter().fold(Rights::NONE, |set, profile| {
-            let granted = profile.grants.iter().flat_map(|grant| grant.rights.iter().copied()).collect();
-            set.union(profile.rights).union(granted)
-        });
+        let given = rights_of(profiles);
         if !by.rights().includes(given) {
             let missing: Vec<&str> =
                 given.iter().filter(|right| !by.may(*right)).map(super::rights::Right::as_str).collect();
@@ -194,6 +191,14 @@ impl Standing {
     }
 }
 
+/// All rights that these profiles give on anything.
+pub(super) fn rights_of(profiles: &[Profile]) -> Rights {
+    profiles.iter().fold(Rights::NONE, |set, profile| {
+        let granted = profile.grants.iter().flat_map(|grant| grant.rights.iter().copied()).collect();
+        set.union(profile.rights).union(granted)
+    })
+}
+
 fn exists(tree: &Tree, field: &str, name: &Name, faults: &mut Vec<FieldFault>) -> bool {
     let exists = tree.contains(name);
     if !exists {
@@ -205,9 +210,7 @@ fn exists(tree: &Tree, field: &str, name: &Name, faults: &mut Vec<FieldFault>) -
 /// Reads one text.
 pub(super) fn parse<T: FromStr<Err: Display>>(field: &str, text: &str, faults: &mut Vec<FieldFault>) -> Option<T> {
     let parsed = text.parse::<T>();
-    parsed
-        .inspect_err(|error| faults.push(FieldFault::new(field, FaultCode::Malformed, error.to_string())))
-        .ok()
+    parsed.inspect_err(|error| faults.push(FieldFault::new(field, FaultCode::Malformed, error.to_string()))).ok()
 }
 
 /// Reads a list of texts, each once.

@@ -3,6 +3,8 @@
 //! A user has an identity besides the login, so that tokens of a deleted user don't come back to life with another user of
 //! the same login.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -12,12 +14,12 @@ use super::Access;
 use super::error::AccessError;
 use super::password::PasswordHash;
 use super::principal::Principal;
-use super::standing::{Standing, StandingChange, parse};
-use crate::text::Login;
+use super::standing::{Standing, StandingChange, parse, rights_of};
 use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
 use crate::store::table::{Page, Table, Versioned};
 use crate::store::{Batch, Revision, StoreError};
+use crate::text::Login;
 
 /// Users, by login.
 pub(super) const USERS: Table<UserRecord> = Table::new("user");
@@ -267,9 +269,8 @@ impl Access {
         match change.password {
             Some(Some(password)) if !dry_run => {
                 let hash = PasswordHash::of(password).await;
-                let hash = hash.map_err(|error| {
-                    AccessError::fault("password", FaultCode::Malformed, error.to_string())
-                })?;
+                let hash =
+                    hash.map_err(|error| AccessError::fault("password", FaultCode::Malformed, error.to_string()))?;
                 record.password = Some(hash);
             }
             Some(None) => record.password = None,
@@ -281,15 +282,23 @@ impl Access {
         Ok(())
     }
 
-    /// Refuses to touch a principal that the toucher doesn't see, or that has more rights.
+    /// Refuses to touch a principal that the toucher doesn't see, or that has more rights or sees more.
     pub(super) async fn check_touch(&self, by: &Principal, standing: &Standing) -> Result<(), AccessError> {
         if !by.sees(&standing.contact.organization) {
-            return Err(AccessError::Forbidden("the principal belongs to an organization that you don't see".to_owned()));
+            return Err(AccessError::Forbidden(
+                "the principal belongs to an organization that you don't see".to_owned(),
+            ));
         }
         let profiles = self.profiles_of(standing, &mut Vec::new()).await?;
-        let held = profiles.iter().fold(super::Rights::NONE, |set, profile| set.union(profile.rights));
-        if !by.rights().includes(held) {
+        if !by.rights().includes(rights_of(&profiles)) {
             return Err(AccessError::Forbidden("the principal has rights that you don't have yourself".to_owned()));
+        }
+        let reaches_further = |reach: &BTreeSet<Name>| {
+            let allowed = &standing.allowed_organizations;
+            allowed.is_empty() || !self.organizations.tree().expand(allowed).is_subset(reach)
+        };
+        if by.reach().is_some_and(reaches_further) {
+            return Err(AccessError::Forbidden("the principal sees organizations that you don't see".to_owned()));
         }
         Ok(())
     }
@@ -326,7 +335,9 @@ pub(super) fn check_language(language: &str, faults: &mut Vec<FieldFault>) {
 fn is_language(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     text.len() <= 35
-        && parts.iter().all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        && parts
+            .iter()
+            .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
         && parts.first().is_some_and(|first| first.len() >= 2 && first.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 

@@ -8,15 +8,16 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
-use axum::http::request::Parts;
 use axum::http::header;
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::credentials::{self, Credential, PARAMETER};
 use super::bulk::FILE_BYTES;
+use super::credentials::{self, Credential, PARAMETER};
 use super::form::{self, AROUND_FILE, FORM_BYTES, Form};
+use super::login;
 use super::peer;
 use super::problem::{Code, Problem};
 use super::query::LOGIN_MODE;
@@ -104,6 +105,14 @@ impl Caller {
                 Err(self.refuse(Reason::OrganizationNotAllowed, organization.as_str()).await)
             }
             false => Err(self.refuse(Reason::RightMissing, right.as_str()).await),
+        }
+    }
+
+    /// Refuses a caller who is limited to organizations, for what belongs to the whole installation.
+    pub(super) async fn require_all(&self, what: &str) -> Result<(), Problem> {
+        match self.reach() {
+            None => Ok(()),
+            Some(_) => Err(self.refuse(Reason::OrganizationNotAllowed, what).await),
         }
     }
 
@@ -230,9 +239,7 @@ async fn identify(
             let known = api.access.enter(token.expose_secret(), &Visit { scope, address }).await?;
             Ok(Arc::clone(&known.principal))
         }
-        Credential::Password(login, password) => {
-            api.access.sign_in(LoginType::Basic, &login, password, address).await
-        }
+        Credential::Password(login, password) => api.access.sign_in(LoginType::Basic, &login, password, address).await,
         Credential::Named(login) => api.access.take_word(&login).await,
         Credential::Session(id) => api.access.resume_session(&id).await,
     }
@@ -321,6 +328,10 @@ async fn admit(api: &Api, route: &'static Route, request: Request) -> Result<(Op
             return Err(if misses_token { problem.with_detail(TOKEN_WANTED) } else { problem });
         }
     };
+    if api.access.policy.login_debug {
+        let (principal, login_type, token) = (principal.label(), principal.login_type.as_str(), principal.token_id());
+        tracing::info!(principal, login_type, token, door = route.path, ?address, "let in");
+    }
     let inner = Inner { api: api.clone(), principal, route, address, notes: Mutex::default() };
     let caller = Caller(Arc::new(inner));
     let params = RawPathParams::from_request_parts(&mut parts, api).await;
@@ -357,6 +368,7 @@ where
         return Problem::internal(format!("{method} {path} isn't in the table of routes")).into_response();
     };
     let mut principal = None;
+    let way_in = login::way_in(api, route, request.headers());
     let response = match admit(api, route, request).await {
         Ok((caller, request)) => {
             principal = caller.as_ref().map(|caller| caller.name.clone());
@@ -369,7 +381,10 @@ where
                 _ => handle(request).await,
             }
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => match way_in.filter(|_| problem.code() == Code::Unauthenticated) {
+            Some(way_in) => way_in,
+            None => problem.into_response(),
+        },
     };
     let taken = api.clock.elapsed().saturating_sub(started);
     let status = response.status();

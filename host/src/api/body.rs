@@ -62,6 +62,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
+/// A JSON body, or the default where there is none.
+pub(super) struct JsonOrNothing<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonOrNothing<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let media_type = media_type(request.headers());
+        let body = read(request.into_body(), JSON_BYTES).await?;
+        match body.is_empty() {
+            true => Ok(Self(T::default())),
+            false if is_json(&media_type) => parse(&body).map(Self),
+            false => Err(Problem::new(Code::UnsupportedMediaType, "send the body as application/json")),
+        }
+    }
+}
+
 /// A value out of JSON text.
 pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     // serde would take an array for an object whose members come in order.

@@ -16,7 +16,7 @@ use crate::access::{LoginType, Policy, Reason};
 pub(super) const AUTH_TOKEN: HeaderName = HeaderName::from_static("auth-token");
 /// The parameter that a token may stand in.
 pub(super) const PARAMETER: &str = "auth_token";
-/// The cookie of a session. Its prefix makes browsers refuse it where it was set for other hosts or paths.
+/// The cookie of a session.
 pub(super) const COOKIE: &str = "tokenhost_session";
 
 /// What a request presents.
@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn pages_of_other_sites_are_told_apart() {
-        let check = |list: &[(&'static str, &str)], expected| assert_eq!(is_cross_site(&headers(list)), expected, "{list:?}");
+        let check =
+            |list: &[(&'static str, &str)], expected| assert_eq!(is_cross_site(&headers(list)), expected, "{list:?}");
         check(&[], false);
         check(&[("sec-fetch-site", "same-origin"), ("origin", "https://elsewhere")], false);
         check(&[("sec-fetch-site", "none")], false);

@@ -98,8 +98,8 @@ fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member].as_str().unwrap_or_default()
 }
 
-/// Text as HTML text or attribute value.
-struct Text<'a>(&'a str);
+/// Text as HTML text, or as an attribute's value in double quotes.
+pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -27,8 +27,7 @@ pub(super) fn client(extensions: &Extensions, headers: &HeaderMap, trusted: &[Ip
         return Some(peer);
     }
     let mut last = peer;
-    let values: Vec<&str> =
-        headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    let values: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
     for hop in values.iter().rev().flat_map(|value| value.rsplit(',')).take(MOST_HOPS) {
         // What isn't an address was written by somebody else: what came before it can't be believed.
         let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
@@ -40,7 +39,17 @@ pub(super) fn client(extensions: &Extensions, headers: &HeaderMap, trusted: &[Ip
     Some(last)
 }
 
-/// The same of a request's head.
+/// Whether the client came by https, as a trusted proxy says; the daemon itself speaks plain http.
+pub(super) fn is_https(extensions: &Extensions, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
+    let is_trusted =
+        of_connection(extensions).is_some_and(|peer| trusted.iter().any(|network| network.contains(&peer)));
+    // The last one is the trusted proxy's own; those before it may be anybody's.
+    let last = headers.get_all("x-forwarded-proto").iter().next_back().and_then(|value| value.to_str().ok());
+    let said = last.and_then(|value| value.rsplit(',').next());
+    is_trusted && said.is_some_and(|said| said.trim().eq_ignore_ascii_case("https"))
+}
+
+/// The address of the client, of a request's head.
 pub(super) fn of_parts(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr> {
     client(&parts.extensions, &parts.headers, trusted)
 }
@@ -48,6 +57,23 @@ pub(super) fn of_parts(parts: &Parts, trusted: &[IpNet]) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_trusted_proxies_say_https() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let check = |peer: &str, said: &[&str], expected: bool| {
+            let mut extensions = Extensions::new();
+            extensions.insert(Peer(format!("{peer}:1").parse().unwrap()));
+            let headers =
+                said.iter().map(|value| ("x-forwarded-proto".parse().unwrap(), value.parse().unwrap())).collect();
+            assert_eq!(is_https(&extensions, &headers, &trusted), expected, "{peer} {said:?}");
+        };
+        check("10.0.0.1", &["https"], true);
+        check("10.0.0.1", &["http, HTTPS"], true);
+        check("10.0.0.1", &["https", "http"], false);
+        check("10.0.0.1", &[], false);
+        check("192.0.2.1", &["https"], false);
+    }
 
     #[test]
     fn only_trusted_proxies_are_believed() {

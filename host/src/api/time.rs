@@ -1,6 +1,6 @@
 //! Times as clients see them: RFC 3339 in UTC, whole seconds, `2026-11-22T10:00:00Z`.
 
-use chrono::{DateTime, Datelike as _, SecondsFormat, Timelike as _, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, SecondsFormat, Timelike as _, Utc};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
@@ -33,6 +33,32 @@ impl Time {
     }
 }
 
+/// What [`parse`] reads, for who wrote something else.
+pub(super) const WANTED: &str = "must be a time like 2026-11-22T10:00:00Z (RFC 3339), or a day like 2026-11-22";
+
+/// Which moment of a day is meant.
+#[derive(Clone, Copy)]
+pub(super) enum OfDay {
+    /// Its first.
+    Start,
+    /// The first of the next day, so that all of it is included.
+    End,
+}
+
+/// Reads a time as clients write it: RFC 3339, or a day in UTC.
+pub(super) fn parse(text: &str, of_day: OfDay) -> Option<DateTime<Utc>> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.to_utc());
+    }
+    // chrono would take years of more digits, too.
+    let day = (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()?;
+    let day = match of_day {
+        OfDay::Start => day,
+        OfDay::End => day.succ_opt()?,
+    };
+    Some(day.and_time(NaiveTime::MIN).and_utc())
+}
+
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0.to_rfc3339_opts(SecondsFormat::Secs, true))
@@ -47,6 +73,20 @@ mod tests {
     fn parts_of_a_second_are_left_out() {
         let time = DateTime::parse_from_rfc3339("2026-11-22T10:00:00.999999999+01:00").unwrap().to_utc();
         assert_eq!(serde_json::to_string(&Time::from(time)).unwrap(), "\"2026-11-22T09:00:00Z\"");
+    }
+
+    #[test]
+    fn times_and_days_are_read() {
+        let check = |text: &str, of_day: OfDay, expected: Option<&str>| {
+            let found = parse(text, of_day).map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true));
+            assert_eq!(found.as_deref(), expected, "{text}");
+        };
+        check("2026-11-22T10:00:00+01:00", OfDay::End, Some("2026-11-22T09:00:00Z"));
+        check("2026-12-31", OfDay::Start, Some("2026-12-31T00:00:00Z"));
+        check("2026-12-31", OfDay::End, Some("2027-01-01T00:00:00Z"));
+        for none in ["", "2026-13-01", "2026-11-31", "22.11.2026", "2026-11-22T10:00:00", "+12026-1-1", "2026-1-01x"] {
+            check(none, OfDay::End, None);
+        }
     }
 
     #[test]

@@ -213,3 +213,18 @@ impl Layers {
         self.texts.remove(key).map(|given| given.text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_of_inbound_access_is_in_its_guide() {
+        let guide = include_str!("../../../docs/access.md");
+        for (key, _) in KEYS {
+            if let Some(name) = key.strip_prefix("access.").or_else(|| key.strip_prefix("audit.")) {
+                assert!(guide.contains(&format!("\n| `{name}` |")), "docs/access.md doesn't tell of {key}");
+            }
+        }
+    }
+}

@@ -122,6 +122,12 @@ impl Usage {
         }
     }
 
+    /// Tells the uses of this token from its present address that weren't told yet.
+    pub fn settle(&self, id: &TokenId) -> Option<Moved> {
+        let open = self.slots().by_id.get(id).cloned();
+        open.and_then(|slot| slot.settle())
+    }
+
     /// Writes all totals that changed into the store, in batches, each synced. Returns how many. Call it every minute and
     /// at the stop.
     ///

@@ -142,8 +142,7 @@ impl Run {
         if user.standing.status == access::Status::Disabled {
             return Ok(None);
         }
-        let change =
-            UserChange { standing: Self::disabled(), expected: Some(user.revision), ..UserChange::default() };
+        let change = UserChange { standing: Self::disabled(), expected: Some(user.revision), ..UserChange::default() };
         api.access.change_user(caller, &user.login, change, dry_run).await?;
         self.record("user.change", &object, |entry| entry.detail("status", "disabled")).await;
         Ok(Some(Done::new(Status::Disabled)))
@@ -166,9 +165,8 @@ impl Run {
         let expected = Some(token.revision);
         let change = ApplicationChange { standing: Self::disabled(), expected, ..ApplicationChange::default() };
         api.access.change_application(caller, &token.id, change, dry_run).await?;
-        let disabled = self.record("application_token.change", &object, |entry| {
-            entry.about_token(id).detail("status", "disabled")
-        });
+        let disabled = self
+            .record("application_token.change", &object, |entry| entry.about_token(id).detail("status", "disabled"));
         disabled.await;
         Ok(Some(Done::of_token(Status::Disabled, id)))
     }

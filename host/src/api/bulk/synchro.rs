@@ -92,7 +92,11 @@ impl Inventory {
                     Some(key) => drop(keys.insert(key)),
                     None => {
                         let field = format!("{member}[{}].{}", row.number - 1, kind.key());
-                        faults.push(Fault::new(field, "malformed", "must be there, and in its form, or nothing is done"));
+                        faults.push(Fault::new(
+                            field,
+                            "malformed",
+                            "must be there, and in its form, or nothing is done",
+                        ));
                     }
                 }
             }

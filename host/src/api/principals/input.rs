@@ -341,9 +341,9 @@ impl From<UserInput> for UserChange {
 }
 
 impl UserInput {
-    /// The password that is to be set.
-    pub(in crate::api) fn password(&self) -> Option<SecretString> {
-        self.password.as_ref()?.as_deref().map(SecretString::from)
+    /// What becomes of the password: `set`, `unset`, or nothing.
+    pub(in crate::api) fn password_change(&self) -> Option<&'static str> {
+        self.password.as_ref().map(|password| if password.is_some() { "set" } else { "unset" })
     }
 }
 
@@ -451,20 +451,27 @@ mod tests {
         check("2026-11-22T10:00:00+02:00", Some("2026-11-22T08:00:00+00:00"));
         check("2026-12-31", Some("2027-01-01T00:00:00+00:00"));
         check("2028-02-29", Some("2028-03-01T00:00:00+00:00"));
-        for text in ["", "never", "2027-02-29", "2026-1-1", "26-01-01", "2026-11-22T10:00:00", "2026-11-22 ", "+262142-12-31"] {
+        for text in
+            ["", "never", "2027-02-29", "2026-1-1", "26-01-01", "2026-11-22T10:00:00", "2026-11-22 ", "+262142-12-31"]
+        {
             check(text, None);
         }
     }
 
     #[test]
     fn null_is_told_from_absent() {
-        let change: ApplicationTokenInput = parse(br#"{"contact":{"email":null},"expiration_date":null}"#).ok().unwrap();
+        let change: ApplicationTokenInput =
+            parse(br#"{"contact":{"email":null},"expiration_date":null}"#).ok().unwrap();
         let change = ApplicationChange::from(change);
         assert_eq!((change.expires_at, change.scopes, change.faults.len()), (Some(None), None, 0));
         assert_eq!((change.standing.contact.email, change.standing.contact.name), (Some(None), None));
         let user: NewUser = parse(br#"{"login":"ada","password":null}"#).ok().unwrap();
         let (login, rest) = user.split();
-        assert!(login == "ada" && rest.password().is_none() && matches!(UserChange::from(rest).password, Some(None)));
+        assert!(
+            login == "ada"
+                && rest.password_change() == Some("unset")
+                && matches!(UserChange::from(rest).password, Some(None))
+        );
         let token: PersonalTokenInput = parse(br#"{"expiration_date":"soon"}"#).ok().unwrap();
         let change = PersonalChange::from(token);
         assert_eq!((change.expires_at, change.faults[0].field.as_str()), (None, "expiration_date"));
@@ -472,7 +479,9 @@ mod tests {
 
     #[test]
     fn nobody_changes_their_own_profiles() {
-        for body in [r#"{"profiles":["Administrator"]}"#, r#"{"contact":{"organization":"x"}}"#, r#"{"status":"enabled"}"#] {
+        for body in
+            [r#"{"profiles":["Administrator"]}"#, r#"{"contact":{"organization":"x"}}"#, r#"{"status":"enabled"}"#]
+        {
             assert!(parse::<MyInput>(body.as_bytes()).is_err(), "{body}");
         }
     }

@@ -1,10 +1,16 @@
 //! The API over real rooms on a store in memory, with a flow that reaches no network.
 
+mod audit;
 mod document;
+mod escalation;
 mod export;
 mod import;
+mod login;
 mod organizations;
+mod principals;
 mod refusals;
+mod rights;
 mod rooms;
 mod synchro;
+mod verify;
 mod walk;

@@ -13,7 +13,7 @@ use super::super::{Api, Rooms, Shelf, router, server};
 use crate::access::application::ApplicationChange;
 use crate::access::{self, Access, ContactChange, Principal, StandingChange, Visit};
 use crate::audit::{Audit, Retention, SupportIds, Tally};
-use crate::clock::SystemClock;
+use crate::clock::{SharedClock, SystemClock};
 use crate::config::Public;
 use crate::egress::{Egress, Policy};
 use crate::flows::description::{Field, FieldKind, Requirement, SchemeMatch};
@@ -66,11 +66,15 @@ impl World {
 
     /// A world with other settings of `[access]`.
     pub(super) async fn with_policy(public: Public, policy: access::Policy) -> Self {
+        Self::with_clock(public, policy, SystemClock::shared()).await
+    }
+
+    /// A world with a clock of its own.
+    pub(super) async fn with_clock(public: Public, policy: access::Policy, clock: SharedClock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let keyring =
             Arc::new(Keyring::load_or_create(&*store, &MasterKey::generate("a test").unwrap()).await.unwrap());
-        let clock = SystemClock::shared();
         let egress = Arc::new(Egress::new(Policy::default(), Arc::clone(&clock)));
         let organizations = Arc::new(Organizations::open(Arc::clone(&store), Arc::clone(&clock)).await.unwrap());
         let audit = Audit::open(Arc::clone(&store), &keyring, Arc::clone(&clock), Retention::default()).await;
