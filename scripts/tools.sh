@@ -101,6 +101,7 @@ if command -v dpkg-query >/dev/null; then
     fi
     # The scripts talk to the providers with them.
     need 'the demo' curl jq
+    need 'the tests of clients' wget
 fi
 
 # --- npm packages ----------------------------------------------------------------------------------------------------
