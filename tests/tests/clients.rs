@@ -27,7 +27,11 @@ async fn run(daemon: &Daemon, command: &str, token: &str) -> Printed {
     let host = daemon.url().strip_prefix("http://").unwrap();
     let command = command.replace("HOST", host).replace("YOURTOKEN", token);
     let mut shell = Command::new("sh");
-    shell.args(["-c", &command]).env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", daemon.folder());
+    shell
+        .args(["-c", &command])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", daemon.folder());
     let ended = shell.kill_on_drop(true).output().await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Printed { out: text(&ended.stdout), err: text(&ended.stderr) }
@@ -80,7 +84,11 @@ async fn documented_commands_work_as_they_are() {
 async fn wget_shows_the_answer_of_a_server() {
     let daemon = daemon("").await;
     let printed = run(&daemon, AS_DOCUMENTED[2], daemon.token()).await;
-    assert!(printed.err.contains("HTTP/1.1 200 OK") && printed.err.contains("content-type: text/csv"), "{}", printed.err);
+    assert!(
+        printed.err.contains("HTTP/1.1 200 OK") && printed.err.contains("content-type: text/csv"),
+        "{}",
+        printed.err
+    );
     let printed = run(&daemon, AS_DOCUMENTED[2], "tha_wrong").await;
     assert!(printed.err.contains("HTTP/1.1 401 Unauthorized"), "{}", printed.err);
 }
@@ -115,7 +123,11 @@ async fn a_header_wins_and_what_is_there_twice_is_refused() {
 async fn a_file_is_imported_by_a_form() {
     let daemon = daemon("").await;
     let file = daemon.folder().join("users.csv");
-    std::fs::write(&file, "\u{feff}login,contact.name,profiles\r\nada,\"Lovelace, Ada\",REST Services User|Auditor\r\n").unwrap();
+    std::fs::write(
+        &file,
+        "\u{feff}login,contact.name,profiles\r\nada,\"Lovelace, Ada\",REST Services User|Auditor\r\n",
+    )
+    .unwrap();
     let import = format!(
         "curl -F auth_token=YOURTOKEN -F 'file=@{};type=text/csv' 'http://HOST/v1/import?what=users'",
         file.display()
@@ -126,5 +138,8 @@ async fn a_file_is_imported_by_a_form() {
     }
     let export = "curl -H 'Auth-Token: YOURTOKEN' 'http://HOST/v1/export?what=users&fields=login,contact.name,profiles&format=csv'";
     let exported = run(&daemon, export, daemon.token()).await.out;
-    assert_eq!(exported.replace("\r\n", "\n").trim(), "login,contact.name,profiles\nada,\"Lovelace, Ada\",REST Services User|Auditor");
+    assert_eq!(
+        exported.replace("\r\n", "\n").trim(),
+        "login,contact.name,profiles\nada,\"Lovelace, Ada\",REST Services User|Auditor"
+    );
 }

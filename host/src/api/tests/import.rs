@@ -5,7 +5,7 @@ use axum::http::Request;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-use super::rooms::{Answer, World};
+use super::rooms::{Answer, DOCUMENT, World};
 use crate::access::personal::PersonalChange;
 use crate::access::{Policy, id_text};
 use crate::audit::{Filter, Window};
@@ -63,9 +63,15 @@ async fn users_are_made_changed_and_left_as_they_are() {
     let field = |number: usize| row(number)["errors"][0]["field"].clone();
     let all: Vec<_> = row(3)["errors"].as_array().unwrap().iter().map(|fault| fault["field"].clone()).collect();
     assert_eq!(all, ["login", "contact.email", "contact.organization", "profiles"], "{}", row(3));
-    assert_eq!((field(4), field(5), field(6), field(7)), (json!("colour"), json!("name"), json!("login"), json!("password")));
+    assert_eq!(
+        (field(4), field(5), field(6), field(7)),
+        (json!("colour"), json!("name"), json!("login"), json!("password"))
+    );
     assert!(row(6)["errors"][0]["message"].as_str().unwrap().contains("row 1"));
-    assert_eq!((row(1)["key"].clone(), row(1)["row"].clone(), row(1)["kind"].clone()), (json!("Ada"), json!(1), json!("users")));
+    assert_eq!(
+        (row(1)["key"].clone(), row(1)["row"].clone(), row(1)["kind"].clone()),
+        (json!("Ada"), json!(1), json!("users"))
+    );
     assert!(!report.to_string().contains("short"), "{report}");
 
     let again = import(&world, "users", &json!([rows[0], {"login": "bob", "language": "de"}])).await;
@@ -86,7 +92,10 @@ async fn users_are_made_changed_and_left_as_they_are() {
 #[tokio::test]
 async fn a_dry_run_tells_the_same_and_changes_nothing() {
     let world = World::new(Public::default()).await;
-    assert_eq!(statuses(&import(&world, "users", &json!([{"login": "ada"}, {"login": "bob"}])).await), "created created");
+    assert_eq!(
+        statuses(&import(&world, "users", &json!([{"login": "ada"}, {"login": "bob"}])).await),
+        "created created"
+    );
     let rows = json!([{"login": "ada", "language": "de"}, {"login": "bob"}, {"login": "cleo"}, {"login": "!"}]);
     let expected = "updated unchanged created failed";
     for _ in 0..2 {
@@ -100,7 +109,17 @@ async fn a_dry_run_tells_the_same_and_changes_nothing() {
     let path = "/v1/import?what=organizations&dry_run=true";
     let rows = r#"[{"name":"south","parent":"acme"},{"name":"acme"},{"name":"west","parent":"none"}]"#;
     assert_eq!(statuses(&world.call("POST", path, rows).await.json()), "created created failed");
-    assert_eq!(statuses(&import(&world, "users", &json!([{"login": "ada", "language": "de"}, {"login": "bob"}, {"login": "cleo"}, {"login": "!"}])).await), expected);
+    assert_eq!(
+        statuses(
+            &import(
+                &world,
+                "users",
+                &json!([{"login": "ada", "language": "de"}, {"login": "bob"}, {"login": "cleo"}, {"login": "!"}])
+            )
+            .await
+        ),
+        expected
+    );
     assert_eq!(world.api.access.applications(None, 9).await.unwrap().len(), 1);
     assert_eq!(world.api.organizations.tree().len(), 1);
 }
@@ -133,7 +152,12 @@ async fn application_tokens_show_their_value_once() {
     assert_eq!(faults(&import(&world, "application-tokens", &bad).await), expected);
 
     // Exported after its deletion, a token doesn't come back to life.
-    world.api.access.delete_application(&*world.principal().await, &crate::access::parse_id(id).unwrap()).await.unwrap();
+    world
+        .api
+        .access
+        .delete_application(&*world.principal().await, &crate::access::parse_id(id).unwrap())
+        .await
+        .unwrap();
     let exported = world.call("GET", "/v1/export?what=application-tokens", "").await.json();
     let report = import(&world, "application-tokens", &exported).await;
     assert_eq!((statuses(&report).as_str(), exported.as_array().unwrap().len()), ("unchanged", 2), "{report}");
@@ -178,11 +202,52 @@ async fn organizations_come_in_any_order() {
     let text = "name,parent,title\nc,b,The C\nb,a,\na,,\nx,y,\ny,x,\nz,none,\n";
     let report = csv(&world, "what=organizations", text).await.json();
     assert_eq!(statuses(&report), "created created created failed failed failed", "{report}");
-    assert_eq!(statuses(&csv(&world, "what=organizations", text).await.json()), "unchanged unchanged unchanged failed failed failed");
+    assert_eq!(
+        statuses(&csv(&world, "what=organizations", text).await.json()),
+        "unchanged unchanged unchanged failed failed failed"
+    );
     let moved = csv(&world, "what=organizations", "name,parent,title\nc,a,C\n").await.json();
     assert_eq!(statuses(&moved), "updated");
     let c = world.api.organizations.read(&"c".parse().unwrap()).await.unwrap();
     assert_eq!((c.parent.map(String::from).as_deref(), c.title.as_deref()), (Some("a"), Some("C")));
+}
+
+#[tokio::test]
+async fn integrations_are_made_and_changed_with_their_secrets() {
+    let world = World::new(Public::default()).await;
+    assert_eq!(world.call("POST", "/v1/models?name=crm", DOCUMENT).await.status, 201);
+    let rows = "name,model,fields.client_id,fields.client_secret\na,crm,me,hunter2\nb,crm,me,\nc,none,me,hunter2\n";
+    for (query, statuses_now) in [("&dry_run=true", "created failed failed"), ("", "created failed failed")] {
+        let report = csv(&world, &format!("what=integrations{query}"), rows).await;
+        assert_eq!(statuses(&report.json()), statuses_now, "{}", report.text);
+        assert_eq!(faults(&report.json()), [("fields.client_secret".to_owned(), "missing".to_owned())]);
+        assert!(!report.text.contains("hunter2"));
+    }
+    assert_eq!(actions(&world).await, ["integration.create integrations/a"]);
+    // The same again, as it was given and as it is exported: in both, a secret that is left out stays.
+    assert_eq!(
+        statuses(&csv(&world, "what=integrations", &rows[..rows.find("b,").unwrap()]).await.json()),
+        "unchanged"
+    );
+    let exported = world.call("GET", "/v1/export?format=csv", "").await.text;
+    assert_eq!(statuses(&csv(&world, "what=integrations", &exported).await.json()), "unchanged", "{exported}");
+    let check = async |row: Value, expected: Result<&str, &str>| {
+        let report = import(&world, "integrations", &json!([row])).await;
+        match expected {
+            Ok(status) => assert_eq!(statuses(&report), status, "{report}"),
+            Err(field) => assert_eq!(faults(&report)[0].0, field, "{report}"),
+        }
+    };
+    check(json!({"name": "a", "fields": {"client_secret": "hunter3"}}), Ok("updated")).await;
+    check(json!({"name": "a", "fields": {"client_secret": "hunter3"}}), Ok("unchanged")).await;
+    check(json!({"name": "a", "settings": {"default_lifetime": 60}}), Ok("updated")).await;
+    check(json!({"name": "a", "model": "other"}), Err("model")).await;
+    check(json!({"name": "a", "fields": {"nope": "x"}}), Err("fields.nope")).await;
+    check(json!({"model": "crm"}), Err("name")).await;
+    let user = world.application("user", &["Integration User"], &[], &[]).await;
+    let bearer = format!("Bearer {}", user.expose_secret());
+    let refused = world.call_with("POST", "/v1/import?what=integrations", "[]", &[("authorization", &bearer)]).await;
+    assert_eq!(refused.status, 403);
 }
 
 #[tokio::test]

@@ -107,12 +107,15 @@ async fn a_source_touches_only_what_it_made() {
     let crm = put(&world, &world.token, "crm", &json!({"users": [{"login": "theirs"}]})).await;
     assert_eq!(crm.status, 200);
     let before = users(&world).await;
-    let report = hr(&world, json!({
-        "on_missing": "delete",
-        "users": [{"login": "person", "language": "de"}, {"login": "theirs", "language": "de"}, {"login": "mine"}],
-        "application_tokens": [{"name": "tool", "status": "disabled"}],
-        "organizations": [{"name": "town", "title": "Town"}, {"name": "default", "title": "x"}],
-    }))
+    let report = hr(
+        &world,
+        json!({
+            "on_missing": "delete",
+            "users": [{"login": "person", "language": "de"}, {"login": "theirs", "language": "de"}, {"login": "mine"}],
+            "application_tokens": [{"name": "tool", "status": "disabled"}],
+            "organizations": [{"name": "town", "title": "Town"}, {"name": "default", "title": "x"}],
+        }),
+    )
     .await;
     assert_eq!(told(&report), "town=failed default=failed person=failed theirs=failed mine=created tool=failed");
     for (row, part) in [(2, "no source made it"), (3, "the source crm made it")] {
