@@ -115,7 +115,10 @@ impl What {
             Self::Users | Self::Organizations | Self::ApplicationTokens | Self::PersonalTokens => {
                 return caller.require(Right::ReadPrincipals).await;
             }
-            Self::Audit => return caller.require(Right::ReadAudit).await,
+            Self::Audit => {
+                caller.require(Right::ReadAudit).await?;
+                return caller.require_all("the log is about all").await;
+            }
         };
         match caller.may_somewhere(somewhere) {
             true => Ok(()),

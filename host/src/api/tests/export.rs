@@ -155,6 +155,7 @@ async fn callers_see_what_is_theirs() {
     ] {
         assert_eq!(firsts(&world, &north, what).await, expected, "{what}");
     }
+    assert_eq!(export(&world, &north, "?what=audit").await.status, 403, "the log is about everybody");
     let names = export(&world, &north, "?what=application-tokens&fields=name").await.json();
     assert_eq!(names, json!([{"name": "north-admin"}]));
 

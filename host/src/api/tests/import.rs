@@ -255,7 +255,7 @@ async fn nobody_imports_more_than_they_may() {
     let world = World::new(Public::default()).await;
     let organizations = json!([{"name": "north"}, {"name": "south"}]);
     assert_eq!(statuses(&import(&world, "organizations", &organizations).await), "created created");
-    let users = json!([{"login": "n", "contact": {"organization": "north"}}, {"login": "s", "contact": {"organization": "south"}}]);
+    let users = json!([{"login": "n", "contact": {"organization": "north"}, "allowed_organizations": ["north"]}, {"login": "s", "contact": {"organization": "south"}}]);
     assert_eq!(statuses(&import(&world, "users", &users).await), "created created");
 
     let call = async |token: &SecretString, what: &str, rows: Value| {

@@ -161,7 +161,9 @@ async fn a_source_that_looks_broken_changes_nothing() {
 #[tokio::test]
 async fn it_takes_the_scope_the_right_and_the_organizations() {
     let world = World::new(Public::default()).await;
-    hr(&world, first()).await;
+    let mut all = first();
+    all["users"][0]["allowed_organizations"] = json!(["lab"]);
+    hr(&world, all).await;
     let body = json!({"users": [{"login": "cleo"}]});
     for (name, profiles, scopes, status) in [
         ("a", &["Auditor", "REST Services User"][..], &[][..], 403),
