@@ -285,11 +285,6 @@ impl Divided {
             path = path.replace(name, value);
         }
         let standing = json!({"contact": {"organization": target}, "allowed_organizations": [target]});
-        let named = |member: &str, name: &str| {
-            let mut body = standing.clone();
-            body[member] = json!(name);
-            body.to_string()
-        };
         let body = match route {
             "POST /v1/models" => {
                 path += &format!("?name=x&organization={target}");
@@ -300,8 +295,18 @@ impl Divided {
             "POST /v1/integrations/{integration}/token/reject" => r#"{"generation":99}"#.to_owned(),
             // The names are taken, so that nothing is made.
             "POST /v1/organizations" => json!({"name": "default", "parent": target}).to_string(),
-            "POST /v1/users" => named("login", &user),
-            "POST /v1/application-tokens" => named("name", &format!("app-{target}")),
+            "POST /v1/users" => {
+                let mut body = standing;
+                body["login"] = json!(user);
+                body.to_string()
+            }
+            "POST /v1/application-tokens" => {
+                let mut body = standing;
+                body["name"] = json!(format!("app-{target}"));
+                // Who is limited to scopes gives no others.
+                body["scopes"] = json!(["REST/JSON"]);
+                body.to_string()
+            }
             "POST /v1/profiles" => r#"{"name":"Auditor"}"#.to_owned(),
             "POST /v1/personal-tokens" => json!({"user": user, "application": "x", "scopes": ["Nope"]}).to_string(),
             "GET /v1/export" | "POST /v1/export" => {
