@@ -1,12 +1,12 @@
 //! What is known of a token that somebody found, for those who read the audit log: whose it is, and whether its value is one
 //! that works. It lets nobody in and counts no use.
 
+use super::Access;
 use super::application::{self, ApplicationToken};
 use super::credential::Presentation;
 use super::personal::{self, PersonalToken};
-use super::user::USERS;
 use super::token::{self, Presented, TokenId, TokenKind};
-use super::Access;
+use super::user::USERS;
 use crate::store::StoreError;
 
 /// A token of either kind, without its value.

@@ -6,16 +6,16 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::scopes::{ScopeId, ScopeSet, Scopes};
 use super::profile::{ADMINISTRATOR, Profile, REST_SERVICES_USER};
 use super::reason::Reason;
 use super::rights::{Right, Rights};
+use super::scopes::{ScopeId, ScopeSet, Scopes};
 use super::standing::Standing;
-use crate::text::{Login, ProfileName, Scope};
 use super::token::{self, TokenId, TokenKind};
 use crate::config::{Access as Policy, LoginType};
 use crate::name::Name;
 use crate::organizations::Tree;
+use crate::text::{Login, ProfileName, Scope};
 
 /// What a principal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +168,12 @@ impl Principal {
             reach: None,
             open: ScopeSet::default(),
         }
+    }
+
+    /// Somebody who may do everything, for tests that call no API.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self::system()
     }
 
     /// The public id of the token that it came with, or an empty text.

@@ -27,8 +27,7 @@ pub(super) fn client(extensions: &Extensions, headers: &HeaderMap, trusted: &[Ip
         return Some(peer);
     }
     let mut last = peer;
-    let values: Vec<&str> =
-        headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    let values: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
     for hop in values.iter().rev().flat_map(|value| value.rsplit(',')).take(MOST_HOPS) {
         // What isn't an address was written by somebody else: what came before it can't be believed.
         let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
@@ -42,7 +41,8 @@ pub(super) fn client(extensions: &Extensions, headers: &HeaderMap, trusted: &[Ip
 
 /// Whether the client came by https, as a trusted proxy says; the daemon itself speaks plain http.
 pub(super) fn is_https(extensions: &Extensions, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
-    let is_trusted = of_connection(extensions).is_some_and(|peer| trusted.iter().any(|network| network.contains(&peer)));
+    let is_trusted =
+        of_connection(extensions).is_some_and(|peer| trusted.iter().any(|network| network.contains(&peer)));
     // The last one is the trusted proxy's own; those before it may be anybody's.
     let last = headers.get_all("x-forwarded-proto").iter().next_back().and_then(|value| value.to_str().ok());
     let said = last.and_then(|value| value.rsplit(',').next());
@@ -64,7 +64,8 @@ mod tests {
         let check = |peer: &str, said: &[&str], expected: bool| {
             let mut extensions = Extensions::new();
             extensions.insert(Peer(format!("{peer}:1").parse().unwrap()));
-            let headers = said.iter().map(|value| ("x-forwarded-proto".parse().unwrap(), value.parse().unwrap())).collect();
+            let headers =
+                said.iter().map(|value| ("x-forwarded-proto".parse().unwrap(), value.parse().unwrap())).collect();
             assert_eq!(is_https(&extensions, &headers, &trusted), expected, "{peer} {said:?}");
         };
         check("10.0.0.1", &["https"], true);

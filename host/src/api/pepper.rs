@@ -61,7 +61,9 @@ fn end(given: Option<Option<String>>, is_allowed: bool, now: DateTime<Utc>) -> R
             "access.application_token.allow_fallback_token is off, so that no token made before would be accepted; turn it \
              on, or give null if that is what you want",
         ),
-        Some(end) if end <= now => fault("not_allowed", "has passed already; give null to refuse all tokens made before"),
+        Some(end) if end <= now => {
+            fault("not_allowed", "has passed already; give null to refuse all tokens made before")
+        }
         Some(end) if end > now + LONGEST => fault("not_allowed", "must be at most 400 days ahead"),
         Some(end) => Ok(Some(end)),
     }

@@ -2,7 +2,9 @@
 //!
 //! It decides nothing about tokens. What talks to a daemon does so over HTTP alone, as any other client.
 
+mod application_token;
 mod attempt;
+mod audit;
 mod client;
 mod completion;
 #[cfg(test)]
@@ -13,12 +15,19 @@ mod flow;
 mod help_tests;
 mod init;
 mod integration;
+mod me;
 mod model;
+mod noun;
+mod organization;
 mod output;
+mod personal_token;
 mod plugin;
 mod problem;
+mod profile;
 mod serve;
+mod standing;
 mod token;
+mod user;
 mod values;
 
 use std::ffi::OsString;
@@ -74,6 +83,15 @@ enum Command {
     Integration(integration::Integration),
     Token(token::Token),
     Flow(flow::Flow),
+    User(user::User),
+    Profile(profile::Profile),
+    Organization(organization::Organization),
+    PersonalToken(personal_token::PersonalToken),
+    ApplicationToken(application_token::ApplicationToken),
+    VerifyToken(me::VerifyToken),
+    Me(me::Me),
+    Audit(audit::Audit),
+    Pepper(audit::Pepper),
     Plugin(plugin::Plugin),
     Completion(completion::Completion),
 }
@@ -116,6 +134,15 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::Integration(integration) => integration.run(output).await,
             Command::Token(token) => token.run(output).await,
             Command::Flow(flow) => flow.run(output).await,
+            Command::User(user) => user.run(output).await,
+            Command::Profile(profile) => profile.run(output).await,
+            Command::Organization(organization) => organization.run(output).await,
+            Command::PersonalToken(token) => token.run(output).await,
+            Command::ApplicationToken(token) => token.run(output).await,
+            Command::VerifyToken(verify) => verify.run(output).await,
+            Command::Me(me) => me.run(output).await,
+            Command::Audit(audit) => audit.run(output).await,
+            Command::Pepper(pepper) => pepper.run(output).await,
             Command::Plugin(plugin) => plugin.run(output).await,
             Command::Completion(completion) => completion.run(output),
         }

@@ -19,7 +19,9 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:22rem;mar
 /// The pages' `Content-Security-Policy`: this one style, and forms that go nowhere else (CSP level 3).
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let style = STANDARD.encode(Sha256::digest(STYLE));
-    format!("default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+    format!(
+        "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
 });
 
 /// The form to sign in with. After a refusal it says so, and never why.

@@ -35,7 +35,9 @@ async fn without_a_valid_token_all_but_health_answers_one_401() {
                 continue;
             }
             if !protected {
-                assert_eq!(answer.status, 200, "{method} {route}");
+                // What signs in looks at the form that comes with it.
+                assert_ne!(answer.status, 401, "{method} {route}");
+                assert!(answer.status == 200 || !route.ends_with('z'), "{method} {route}");
                 continue;
             }
             assert_eq!(answer.status, 401, "{method} {route} {number}");
