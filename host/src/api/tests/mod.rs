@@ -6,6 +6,7 @@ mod escalation;
 mod export;
 mod login;
 mod organizations;
+mod own;
 mod principals;
 mod refusals;
 mod rights;
