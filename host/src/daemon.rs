@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, Access, AccessError};
 use crate::api::{self, Api, Rooms, Shelf};
-use crate::audit::{Audit, Retention, SupportIds, Tally};
+use crate::audit::{Actor, Audit, Entry, Retention, SupportIds, Tally};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, KeySource};
 use crate::egress::{Egress, Limits, Policy};
@@ -244,13 +244,15 @@ pub async fn init(config: &Config) -> anyhow::Result<InitOutcome> {
         _ => master_key(config)?,
     };
     let keyring = Keyring::load_or_create(&*store, &master).await?;
-    let token = match open_access(store, keyring, clock).await?.create_first_administrator().await {
+    let (access, audit) = open_access(store, keyring, clock).await?;
+    let token = match access.create_first_administrator().await {
         Err(AccessError::AlreadyInitialised) => bail!(
             "{} has an administrator already; if its token is lost, stop the daemon and run `tokenhost init --rebuild`",
             config.data.display()
         ),
         made => made?,
     };
+    record(audit, "application_token.create", &token).await?;
     Ok(InitOutcome { token, key_file_made, data: config.data.clone() })
 }
 
@@ -262,19 +264,35 @@ pub async fn init(config: &Config) -> anyhow::Result<InitOutcome> {
 pub async fn rebuild(config: &Config) -> anyhow::Result<InitOutcome> {
     let store: Arc<dyn Store> = open_store(config)?;
     let keyring = Keyring::load_or_create(&*store, &master_key(config)?).await?;
-    let access = open_access(store, keyring, SystemClock::shared()).await?;
+    let (access, audit) = open_access(store, keyring, SystemClock::shared()).await?;
     let token = access.rebuild_named(&FIRST_ADMINISTRATOR.parse()?).await?;
+    record(audit, "application_token.rebuild", &token).await?;
     Ok(InitOutcome { token, key_file_made: None, data: config.data.clone() })
 }
 
-/// Inbound access where nothing is served.
-async fn open_access(store: Arc<dyn Store>, keyring: Keyring, clock: SharedClock) -> anyhow::Result<Access> {
+/// Writes into the audit log that the first administrator got this token.
+async fn record(audit: Audit, action: &str, token: &SecretString) -> anyhow::Result<()> {
+    let token = token.expose_secret();
+    let mut entry = Entry::new(Actor::system(), action).on(format!("application/{FIRST_ADMINISTRATOR}"));
+    entry = entry.with_digest("token", audit.digest(token.as_bytes()));
+    if let Some(id) = access::id_of(token) {
+        entry = entry.about_token(id);
+    }
+    audit.append(vec![entry]).await?;
+    // Whoever starts the daemon next needs the folder.
+    audit.close().await;
+    Ok(())
+}
+
+/// Inbound access where nothing is served, and the audit log.
+async fn open_access(store: Arc<dyn Store>, keyring: Keyring, clock: SharedClock) -> anyhow::Result<(Access, Audit)> {
+    let audit = Audit::open(Arc::clone(&store), &keyring, Arc::clone(&clock), Retention::default()).await?;
     let organizations = Arc::new(Organizations::open(Arc::clone(&store), Arc::clone(&clock)).await?);
     let tally = Arc::new(Tally::new(Arc::clone(&clock)));
     let policy = access::Policy::default();
     let keyring = Arc::new(keyring);
     let parts = access::Parts { store, keyring, clock, organizations, tally, policy, counts: None };
-    Ok(Access::open(parts).await?)
+    Ok((Access::open(parts).await?, audit))
 }
 
 /// What has to be written down now and then of what calls did.

@@ -138,6 +138,12 @@ impl Scope {
     pub fn in_url(&self) -> String {
         self.0.to_ascii_lowercase().replace('/', "-")
     }
+
+    /// Whether this is its form in a URL. Takes no memory.
+    pub fn is_in_url(&self, text: &str) -> bool {
+        let own = self.0.bytes().map(|byte| if byte == b'/' { b'-' } else { byte.to_ascii_lowercase() });
+        self.0.len() == text.len() && own.eq(text.bytes())
+    }
 }
 
 #[cfg(test)]

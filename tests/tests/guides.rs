@@ -228,3 +228,8 @@ fn authors() {
 fn automation() {
     run("automation.md", 3);
 }
+
+#[test]
+fn access() {
+    run("access.md", 4);
+}

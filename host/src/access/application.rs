@@ -13,7 +13,7 @@ use super::principal::Principal;
 use super::standing::{Standing, StandingChange, Status, parse};
 use crate::text::Scope;
 use super::token::{self, TokenId, TokenKind};
-use super::tokens::{Deletion, TokenState, check_grace};
+use super::tokens::{Deletion, TokenState, check_grace, check_scopes};
 use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
 use crate::store::table::{Page, Table, Versioned};
@@ -78,7 +78,7 @@ pub(super) struct ApplicationRecord {
     source: Option<Name>,
     #[serde(default = "the_daemon")]
     created_by: String,
-    created_at: DateTime<Utc>,
+    pub(super) created_at: DateTime<Utc>,
 }
 
 /// What of an application token is to change, or what a new one is to be. What is left out stays, or gets its default.
@@ -94,6 +94,8 @@ pub struct ApplicationChange {
     pub console: Option<bool>,
     /// The source that keeps it in step.
     pub source: Option<Option<Name>>,
+    /// What was wrong already where the change was read; it is told with the rest.
+    pub faults: Vec<FieldFault>,
     /// The revision that it must have.
     pub expected: Option<Revision>,
 }
@@ -163,6 +165,7 @@ impl Access {
             created_at: now,
         };
         self.apply_to_application(by, &mut record, new, faults).await?;
+        check_scopes(by, &record.scopes)?;
         let Some(name) = name else { return Err(AccessError::Changed) };
         let taken = || AccessError::Exists { what: "application token", name: name.to_string() };
         if NAMES.get(&*self.store, &[name.as_str()]).await?.is_some() {
@@ -247,7 +250,11 @@ impl Access {
         }
         let mut record = found.value;
         let before = record.standing.clone();
+        let gives_scopes = change.scopes.is_some();
         self.apply_to_application(by, &mut record, change, Vec::new()).await?;
+        if gives_scopes {
+            check_scopes(by, &record.scopes)?;
+        }
         let key = token::id_text(id);
         let mut batch = Batch::synced();
         self.move_uses(&mut batch, &before, &record.standing, USE, key).await?;
@@ -273,6 +280,8 @@ impl Access {
         let until = check_grace(self.clock.now(), grace)?;
         let found = self.live_application(by, id).await?;
         let mut record = found.value;
+        // The new value is the rebuilder's to use.
+        check_scopes(by, &record.scopes)?;
         let now = self.clock.now();
         let secret = record.credential.rebuild(&self.peppers, TokenKind::Application, id, now, until);
         let revision = self.put_application(Batch::synced(), id, &record, found.revision).await?;
@@ -340,6 +349,7 @@ impl Access {
         change: ApplicationChange,
         mut faults: Vec<FieldFault>,
     ) -> Result<(), AccessError> {
+        faults.extend(change.faults);
         let tree = self.organizations.tree();
         record.standing.apply(&change.standing, &tree, &mut faults);
         let profiles = self.profiles_of(&record.standing, &mut faults).await?;

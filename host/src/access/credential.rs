@@ -58,6 +58,11 @@ impl Credential {
         (Self { digest, pepper, rebuilt_at: None, earlier: Vec::new() }, secret)
     }
 
+    /// What no value matches, to compare with where there is no token.
+    pub(super) fn decoy(peppers: &Peppers) -> Self {
+        Self { digest: Digest::DECOY, pepper: peppers.current(), rebuilt_at: None, earlier: Vec::new() }
+    }
+
     /// Replaces the value. The old one works until then, which may be now.
     pub(super) fn rebuild(
         &mut self,

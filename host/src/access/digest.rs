@@ -39,11 +39,6 @@ impl Digest {
     pub(super) fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
-
-    /// Its bytes, for digests of digests.
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 impl From<Digest> for String {

@@ -1,5 +1,7 @@
 //! Why a principal, a profile or a token can't be had, made or changed.
 
+use std::time::Duration;
+
 use crate::fault::{FaultCode, FieldFault, join};
 use crate::name::NameError;
 use crate::organizations::OrganizationError;
@@ -39,6 +41,9 @@ pub enum AccessError {
     /// Somebody else changed it since it was read.
     #[error("it was changed meanwhile; read it again and repeat the change")]
     Changed,
+    /// Too many passwords were wrong: when to try again.
+    #[error("too many wrong passwords")]
+    TooSoon(Duration),
     /// The installation's keys can't be used for digests.
     #[error("the key for token digests can't be used")]
     Key,

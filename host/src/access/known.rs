@@ -3,7 +3,8 @@
 //! Nothing here is the only copy of anything. A change is told before it is acknowledged: of a token by its id, of anything
 //! that principals are resolved from by a new generation, under which every entry is looked up anew.
 
-use std::sync::Arc;
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::principal::Principal;
 use super::token::TokenId;
 use super::usage::Slot;
 use crate::clock::Clock;
+use crate::text::Label;
 
 /// Tokens in memory at most, some 300 bytes each; others cost a read at each use.
 const MOST: usize = 4_000_000;
@@ -34,9 +36,26 @@ pub struct Known {
     pub(super) ends: Option<(DateTime<Utc>, Duration)>,
     /// Where its uses are counted.
     pub(super) slot: Slot,
+    /// When its value was made.
+    pub issued_at: DateTime<Utc>,
+    /// What people call it, where it is a personal token.
+    pub label: Option<Label>,
+    /// What a room above made of it, see [`Known::kept`].
+    pub(super) kept: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl Known {
+    /// When this value ends, if it ever does: with its token, or before that where another replaced it.
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        self.ends.map(|(wall, _)| wall)
+    }
+
+    /// What was made of it once and is kept for as long as it is true, such as the answer that tells who it is. There is
+    /// one place: another type finds it taken, and `None`.
+    pub fn kept<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
+        self.kept.get_or_init(|| Box::new(make())).downcast_ref()
+    }
+
     /// Whether its time is over on either clock.
     pub(super) fn is_over(&self, clock: &dyn Clock) -> bool {
         self.ends.is_some_and(|(wall, monotonic)| clock.now() >= wall || clock.elapsed() >= monotonic)

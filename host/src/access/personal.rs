@@ -14,9 +14,10 @@ use super::principal::Principal;
 use super::standing::{Standing, Status, parse};
 use crate::text::{Label, Login, Scope};
 use super::token::{self, TokenId, TokenKind};
-use super::tokens::{Deletion, TokenState, check_grace};
+use super::tokens::{Deletion, TokenState, check_grace, check_scopes};
 use super::user::{USERS, UserRecord};
 use crate::fault::{FaultCode, FieldFault};
+use crate::name::Name;
 use crate::store::table::{Page, Table, Versioned};
 use crate::store::{Batch, Revision};
 
@@ -35,6 +36,8 @@ pub struct PersonalToken {
     pub id: TokenId,
     /// Whose it is.
     pub user: Login,
+    /// The organization that the user belongs to; none where the user was deleted.
+    pub organization: Option<Name>,
     /// What uses it.
     pub application: Label,
     /// The scopes that it works in.
@@ -61,7 +64,7 @@ pub(super) struct PersonalRecord {
     pub(super) user: Login,
     /// The user's identity: another user of the same login gets nothing from it.
     pub(super) identity: Ulid,
-    application: Label,
+    pub(super) application: Label,
     #[serde(flatten)]
     pub(super) credential: Credential,
     pub(super) scopes: Vec<Scope>,
@@ -69,7 +72,7 @@ pub(super) struct PersonalRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) deleted: Option<Deletion>,
     created_by: String,
-    created_at: DateTime<Utc>,
+    pub(super) created_at: DateTime<Utc>,
 }
 
 /// What of a personal token is to change, or what a new one is to be. What is left out stays, or gets its default.
@@ -81,6 +84,8 @@ pub struct PersonalChange {
     pub scopes: Option<Vec<String>>,
     /// When it ends.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What was wrong already where the change was read; it is told with the rest.
+    pub faults: Vec<FieldFault>,
     /// The revision that it must have.
     pub expected: Option<Revision>,
 }
@@ -98,7 +103,7 @@ impl Access {
         new: PersonalChange,
         dry_run: bool,
     ) -> Result<(PersonalToken, Option<SecretString>), AccessError> {
-        let mut faults = Vec::new();
+        let mut faults = new.faults.clone();
         let login: Option<Login> = parse("user", user, &mut faults);
         let found = match &login {
             Some(login) => USERS.get(&*self.store, &[login.as_str()]).await?,
@@ -121,6 +126,7 @@ impl Access {
             return Err(AccessError::Invalid(faults));
         }
         self.check_owner(by, &login, &found.value.standing).await?;
+        check_scopes(by, scopes.as_deref().unwrap_or_default())?;
         let most = self.policy.tokens_per_user;
         if self.count_valid(&login, found.value.identity, most).await? >= most {
             let message = format!("{login} has {most} tokens, as many as access.personal_token.per_user allows; delete one");
@@ -219,12 +225,16 @@ impl Access {
         if change.expected.is_some_and(|expected| expected != found.revision) {
             return Err(AccessError::Changed);
         }
-        let mut faults = Vec::new();
-        let (application, scopes, expires_at) = self.check_personal(&change, self.clock.now(), &mut faults);
+        let mut faults = change.faults.clone();
+        let mut record = found.value;
+        let since = record.credential.rebuilt_at.unwrap_or(record.created_at);
+        let (application, scopes, expires_at) = self.check_personal(&change, since, &mut faults);
         if !faults.is_empty() {
             return Err(AccessError::Invalid(faults));
         }
-        let mut record = found.value;
+        if let Some(scopes) = &scopes {
+            check_scopes(by, scopes)?;
+        }
         record.application = application.unwrap_or(record.application);
         record.scopes = scopes.unwrap_or(record.scopes);
         record.expires_at = expires_at.unwrap_or(record.expires_at);
@@ -250,6 +260,10 @@ impl Access {
         let until = check_grace(now, grace)?;
         let (found, user) = self.live_personal(by, id).await?;
         let mut record = found.value;
+        // The new value is the rebuilder's to use.
+        check_scopes(by, &record.scopes)?;
+        // The policy may have become stricter since.
+        record.expires_at = record.expires_at.min(now + self.policy.max_lifetime);
         let secret = record.credential.rebuild(&self.peppers, TokenKind::Personal, id, now, until);
         let revision = self.put_personal(id, &record, found.revision).await?;
         Ok((self.open_personal(*id, record, Some(&user), revision), secret))
@@ -338,12 +352,12 @@ impl Access {
         if by.is_user(user) { Ok(()) } else { self.check_touch(by, standing).await }
     }
 
-    /// Reads what was written; what is wrong is noted.
+    /// Reads what was written; what is wrong is noted. `since`: when the token's value was made.
     #[expect(clippy::type_complexity, reason = "what was read, each if it was given")]
     fn check_personal(
         &self,
         change: &PersonalChange,
-        now: DateTime<Utc>,
+        since: DateTime<Utc>,
         faults: &mut Vec<FieldFault>,
     ) -> (Option<Label>, Option<Vec<Scope>>, Option<DateTime<Utc>>) {
         let application = change.application.as_ref().and_then(|text| parse("application", text, faults));
@@ -355,12 +369,12 @@ impl Access {
             self.parse_scopes(scopes, faults)
         });
         if let Some(end) = change.expires_at {
-            let latest = now + self.policy.max_lifetime;
-            if end <= now {
+            let latest = since + self.policy.max_lifetime;
+            if end <= self.clock.now() {
                 faults.push(FieldFault::new("expiration_date", FaultCode::NotAllowed, "has passed already"));
             } else if end > latest {
                 let message = format!(
-                    "must be at most {} days from now ({}), as access.personal_token.max_lifetime says",
+                    "must be at most {} days after the token is made or rebuilt ({}), as access.personal_token.max_lifetime says",
                     self.policy.max_lifetime.as_secs() / 86_400,
                     latest.format("%Y-%m-%d")
                 );
@@ -411,6 +425,7 @@ impl Access {
         };
         PersonalToken {
             id,
+            organization: user.map(|user| user.standing.contact.organization.clone()),
             user: record.user,
             application: record.application,
             scopes: record.scopes,

@@ -151,7 +151,7 @@ impl Principal {
     }
 
     /// The daemon itself, as when it makes the first administrator.
-    pub(super) fn system() -> Self {
+    pub(crate) fn system() -> Self {
         Self {
             kind: PrincipalKind::Application,
             name: "tokenhost".to_owned(),
@@ -249,10 +249,5 @@ impl Principal {
     /// Its rights on all that it sees.
     pub fn rights(&self) -> Rights {
         self.rights
-    }
-
-    /// All rights that it has on anything.
-    pub(super) fn rights_anywhere(&self) -> Rights {
-        self.grants.iter().fold(self.rights, |set, grant| set.union(grant.rights))
     }
 }

@@ -66,7 +66,7 @@ impl Scopes {
 
     /// The scope of this form in a URL.
     pub fn in_url(&self, text: &str) -> Option<ScopeId> {
-        self.iter().find(|(_, scope)| scope.in_url() == text).map(|(id, _)| id)
+        self.iter().find(|(_, scope)| scope.is_in_url(text)).map(|(id, _)| id)
     }
 
     /// What a scope is called.

@@ -104,6 +104,32 @@ impl Default for Contact {
     }
 }
 
+impl Contact {
+    /// Applies a change of names and mail address; what is wrong with it is noted.
+    pub(super) fn apply(&mut self, change: &ContactChange, faults: &mut Vec<FieldFault>) {
+        for (field, place, given, most) in [
+            ("contact.first_name", &mut self.first_name, &change.first_name, NAME_LENGTH),
+            ("contact.name", &mut self.name, &change.name, NAME_LENGTH),
+            ("contact.email", &mut self.email, &change.email, EMAIL_LENGTH),
+        ] {
+            let Some(given) = given else { continue };
+            if let Some(text) = given
+                && (text.trim().is_empty() || text.chars().count() > most || text.chars().any(char::is_control))
+            {
+                let message = format!("must be 1 to {most} characters without control characters");
+                faults.push(FieldFault::new(field, FaultCode::Malformed, message));
+            }
+            place.clone_from(given);
+        }
+        // What is an address is decided by the mail server; this only finds what was put into the wrong member.
+        if let Some(Some(email)) = &change.email
+            && !email.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+        {
+            faults.push(FieldFault::new("contact.email", FaultCode::Malformed, "is no mail address; it has no @"));
+        }
+    }
+}
+
 impl Standing {
     /// One with nothing in it.
     pub(super) fn new() -> Self {
@@ -124,26 +150,7 @@ impl Standing {
     pub(super) fn apply(&mut self, change: &StandingChange, tree: &Tree, faults: &mut Vec<FieldFault>) {
         self.status = change.status.unwrap_or(self.status);
         let contact = &change.contact;
-        for (field, place, given, most) in [
-            ("contact.first_name", &mut self.contact.first_name, &contact.first_name, NAME_LENGTH),
-            ("contact.name", &mut self.contact.name, &contact.name, NAME_LENGTH),
-            ("contact.email", &mut self.contact.email, &contact.email, EMAIL_LENGTH),
-        ] {
-            let Some(given) = given else { continue };
-            if let Some(text) = given
-                && (text.trim().is_empty() || text.chars().count() > most || text.chars().any(char::is_control))
-            {
-                let message = format!("must be 1 to {most} characters without control characters");
-                faults.push(FieldFault::new(field, FaultCode::Malformed, message));
-            }
-            place.clone_from(given);
-        }
-        // What is an address is decided by the mail server; this only finds what was put into the wrong member.
-        if let Some(Some(email)) = &contact.email
-            && !email.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
-        {
-            faults.push(FieldFault::new("contact.email", FaultCode::Malformed, "is no mail address; it has no @"));
-        }
+        self.contact.apply(contact, faults);
         if let Some(given) = &contact.organization {
             let found = parse("contact.organization", given, faults);
             if let Some(organization) = found.filter(|name| exists(tree, "contact.organization", name, faults)) {
@@ -162,10 +169,7 @@ impl Standing {
 
     /// Refuses to give more than the giver has.
     pub(super) fn check_giver(&self, profiles: &[Profile], by: &Principal, tree: &Tree) -> Result<(), AccessError> {
-        let given = profiles.iter().fold(Rights::NONE, |set, profile| {
-            let granted = profile.grants.iter().flat_map(|grant| grant.rights.iter().copied()).collect();
-            set.union(profile.rights).union(granted)
-        });
+        let given = rights_of(profiles);
         if !by.rights().includes(given) {
             let missing: Vec<&str> =
                 given.iter().filter(|right| !by.may(*right)).map(super::rights::Right::as_str).collect();
@@ -185,6 +189,14 @@ impl Standing {
         }
         Ok(())
     }
+}
+
+/// All rights that these profiles give on anything.
+pub(super) fn rights_of(profiles: &[Profile]) -> Rights {
+    profiles.iter().fold(Rights::NONE, |set, profile| {
+        let granted = profile.grants.iter().flat_map(|grant| grant.rights.iter().copied()).collect();
+        set.union(profile.rights).union(granted)
+    })
 }
 
 fn exists(tree: &Tree, field: &str, name: &Name, faults: &mut Vec<FieldFault>) -> bool {

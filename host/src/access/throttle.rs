@@ -20,11 +20,11 @@ const KEYS: u64 = 100_000;
 /// What failures are counted over.
 const WINDOW: Duration = Duration::from_secs(60);
 /// Refusals within the window that aren't held back.
-const FREE: f64 = 10.0;
+const FREE: f64 = 60.0;
 /// How much longer each further one is held back.
-const STEP: Duration = Duration::from_millis(100);
-/// How long one is held back at most.
-const LONGEST: Duration = Duration::from_secs(2);
+const STEP: Duration = Duration::from_millis(20);
+/// How long one is held back at most. Tokens of 256 bits can't be guessed at any rate: this is to make noise expensive, not to punish a client with an old token.
+const LONGEST: Duration = Duration::from_millis(500);
 /// Refusals that are held back at once.
 const HELD: usize = 256;
 /// Passwords that are hashed at once.
@@ -155,7 +155,7 @@ impl Throttle {
     }
 
     /// Counts a refusal for the address and for what it was about (a token's id or a login, where there is one), and says
-    /// how long to hold it back: not at all for the first ten a minute, then longer each time, up to two seconds.
+    /// how long to hold it back: not at all for the first sixty a minute, then longer each time, up to half a second.
     pub fn refused(&self, address: IpAddr, subject: Option<&str>) -> Delay {
         let by_address = self.raise(self.key(("address", network(address))));
         let by_subject = subject.map(|subject| self.raise(self.key(("subject", subject)))).unwrap_or_default();
@@ -289,36 +289,36 @@ mod tests {
     fn refusals_take_longer_and_longer_and_are_forgiven() {
         let (throttle, clock) = throttle();
         let check = |times, expected| assert_eq!(refuse(&throttle, times, "192.0.2.1", None), expected);
-        check(10, 0);
-        check(1, 100);
-        check(9, 1000);
-        check(10, 2000);
-        check(500, 2000);
-        clock.advance(Duration::from_secs(60));
-        check(1, 2000 - 900);
+        check(60, 0);
+        check(1, 20);
+        check(9, 200);
+        check(15, 500);
+        check(500, 500);
+        clock.advance(Duration::from_secs(20));
+        check(1, 500 - 19 * 20);
         clock.advance(Duration::from_secs(600));
-        check(10, 0);
-        check(1, 100);
+        check(60, 0);
+        check(1, 20);
     }
 
     #[test]
     fn addresses_and_subjects_count_apart() {
         let (throttle, _) = throttle();
-        refuse(&throttle, 30, "192.0.2.1", Some("Alice0000001"));
+        refuse(&throttle, 100, "192.0.2.1", Some("Alice0000001"));
         let check = |address, subject, expected| assert_eq!(refuse(&throttle, 1, address, subject), expected);
         check("192.0.2.2", None, 0);
         check("192.0.2.2", Some("Bob000000002"), 0);
-        check("::ffff:192.0.2.1", None, 2000);
-        check("192.0.2.3", Some("Alice0000001"), 2000);
-        refuse(&throttle, 30, "2001:db8:0:1::1", None);
-        check("2001:db8:0:1:ffff::1", None, 2000);
+        check("::ffff:192.0.2.1", None, 500);
+        check("192.0.2.3", Some("Alice0000001"), 500);
+        refuse(&throttle, 100, "2001:db8:0:1::1", None);
+        check("2001:db8:0:1:ffff::1", None, 500);
         check("2001:db8:0:2::1", None, 0);
     }
 
     #[test]
     fn only_so_many_are_held_back() {
         let (throttle, _) = throttle();
-        refuse(&throttle, 30, "192.0.2.1", None);
+        refuse(&throttle, 100, "192.0.2.1", None);
         let held: Vec<Delay> = (0..HELD).map(|_| throttle.refused(ip("192.0.2.1"), None)).collect();
         assert!(held.iter().all(|delay| matches!(delay, Delay::Hold(..))));
         assert!(matches!(throttle.refused(ip("192.0.2.1"), None), Delay::RateLimited));

@@ -73,6 +73,11 @@ pub(super) fn parse(presented: &str) -> Option<Presented<'_>> {
         .then_some(Presented { kind, id, body })
 }
 
+/// The public id of a token in the right form.
+pub fn id_of(token: &str) -> Option<&str> {
+    parse(token).map(|presented| id_text(presented.id))
+}
+
 /// A new public id.
 pub(super) fn new_id() -> TokenId {
     let mut id = [0; ID_LENGTH];

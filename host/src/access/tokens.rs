@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Access;
 use super::error::AccessError;
+use super::principal::Principal;
 use crate::text::Scope;
 use crate::fault::{FaultCode, FieldFault};
 
@@ -56,9 +57,19 @@ pub struct Deletion {
 pub(super) fn check_grace(now: DateTime<Utc>, grace: Duration) -> Result<DateTime<Utc>, AccessError> {
     if grace > LONGEST_GRACE {
         let message = format!("must be at most {} seconds", LONGEST_GRACE.as_secs());
-        return Err(AccessError::fault("grace", FaultCode::NotAllowed, message));
+        return Err(AccessError::fault("grace_seconds", FaultCode::NotAllowed, message));
     }
     Ok(now + grace)
+}
+
+/// Refuses scopes that a giver who is limited to some doesn't have. A token without scopes isn't limited to any.
+pub(super) fn check_scopes(by: &Principal, given: &[Scope]) -> Result<(), AccessError> {
+    let Some(own) = &by.scopes else { return Ok(()) };
+    if !given.is_empty() && given.iter().all(|scope| own.contains(scope)) {
+        return Ok(());
+    }
+    let own = own.iter().map(Scope::as_str).collect::<Vec<_>>().join(", ");
+    Err(AccessError::Forbidden(format!("your own token is limited to the scopes {own}; it gives others no more than these")))
 }
 
 impl Access {

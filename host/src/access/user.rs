@@ -3,6 +3,8 @@
 //! A user has an identity besides the login, so that tokens of a deleted user don't come back to life with another user of
 //! the same login.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -12,7 +14,7 @@ use super::Access;
 use super::error::AccessError;
 use super::password::PasswordHash;
 use super::principal::Principal;
-use super::standing::{Standing, StandingChange, parse};
+use super::standing::{Standing, StandingChange, parse, rights_of};
 use crate::text::Login;
 use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
@@ -58,7 +60,7 @@ pub(super) struct UserRecord {
     /// Another one for each user ever made.
     pub(super) identity: Ulid,
     pub(super) standing: Standing,
-    language: String,
+    pub(super) language: String,
     #[serde(default)]
     pub(super) external: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +69,7 @@ pub(super) struct UserRecord {
     source: Option<Name>,
     created_by: String,
     created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+    pub(super) updated_at: DateTime<Utc>,
 }
 
 /// What of a user is to change, or what a new one is to be. What is left out stays, or gets its default.
@@ -245,10 +247,7 @@ impl Access {
         record.standing.apply(&change.standing, &tree, &mut faults);
         let profiles = self.profiles_of(&record.standing, &mut faults).await?;
         if let Some(language) = change.language {
-            if !is_language(&language) {
-                let message = "is no language tag; write one like en or pt-BR";
-                faults.push(FieldFault::new("language", FaultCode::Malformed, message));
-            }
+            check_language(&language, &mut faults);
             record.language = language;
         }
         record.external = change.external.unwrap_or(record.external);
@@ -284,15 +283,21 @@ impl Access {
         Ok(())
     }
 
-    /// Refuses to touch a principal that the toucher doesn't see, or that has more rights.
+    /// Refuses to touch a principal that the toucher doesn't see, or that has more rights or sees more.
     pub(super) async fn check_touch(&self, by: &Principal, standing: &Standing) -> Result<(), AccessError> {
         if !by.sees(&standing.contact.organization) {
             return Err(AccessError::Forbidden("the principal belongs to an organization that you don't see".to_owned()));
         }
         let profiles = self.profiles_of(standing, &mut Vec::new()).await?;
-        let held = profiles.iter().fold(super::Rights::NONE, |set, profile| set.union(profile.rights));
-        if !by.rights().includes(held) {
+        if !by.rights().includes(rights_of(&profiles)) {
             return Err(AccessError::Forbidden("the principal has rights that you don't have yourself".to_owned()));
+        }
+        let reaches_further = |reach: &BTreeSet<Name>| {
+            let allowed = &standing.allowed_organizations;
+            allowed.is_empty() || !self.organizations.tree().expand(allowed).is_subset(reach)
+        };
+        if by.reach().is_some_and(reaches_further) {
+            return Err(AccessError::Forbidden("the principal sees organizations that you don't see".to_owned()));
         }
         Ok(())
     }
@@ -314,6 +319,14 @@ impl Access {
             self.organizations.use_in(batch, organization, kind, user).await?;
         }
         Ok(())
+    }
+}
+
+/// Notes what is no language tag.
+pub(super) fn check_language(language: &str, faults: &mut Vec<FieldFault>) {
+    if !is_language(language) {
+        let message = "is no language tag; write one like en or pt-BR";
+        faults.push(FieldFault::new("language", FaultCode::Malformed, message));
     }
 }
 

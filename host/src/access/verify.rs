@@ -5,20 +5,19 @@
 //! An unknown id and a wrong secret take the same path: one read and one comparison.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 
 use super::application::ApplicationRecord;
 use super::credential::{Credential, Presentation};
-use super::digest::Digest;
 use super::known::{Known, Moment};
 use super::personal::PersonalRecord;
 use super::scopes::ScopeId;
 use super::principal::{Parts, Principal, PrincipalKind, Surroundings, TokenRef};
 use super::reason::Reason;
 use super::standing::{Standing, Status};
-use crate::text::Scope;
+use crate::text::{Label, Scope};
 use super::token::{self, Presented, TokenId, TokenKind};
 use super::usage::Moved;
 use super::user::USERS;
@@ -77,6 +76,8 @@ impl From<Refused> for Denial {
 struct Read {
     principal: Principal,
     expires_at: Option<DateTime<Utc>>,
+    issued_at: DateTime<Utc>,
+    label: Option<Label>,
 }
 
 impl Access {
@@ -130,33 +131,37 @@ impl Access {
         let moment = self.cache.moment();
         let id = token::id_text(presented.id);
         match presented.kind {
-            TokenKind::Application => match application::TOKENS.get(&*self.store, &[id]).await? {
-                Some(found) => self.identify_application(&presented, found.value, moment).await,
-                None => Err(self.refuse_unknown(&presented)),
-            },
-            TokenKind::Personal => match personal::TOKENS.get(&*self.store, &[id]).await? {
-                Some(found) => self.identify_personal(&presented, found.value, moment).await,
-                None => Err(self.refuse_unknown(&presented)),
-            },
+            TokenKind::Application => {
+                let found = application::TOKENS.get(&*self.store, &[id]).await?.map(|found| found.value);
+                let presentation = self.compare(&presented, found.as_ref().map(|record| &record.credential));
+                self.identify_application(&presented, found, presentation, moment).await
+            }
+            TokenKind::Personal => {
+                let found = personal::TOKENS.get(&*self.store, &[id]).await?.map(|found| found.value);
+                let presentation = self.compare(&presented, found.as_ref().map(|record| &record.credential));
+                self.identify_personal(&presented, found, presentation, moment).await
+            }
         }
     }
 
-    /// Refuses an id that there isn't, after the same work as for a wrong secret.
-    fn refuse_unknown(&self, presented: &Presented<'_>) -> Denial {
-        let (_, digest) = self.peppers.digest(presented.body);
-        debug_assert!(!Digest::DECOY.matches(&digest), "no token has this digest");
-        Refused { reason: Reason::Unknown, token: Some(*presented.id), principal: None }.into()
+    /// Which value was presented. For an id that there isn't, the same work is done.
+    fn compare(&self, presented: &Presented<'_>, credential: Option<&Credential>) -> Presentation {
+        let decoy = Credential::decoy(&self.peppers);
+        credential.unwrap_or(&decoy).compare(&self.peppers, presented, self.clock.now())
     }
 
     async fn identify_application(
         &self,
         presented: &Presented<'_>,
-        record: ApplicationRecord,
+        found: Option<ApplicationRecord>,
+        presentation: Presentation,
         moment: Moment,
     ) -> Result<Arc<Known>, Denial> {
+        let unknown = || Refused { reason: Reason::Unknown, token: Some(*presented.id), principal: None };
+        let record = found.filter(|_| !matches!(presentation, Presentation::Wrong)).ok_or_else(unknown)?;
         let label = format!("application/{}", record.name);
         let refused = |reason| Refused { reason, token: Some(*presented.id), principal: Some(label.clone()) };
-        let presentation = self.compare(presented, &record.credential, record.deleted.is_some(), &refused)?;
+        self.check_value(presentation, record.deleted.is_some()).map_err(&refused)?;
         self.check_time(record.expires_at).map_err(&refused)?;
         check_status(&record.standing).map_err(&refused)?;
         let scopes = (!record.scopes.is_empty()).then(|| record.scopes.clone());
@@ -171,22 +176,25 @@ impl Access {
             console: record.console,
         };
         let principal = self.resolve(parts).await?;
-        let read = Read { principal, expires_at: record.expires_at };
+        let issued_at = record.credential.rebuilt_at.unwrap_or(record.created_at);
+        let read = Read { principal, expires_at: record.expires_at, issued_at, label: None };
         self.remember(presented, presentation, read, moment).await
     }
 
     async fn identify_personal(
         &self,
         presented: &Presented<'_>,
-        record: PersonalRecord,
+        found: Option<PersonalRecord>,
+        presentation: Presentation,
         moment: Moment,
     ) -> Result<Arc<Known>, Denial> {
+        let unknown = || Refused { reason: Reason::Unknown, token: Some(*presented.id), principal: None };
+        let record = found.filter(|_| !matches!(presentation, Presentation::Wrong)).ok_or_else(unknown)?;
         let label = format!("user/{}", record.user);
         let refused = |reason| Refused { reason, token: Some(*presented.id), principal: Some(label.clone()) };
         let user = USERS.get(&*self.store, &[record.user.as_str()]).await?;
         let user = user.map(|user| user.value).filter(|user| user.identity == record.identity);
-        let deleted = record.deleted.is_some() || user.is_none();
-        let presentation = self.compare(presented, &record.credential, deleted, &refused)?;
+        self.check_value(presentation, record.deleted.is_some() || user.is_none()).map_err(&refused)?;
         self.check_time(Some(record.expires_at)).map_err(&refused)?;
         let standing = user.map(|user| user.standing).ok_or_else(|| refused(Reason::Deleted))?;
         check_status(&standing).map_err(&refused)?;
@@ -204,37 +212,22 @@ impl Access {
             console: false,
         };
         let principal = self.resolve(parts).await?;
-        let read = Read { principal, expires_at: Some(record.expires_at) };
+        let issued_at = record.credential.rebuilt_at.unwrap_or(record.created_at);
+        let expires_at = Some(record.expires_at);
+        let read = Read { principal, expires_at, issued_at, label: Some(record.application) };
         self.remember(presented, presentation, read, moment).await
     }
 
-    /// Whether the value that was presented is one that works. Whoever doesn't know a right value learns nothing of the
-    /// token's state.
-    fn compare(
-        &self,
-        presented: &Presented<'_>,
-        credential: &Credential,
-        deleted: bool,
-        refused: &impl Fn(Reason) -> Refused,
-    ) -> Result<Presentation, Denial> {
-        let now = self.clock.now();
-        let presentation = credential.compare(&self.peppers, presented, now);
-        let pepper = match presentation {
-            Presentation::Current(pepper, _) | Presentation::InGrace(pepper, _, _) => pepper,
-            Presentation::Rebuilt => {
-                return Err(refused(if deleted { Reason::Deleted } else { Reason::Rebuilt }).into());
-            }
-            Presentation::Wrong => {
-                return Err(Refused { reason: Reason::Unknown, token: Some(*presented.id), principal: None }.into());
-            }
-        };
-        if deleted {
-            return Err(refused(Reason::Deleted).into());
+    /// Whether the value that was presented is one that works. Only whoever knows a right value, or one that was right,
+    /// learns anything of the token's state.
+    fn check_value(&self, presentation: Presentation, deleted: bool) -> Result<(), Reason> {
+        let accepts = |pepper| self.peppers.accepts(pepper, self.clock.now(), self.policy.allow_fallback_token);
+        match presentation {
+            _ if deleted => Err(Reason::Deleted),
+            Presentation::Current(pepper, _) | Presentation::InGrace(pepper, _, _) if accepts(pepper) => Ok(()),
+            Presentation::Wrong => Err(Reason::Unknown),
+            _ => Err(Reason::Rebuilt),
         }
-        if !self.peppers.accepts(pepper, now, self.policy.allow_fallback_token) {
-            return Err(refused(Reason::Rebuilt).into());
-        }
-        Ok(presentation)
     }
 
     fn check_time(&self, expires_at: Option<DateTime<Utc>>) -> Result<(), Reason> {
@@ -269,7 +262,7 @@ impl Access {
             Presentation::InGrace(pepper, digest, until) => {
                 (pepper, digest, false, Some(read.expires_at.map_or(until, |end| end.min(until))))
             }
-            Presentation::Rebuilt | Presentation::Wrong => return Err(self.refuse_unknown(presented)),
+            Presentation::Rebuilt | Presentation::Wrong => return Err(Refused::unknown(Reason::Unknown).into()),
         };
         let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
         let known = Arc::new(Known {
@@ -279,6 +272,9 @@ impl Access {
             generation: moment.generation,
             ends: ends.map(|end| (end, elapsed + (end - now).to_std().unwrap_or_default())),
             slot: self.usage.open_slot(presented.id).await?,
+            issued_at: read.issued_at,
+            label: read.label,
+            kept: OnceLock::new(),
         });
         if lasting {
             self.cache.insert(*presented.id, Arc::clone(&known), moment);

@@ -15,14 +15,16 @@ use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::credentials::{self, Credential, PARAMETER};
-use super::form::{self, Form};
+use super::bulk::FILE_BYTES;
+use super::form::{self, AROUND_FILE, FORM_BYTES, Form};
 use super::login;
 use super::peer;
 use super::problem::{Code, Problem};
+use super::query::LOGIN_MODE;
 use super::refusal::{self, Place};
 use super::state::Api;
 use super::table::{Need, Route, route};
-use crate::access::{Denial, LoginType, Principal, PrincipalKind, Reason, Refused, Right, TokenKind, Visit};
+use crate::access::{Denial, LoginType, Principal, PrincipalKind, Reason, Refused, Right, Scopes, TokenKind, Visit};
 use crate::audit::{Actor, ActorKind, Entry, Outcome};
 use crate::integrations::ModelError;
 use crate::name::Name;
@@ -175,6 +177,22 @@ impl Api {
     }
 }
 
+/// Whether the caller says that a token is what they sign in with, and nothing else.
+fn wants_token(parts: &Parts, form: Option<&Form>) -> bool {
+    let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    let in_query = query.filter(|(name, _)| name == LOGIN_MODE).any(|(_, value)| is_token_mode(&value));
+    let mut in_form = form.into_iter().flat_map(|form| &form.fields);
+    in_query || in_form.any(|(name, value)| name == LOGIN_MODE && is_token_mode(value))
+}
+
+fn is_token_mode(mode: &str) -> bool {
+    LoginType::of_name(mode) == Some(LoginType::Token)
+}
+
+/// What a caller is told who wants to sign in with a token and sends none.
+const TOKEN_WANTED: &str = "login_mode=token asks for a token, and there is none that counts here: send it as `Authorization: Bearer …`, \
+    as the header `Auth-Token`, or, where forms are read, as the form field `auth_token`";
+
 /// Finds out who is calling.
 async fn identify(
     api: &Api,
@@ -185,15 +203,11 @@ async fn identify(
 ) -> Result<Arc<Principal>, Denial> {
     let policy = &api.access.policy;
     let query = parts.uri.query().unwrap_or_default();
-    let mut in_query: Vec<String> = Vec::new();
-    let mut token_only = false;
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            PARAMETER if policy.token_in_query => in_query.push(value.into_owned()),
-            "login_mode" => token_only = matches!(&*value, "token" | "rest-token"),
-            _ => {}
-        }
-    }
+    let mut in_query: Vec<String> = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == PARAMETER && policy.token_in_query)
+        .map(|(_, value)| value.into_owned())
+        .collect();
+    let token_only = wants_token(parts, form);
     let peer = peer::of_connection(&parts.extensions);
     let refuse = |reason| Denial::from(Refused::unknown(reason));
     let mut credential = credentials::in_headers(&parts.headers, peer, policy, token_only).map_err(refuse)?;
@@ -294,14 +308,18 @@ async fn admit(api: &Api, route: &'static Route, request: Request) -> Result<(Op
     let (mut parts, mut body) = request.into_parts();
     let mut form = None;
     if route.form && form::is_form(&parts.headers) {
-        form = Some(form::read(&parts.headers, std::mem::take(&mut body)).await?);
+        let limit = if route.scope == Scopes::IMPORT { FILE_BYTES + AROUND_FILE } else { FORM_BYTES };
+        form = Some(form::read(&parts.headers, std::mem::take(&mut body), limit).await?);
     }
     let address = api.address(&parts);
     let principal = match identify(api, route, &parts, form.as_ref(), address).await {
         Ok(principal) => principal,
         Err(Denial::Unavailable(error)) => return Err(error.into()),
         Err(Denial::Refused(refused)) => {
-            return Err(refusal::problem(api, &refused, api.place(route, address), None).await);
+            let problem = refusal::problem(api, &refused, api.place(route, address), None).await;
+            // Says nothing but what the caller knows: what they asked for, and what they sent.
+            let misses_token = refused.reason == Reason::NoCredentials && wants_token(&parts, form.as_ref());
+            return Err(if misses_token { problem.with_detail(TOKEN_WANTED) } else { problem });
         }
     };
     if api.access.policy.login_debug {

@@ -62,14 +62,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// A JSON body that may be left out.
-pub(super) async fn optional<T: DeserializeOwned + Default>(request: Request) -> Result<T, Problem> {
-    let is_json = is_json(&media_type(request.headers()));
-    let body = read(request.into_body(), JSON_BYTES).await?;
-    match body.is_empty() {
-        true => Ok(T::default()),
-        false if is_json => parse(&body),
-        false => Err(Problem::new(Code::UnsupportedMediaType, "send the body as application/json")),
+/// A JSON body, or the default where there is none.
+pub(super) struct JsonOrNothing<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonOrNothing<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let media_type = media_type(request.headers());
+        let body = read(request.into_body(), JSON_BYTES).await?;
+        match body.is_empty() {
+            true => Ok(Self(T::default())),
+            false if is_json(&media_type) => parse(&body).map(Self),
+            false => Err(Problem::new(Code::UnsupportedMediaType, "send the body as application/json")),
+        }
     }
 }
 
@@ -99,6 +105,15 @@ pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     }
     let fault = fault(path.trim_matches('.'), &error.to_string());
     Err(Problem::new(Code::Malformed, format!("{}: {}, {place}", fault.field, fault.message)).with_errors(vec![fault]))
+}
+
+/// A value out of another, as in a row of many.
+pub(super) fn of_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+    let parsed = serde_path_to_error::deserialize(value);
+    parsed.map_err(|error| {
+        let path = error.path().to_string();
+        Problem::invalid(vec![fault(path.trim_matches('.'), &error.into_inner().to_string())])
+    })
 }
 
 /// What is wrong, out of serde's words, which may repeat a value.

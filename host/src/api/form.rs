@@ -12,8 +12,10 @@ use super::body;
 use super::credentials::PARAMETER;
 use super::problem::{Code, Problem};
 
-/// The largest form. It is read before it is known who sends it.
-const FORM_BYTES: usize = 8 << 20;
+/// The largest form without a file. It is read before it is known who sends it.
+pub(super) const FORM_BYTES: usize = 1 << 20;
+/// What a form with a file may have beside it.
+pub(super) const AROUND_FILE: usize = 64 << 10;
 /// Fields of a form at most.
 const MOST_FIELDS: usize = 64;
 
@@ -22,7 +24,7 @@ const MOST_FIELDS: usize = 64;
 pub(super) struct Form {
     /// Its fields, without the token.
     pub(super) fields: Vec<(String, String)>,
-    /// The first file in it.
+    /// The file in it.
     pub(super) file: Option<Bytes>,
     /// The tokens in it.
     tokens: Vec<SecretString>,
@@ -59,11 +61,11 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
     matches!(body::media_type(headers).as_str(), "application/x-www-form-urlencoded" | "multipart/form-data")
 }
 
-/// Reads a form.
-pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Form, Problem> {
+/// Reads a form of at most so many bytes, with one file at most.
+pub(super) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Form, Problem> {
     let mut form = Form::default();
     if body::media_type(headers) == "application/x-www-form-urlencoded" {
-        let text = body::read(body, FORM_BYTES).await?;
+        let text = body::read(body, limit).await?;
         for (name, value) in form_urlencoded::parse(&text).into_owned() {
             form.add(name, value)?;
         }
@@ -72,14 +74,16 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Form, Proble
     let malformed = |_| Problem::new(Code::Malformed, "the body is no multipart form (RFC 7578)");
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type).map_err(malformed)?;
-    let whole = body::read(body, FORM_BYTES).await?;
+    let whole = body::read(body, limit).await?;
     let pieces = http_body_util::Full::new(whole).into_data_stream();
     let mut parts = multer::Multipart::new(pieces, boundary);
     while let Some(part) = parts.next_field().await.map_err(malformed)? {
         let name = part.name().unwrap_or_default().to_owned();
         if part.file_name().is_some() {
             let content = part.bytes().await.map_err(malformed)?;
-            form.file.get_or_insert(content);
+            if form.file.replace(content).is_some() {
+                return Err(Problem::new(Code::Malformed, "the form has more than one file"));
+            }
         } else {
             let value = part.text().await.map_err(malformed)?;
             form.add(name, value)?;
@@ -97,7 +101,7 @@ mod tests {
     async fn check(content_type: &str, body: &str, expected: Result<(Option<&str>, usize, Option<&str>), Code>) {
         let headers = [(header::CONTENT_TYPE, content_type.parse().unwrap())].into_iter().collect();
         assert!(is_form(&headers));
-        let found = read(&headers, Body::from(body.to_owned())).await;
+        let found = read(&headers, Body::from(body.to_owned()), FORM_BYTES).await;
         let found = found.as_ref().map(|form| {
             let file = form.file.as_ref().map(|file| std::str::from_utf8(file).unwrap());
             (form.token().map(|token| token.expose_secret()), form.fields.len(), file)

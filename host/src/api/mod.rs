@@ -7,17 +7,22 @@ mod attempts;
 mod audit;
 mod auth;
 mod body;
+mod bulk;
 mod credentials;
 mod docs;
 mod flows;
 mod form;
+mod forward_auth;
+mod identity;
 mod integrations;
+mod introspect;
 mod login;
 mod models;
 mod operations;
 mod organizations;
 mod page;
 mod peer;
+mod principals;
 mod pepper;
 mod problem;
 mod query;
@@ -28,6 +33,7 @@ mod state;
 mod table;
 mod time;
 mod tokens;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -73,8 +79,14 @@ struct Paging {
         (name = "attempts", description = "What was done to get a token, step by step, secrets as names."),
         (name = "flows", description = "Plugins that turn credentials into tokens."),
         (name = "organizations", description = "What models, integrations and principals belong to; each may be part of another."),
+        (name = "verification", description = "For services and reverse proxies: who presents a token, and whether it is good."),
+        (name = "bulk", description = "Much at once: out, in, and kept in step with a source."),
         (name = "audit", description = "What happened: append-only, and provably so. Refusals explained."),
         (name = "login", description = "Signing in with a password, for browsers: a session cookie. No part of the JSON API."),
+        (name = "users", description = "Users, the profiles that give them and applications rights, and the scopes that tokens can have."),
+        (name = "application-tokens", description = "Principals of their own for programs, each known by its token."),
+        (name = "personal-tokens", description = "Tokens for programs that act as a user."),
+        (name = "me", description = "Everyone's own data, and users' own personal tokens."),
         (name = "operations", description = "Health, metrics, and this description."),
     ),
     components(schemas(problem::Body)),
@@ -96,7 +108,7 @@ pub fn router(rooms: Rooms) -> (Api, Router) {
     (api, router)
 }
 
-/// The routes behind the gate, the hottest one, and the description of both.
+/// The routes behind the gate, the hottest ones, and the description of both.
 fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
     let gated = OpenApiRouter::with_openapi(Frame::openapi())
         .merge(models::routes())
@@ -105,12 +117,18 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(attempts::routes())
         .merge(flows::routes())
         .merge(organizations::routes())
+        .merge(bulk::routes())
         .merge(audit::routes())
         .merge(pepper::routes())
         .merge(login::routes())
+        .merge(principals::routes())
         .merge(operations::routes());
     let (gated, mut document) = gated.split_for_parts();
-    let (hot, hot_document) = tokens::hot_routes().split_for_parts();
+    let hot = tokens::hot_routes()
+        .merge(verify::hot_routes())
+        .merge(introspect::hot_routes())
+        .merge(forward_auth::hot_routes());
+    let (hot, hot_document) = hot.split_for_parts();
     document.merge(hot_document);
     complete(&mut document);
     (gated, hot, document)

@@ -1,4 +1,6 @@
 //! Organizations over HTTP: made, looked at, moved, deleted.
+//!
+//! Who is limited to some sees and changes these and what is part of them, and puts nothing elsewhere.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -8,6 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::auth::Caller;
 use super::body::Json;
 use super::integrations::{expected, given};
 use super::models::name;
@@ -16,6 +19,7 @@ use super::problem::{Code, Fault, Problem};
 use super::query::Query;
 use super::state::Api;
 use super::time::Time;
+use crate::access::{Principal, Reason};
 use crate::name::{Name, NameError};
 use crate::organizations::{self, OrganizationError};
 
@@ -35,6 +39,9 @@ struct Organization {
     /// The organization that it is a part of.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<String>,
+    /// The source that keeps it in step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     /// When it was made.
     created_at: Time,
     /// When it was last changed.
@@ -75,6 +82,7 @@ impl From<organizations::Organization> for Organization {
             name: organization.name.to_string(),
             title: organization.title,
             parent: organization.parent.map(String::from),
+            source: organization.source.map(String::from),
             created_at: organization.created_at.into(),
             updated_at: organization.updated_at.into(),
             revision: organization.revision,
@@ -121,26 +129,69 @@ pub(super) fn named(field: &'static str, text: &str, faults: &mut Vec<Fault>) ->
     text.parse().inspect_err(malformed).ok()
 }
 
+/// Refuses callers who don't see the organization. What isn't there looks the same to them.
+async fn require_sight(caller: &Caller, organization: &Name) -> Result<(), Problem> {
+    if caller.sees(organization) {
+        return Ok(());
+    }
+    Err(caller.refuse(Reason::OrganizationNotAllowed, organization.as_str()).await)
+}
+
+/// Refuses callers who are limited to organizations and would put one where they see nothing; none: at the top.
+async fn require_place(caller: &Caller, parent: Option<&Name>) -> Result<(), Problem> {
+    match (caller.reach(), parent) {
+        (None, _) => Ok(()),
+        (Some(_), Some(parent)) => require_sight(caller, parent).await,
+        (Some(_), None) => Err(caller.refuse(Reason::OrganizationNotAllowed, "at the top").await),
+    }
+}
+
+/// Refuses a caller who doesn't see everything what would lead beyond what they see: an organization that they don't see, or
+/// a parent that they don't, or none. What isn't there counts as seen: whether it may be made depends on its parent.
+pub(super) fn check_reach(
+    caller: &Principal,
+    organization: Option<&Name>,
+    parent: Option<Option<&Name>>,
+) -> Result<(), Problem> {
+    let is_seen = organization.is_none_or(|organization| caller.sees(organization));
+    let stays_seen = parent.is_none_or(|parent| caller.reach().is_none() || parent.is_some_and(|parent| caller.sees(parent)));
+    if is_seen && stays_seen {
+        return Ok(());
+    }
+    let detail = "it is outside your allowed organizations; name a parent that is one of them, or part of one";
+    Err(Problem::new(Code::Forbidden, detail))
+}
+
 /// Lists the organizations, by name
 #[utoipa::path(get, path = "/v1/organizations", tag = "organizations", params(super::Paging),
     responses((status = 200, description = "A page of organizations", body = Page<Organization>)))]
-async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<Organization>>, Problem> {
+async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::Json<Page<Organization>>, Problem> {
     let wanted = Wanted::<Name>::of(&uri)?;
-    let read = api.organizations.list(wanted.after.as_ref(), wanted.to_read()).await?;
-    Ok(axum::Json(wanted.page(read, |organization| organization.name.to_string(), Organization::from)))
+    let mut sieve = wanted.sieve();
+    while sieve.is_open() {
+        let read = api.organizations.list(sieve.after(), sieve.to_read()).await?;
+        sieve.add(read, |organization| organization.name.clone(), |organization| caller.sees(&organization.name));
+    }
+    Ok(axum::Json(sieve.page(|organization| organization.name.clone(), Organization::from)))
 }
 
 /// Makes an organization
 #[utoipa::path(post, path = "/v1/organizations", tag = "organizations", request_body = NewOrganization,
     responses((status = 201, description = "The organization", body = Organization, headers(("ETag" = String)))))]
-async fn create(State(api): State<Api>, uri: Uri, Json(new): Json<NewOrganization>) -> Result<Response, Problem> {
+async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    uri: Uri,
+    Json(new): Json<NewOrganization>,
+) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
     let mut faults = Vec::new();
     let name = named("name", &new.name, &mut faults);
     let parent = new.parent.and_then(|parent| named("parent", &parent, &mut faults));
     let Some(name) = name.filter(|_| faults.is_empty()) else { return Err(Problem::invalid(faults)) };
+    require_place(&caller, parent.as_ref()).await?;
     let location = format!("/v1/organizations/{name}");
-    let made = api.organizations.create(organizations::NewOrganization { name, title: new.title, parent }).await?;
+    let made = api.organizations.create(organizations::NewOrganization { name, title: new.title, parent, source: None }).await?;
     Ok(([(header::LOCATION, location)], Organization::from(made).answer(StatusCode::CREATED)).into_response())
 }
 
@@ -148,8 +199,10 @@ async fn create(State(api): State<Api>, uri: Uri, Json(new): Json<NewOrganizatio
 #[utoipa::path(get, path = "/v1/organizations/{organization}", tag = "organizations",
     params(("organization" = String, Path, description = "Its name")),
     responses((status = 200, description = "The organization", body = Organization, headers(("ETag" = String)))))]
-async fn get(State(api): State<Api>, Path(organization): Path<String>) -> Result<Response, Problem> {
-    let read = api.organizations.read(&name(&organization, "organization")?).await?;
+async fn get(State(api): State<Api>, Path(organization): Path<String>, caller: Caller) -> Result<Response, Problem> {
+    let name = name(&organization, "organization")?;
+    require_sight(&caller, &name).await?;
+    let read = api.organizations.read(&name).await?;
     Ok(Organization::from(read).answer(StatusCode::OK))
 }
 
@@ -163,17 +216,22 @@ async fn get(State(api): State<Api>, Path(organization): Path<String>) -> Result
 async fn change(
     State(api): State<Api>,
     Path(organization): Path<String>,
+    caller: Caller,
     uri: Uri,
     headers: HeaderMap,
     Json(change): Json<OrganizationChange>,
 ) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
     let organization = name(&organization, "organization")?;
+    require_sight(&caller, &organization).await?;
     let expected = expected(&headers)?;
     let mut faults = Vec::new();
     let parent = change.parent.map(|parent| parent.and_then(|parent| named("parent", &parent, &mut faults)));
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
+    }
+    if let Some(parent) = &parent {
+        require_place(&caller, parent.as_ref()).await?;
     }
     let change = organizations::Change { title: change.title, parent, expected };
     let changed = api.organizations.change(&organization, change).await.map_err(|error| match error {
@@ -187,7 +245,13 @@ async fn change(
 #[utoipa::path(delete, path = "/v1/organizations/{organization}", tag = "organizations",
     params(("organization" = String, Path, description = "Its name")),
     responses((status = 204, description = "It is gone")))]
-async fn delete(State(api): State<Api>, Path(organization): Path<String>) -> Result<StatusCode, Problem> {
-    api.organizations.delete(&name(&organization, "organization")?).await?;
+async fn delete(
+    State(api): State<Api>,
+    Path(organization): Path<String>,
+    caller: Caller,
+) -> Result<StatusCode, Problem> {
+    let name = name(&organization, "organization")?;
+    require_sight(&caller, &name).await?;
+    api.organizations.delete(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -216,6 +216,13 @@ impl Problem {
         problem
     }
 
+    /// With another text on what is wrong in this case.
+    #[must_use]
+    pub(super) fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.body.detail = Some(detail.into());
+        self
+    }
+
     /// With what is wrong by field.
     #[must_use]
     pub(super) fn with_errors(mut self, errors: Vec<Fault>) -> Self {
@@ -254,6 +261,12 @@ impl Problem {
     pub(super) fn with_support(mut self, id: String) -> Self {
         self.0.body.support_id = Some(id);
         self
+    }
+
+    /// What a client is told of it where it isn't the whole answer: code, detail, and faults by field.
+    pub(super) fn into_parts(self) -> (Option<Code>, Option<String>, Vec<Fault>) {
+        let Body { code, detail, errors, .. } = self.0.body;
+        (Some(code), detail, errors)
     }
 
     /// The support id, or an empty text.

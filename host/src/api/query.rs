@@ -2,9 +2,15 @@
 
 use std::ops::RangeInclusive;
 
+use axum::extract::Request;
 use axum::http::Uri;
 
+use super::credentials::PARAMETER;
+use super::form::Form;
 use super::problem::{Fault, Problem};
+
+/// The parameter that says how the caller signs in.
+pub(super) const LOGIN_MODE: &str = "login_mode";
 
 /// A query, while its parameters are being read.
 pub(super) struct Query {
@@ -21,6 +27,16 @@ impl Query {
     pub(super) fn of(uri: &Uri) -> Self {
         let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         Self { pairs, known: Vec::new(), faults: Vec::new() }
+    }
+
+    /// The query of a request to a door where parameters may stand in a form too. Those that are about signing in were the
+    /// gate's.
+    pub(super) fn of_door(request: &Request) -> Self {
+        let mut query = Self::of(request.uri());
+        let form: Option<&Form> = request.extensions().get();
+        query.pairs.extend(form.into_iter().flat_map(|form| form.fields.iter().cloned()));
+        query.pairs.retain(|(name, _)| !matches!(name.as_str(), PARAMETER | LOGIN_MODE));
+        query
     }
 
     /// The text of a parameter.
@@ -42,6 +58,25 @@ impl Query {
             self.faults.push(Fault::new(name, "malformed", message));
         }
         number
+    }
+
+    /// What a parameter names, of these.
+    pub(super) fn choice<T>(
+        &mut self,
+        name: &'static str,
+        of_name: impl Fn(&str) -> Option<T>,
+        names: &[&str],
+    ) -> Option<T> {
+        let found = of_name(&self.text(name)?);
+        if found.is_none() {
+            self.fault(name, &format!("must be one of {}", names.join(", ")));
+        }
+        found
+    }
+
+    /// Whether a parameter says so.
+    pub(super) fn flag(&mut self, name: &'static str) -> bool {
+        self.choice(name, |text| text.parse().ok(), &["true", "false"]).unwrap_or(false)
     }
 
     /// Notes that a parameter isn't what it may be.

@@ -10,7 +10,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::problem::{Code, Problem};
 use super::state::Api;
-use crate::access::{LoginType, Refused, id_text};
+use crate::access::throttle::Delay;
+use crate::access::{LoginType, Reason, Refused, id_text};
 use crate::audit;
 use crate::telemetry;
 
@@ -28,6 +29,21 @@ pub(super) struct Place<'a> {
 /// The support id of a refusal, which is counted and logged. It is held back where there are many from the same address,
 /// or for the same token.
 pub(super) async fn note(api: &Api, refused: &Refused, place: Place<'_>, detail: Option<String>) -> String {
+    // Who is known isn't guessing.
+    let Some(address) = place.address.filter(|_| !refused.reason.is_about_rights()) else {
+        return tell(api, refused, place, detail);
+    };
+    let delay = api.access.throttle.refused(address, refused.token.as_ref().map(id_text));
+    if matches!(delay, Delay::RateLimited) {
+        return tell(api, &Refused { reason: Reason::RateLimited, ..refused.clone() }, place, detail);
+    }
+    let support_id = tell(api, refused, place, detail);
+    delay.hold().await;
+    support_id
+}
+
+/// The support id of a refusal, which is counted and logged, and not held back: what is asked by somebody known.
+pub(super) fn tell(api: &Api, refused: &Refused, place: Place<'_>, detail: Option<String>) -> String {
     let reason = refused.reason;
     let token = refused.token.as_ref().map(id_text);
     api.tally.refused(reason.code(), token, place.address, place.door);
@@ -50,10 +66,6 @@ pub(super) async fn note(api: &Api, refused: &Refused, place: Place<'_>, detail:
     } else {
         tracing::debug!(reason = reason.code(), token, principal, door = place.door, address = ?place.address, "refused");
     }
-    // Who is known isn't guessing.
-    if let Some(address) = place.address.filter(|_| !reason.is_about_rights()) {
-        api.access.throttle.refused(address, token).hold().await;
-    }
     support_id
 }
 
@@ -73,8 +85,11 @@ pub(super) fn unauthenticated(api: &Api, support_id: String) -> Problem {
 
 /// The one 403.
 pub(super) fn forbidden(support_id: String) -> Problem {
-    Problem::new(Code::Forbidden, "the credential is valid, and doesn't allow this; the support id tells the operator why")
-        .with_support(support_id)
+    Problem::new(
+        Code::Forbidden,
+        "the credential is valid, and doesn't allow this; the support id tells the operator why",
+    )
+    .with_support(support_id)
 }
 
 /// The problem for a refusal.
@@ -90,7 +105,7 @@ const SUPPORT_ID: HeaderName = HeaderName::from_static("x-support-id");
 pub(super) fn challenge(headers: &mut HeaderMap, error: Option<&str>, scope: &str, support_id: &str) {
     let challenge = match error {
         None => "Bearer realm=\"tokenhost\"".to_owned(),
-        Some(error @ "insufficient_scope") => {
+        Some(error @ "insufficient_scope") if !scope.is_empty() => {
             format!("Bearer realm=\"tokenhost\", error=\"{error}\", scope=\"{scope}\"")
         }
         Some(error) => format!("Bearer realm=\"tokenhost\", error=\"{error}\""),

@@ -63,6 +63,12 @@ pub struct Shared {
     pub(super) from_memory: Counter,
     /// The same requests among all HTTP requests.
     pub(super) hot_requests: Counter,
+    /// Tokens verified from memory, among all HTTP requests.
+    pub(super) hot_verified: Counter,
+    /// Tokens introspected from memory, among all HTTP requests.
+    pub(super) hot_introspected: Counter,
+    /// Requests of reverse proxies answered from memory, among all HTTP requests.
+    pub(super) hot_forwarded: Counter,
     /// The API's own description, as JSON.
     pub(super) document: Vec<u8>,
     /// The same as a page.
@@ -72,14 +78,16 @@ pub struct Shared {
 impl Api {
     /// The API over these rooms, described by this document and page.
     pub(super) fn new(rooms: Rooms, document: Vec<u8>, page: String) -> Self {
+        let hot = |route: &'static str, method: &'static str| metrics::counter!(telemetry::HTTP_REQUESTS, "route" => route, "method" => method, "status" => "200");
         Self(Arc::new(Shared {
             rooms,
             large: Semaphore::new(LARGE_AT_ONCE),
             stopping: AtomicBool::new(false),
             from_memory: metrics::counter!(telemetry::TOKENS_FROM_MEMORY),
-            hot_requests: metrics::counter!(
-                telemetry::HTTP_REQUESTS, "route" => super::tokens::ROUTE, "method" => "GET", "status" => "200"
-            ),
+            hot_requests: hot(super::tokens::ROUTE, "GET"),
+            hot_verified: hot(super::verify::ROUTE, "POST"),
+            hot_introspected: hot(super::introspect::ROUTE, "POST"),
+            hot_forwarded: hot(super::forward_auth::ROUTE, "ANY"),
             document,
             page,
         }))

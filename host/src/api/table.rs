@@ -44,6 +44,11 @@ pub(super) struct Route {
     pub(super) form: bool,
 }
 
+/// For every method.
+const fn any(path: &'static str, need: Need) -> Route {
+    Route { method: "ANY", ..get(path, need) }
+}
+
 const fn get(path: &'static str, need: Need) -> Route {
     Route { method: "GET", path, need, scope: Scopes::REST, action: "", form: false }
 }
@@ -167,6 +172,8 @@ pub(super) const TABLE: &[Route] = {
         put("/v1/synchro/{source}", Bulk, "synchro").door(Scopes::SYNCHRO),
         post("/v1/verify", right(VerifyTokens), "").with_form(),
         post("/oauth2/introspect", right(VerifyTokens), ""),
+        // It looks at the token itself, for the scope in its path, and has paths below it that mean the same.
+        any("/v1/forward-auth/{scope}", Nothing),
         post("/v1/pepper/rotate", right(Operate), "pepper.rotate"),
         get("/v1/audit", right(ReadAudit)),
         get("/v1/audit/{seq}", right(ReadAudit)),

@@ -56,6 +56,8 @@ pub struct Audit {
     retention: Retention,
     /// To the writer.
     writer: mpsc::Sender<Request>,
+    /// The writer's task.
+    writing: tokio::task::JoinHandle<()>,
     /// Held while the log is pruned or verified: neither stands the other.
     walking: Mutex<()>,
 }
@@ -77,8 +79,16 @@ impl Audit {
         let chain = Chain::new(keyring)?;
         let writer = Writer::open(Arc::clone(&store), chain.clone(), Arc::clone(&clock)).await?;
         let (sender, requests) = mpsc::channel(writer::WAITING);
-        tokio::spawn(writer.run(requests));
-        Ok(Self { store, chain, clock, retention, writer: sender, walking: Mutex::new(()) })
+        let writing = tokio::spawn(writer.run(requests));
+        Ok(Self { store, chain, clock, retention, writer: sender, writing, walking: Mutex::new(()) })
+    }
+
+    /// Ends the log's writer, which holds the store, and returns when it has.
+    pub async fn close(self) {
+        drop(self.writer);
+        if self.writing.await.is_err() {
+            tracing::error!("the writer of the audit log panicked");
+        }
     }
 
     /// Appends records, which stand together and in this order, and returns the number of the last one once all are on

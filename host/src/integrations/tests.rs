@@ -34,7 +34,7 @@ async fn world() -> (Arc<MemoryStore>, Arc<Organizations>, Models) {
     let shared = Arc::clone(&store) as Arc<dyn Store>;
     let organizations = Arc::new(Organizations::open(Arc::clone(&shared), clock.clone()).await.unwrap());
     for text in ["north", "south"] {
-        organizations.create(NewOrganization { name: name(text), title: None, parent: None }).await.unwrap();
+        organizations.create(NewOrganization { name: name(text), title: None, parent: None, source: None }).await.unwrap();
     }
     let models = Models::new(shared, clock, Arc::clone(&organizations));
     (store, organizations, models)

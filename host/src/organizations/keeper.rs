@@ -56,6 +56,7 @@ impl Organizations {
                 name: default.clone(),
                 title: None,
                 parent: None,
+                source: None,
                 created_at: now,
                 updated_at: now,
                 revision: 0,
@@ -101,6 +102,14 @@ impl Organizations {
     pub async fn list(&self, after: Option<&Name>, limit: usize) -> Result<Vec<Organization>, OrganizationError> {
         let found = read_page(&*self.0.store, after, limit).await?;
         Ok(found.into_iter().map(|found| found.value.organization(found.revision)).collect())
+    }
+
+    /// Whether an organization could be made or changed so now, without doing it.
+    ///
+    /// # Errors
+    /// Inputs are wrong: all that are, at once.
+    pub fn check(&self, name: &Name, title: Option<&str>, parent: Option<&Name>) -> Result<(), OrganizationError> {
+        check(&self.tree(), name, title, parent)
     }
 
     /// Makes an organization.
@@ -180,8 +189,9 @@ impl Shared {
         }
         check(&tree, &new.name, new.title.as_deref(), new.parent.as_ref())?;
         let now = self.clock.now();
-        let NewOrganization { name, title, parent } = new;
-        let mut organization = Organization { name, title, parent, created_at: now, updated_at: now, revision: 0 };
+        let NewOrganization { name, title, parent, source } = new;
+        let mut organization =
+            Organization { name, title, parent, source, created_at: now, updated_at: now, revision: 0 };
         self.write(&tree, &mut organization, None).await?;
         Ok(organization)
     }

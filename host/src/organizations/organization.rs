@@ -39,6 +39,8 @@ pub struct Organization {
     pub title: Option<String>,
     /// The one that it is a part of.
     pub parent: Option<Name>,
+    /// The source that keeps it in step, if there is one.
+    pub source: Option<Name>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
@@ -56,6 +58,8 @@ pub struct NewOrganization {
     pub title: Option<String>,
     /// The one that it is a part of.
     pub parent: Option<Name>,
+    /// The source that keeps it in step, if there is one.
+    pub source: Option<Name>,
 }
 
 /// What of an organization is to change. What is left out stays.
@@ -80,6 +84,9 @@ pub(super) struct Record {
     /// See [`Organization::parent`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parent: Option<Name>,
+    /// See [`Organization::source`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<Name>,
     /// See [`Organization::created_at`].
     created_at: DateTime<Utc>,
     /// See [`Organization::updated_at`].
@@ -89,13 +96,13 @@ pub(super) struct Record {
 impl Record {
     /// The record of an organization.
     pub(super) fn of(organization: &Organization) -> Self {
-        let Organization { name, title, parent, created_at, updated_at, revision: _ } = organization.clone();
-        Self { name, title, parent, created_at, updated_at }
+        let Organization { name, title, parent, source, created_at, updated_at, revision: _ } = organization.clone();
+        Self { name, title, parent, source, created_at, updated_at }
     }
 
     /// The organization of a record.
     pub(super) fn organization(self, revision: Revision) -> Organization {
-        let Self { name, title, parent, created_at, updated_at } = self;
-        Organization { name, title, parent, created_at, updated_at, revision }
+        let Self { name, title, parent, source, created_at, updated_at } = self;
+        Organization { name, title, parent, source, created_at, updated_at, revision }
     }
 }

@@ -16,7 +16,7 @@ fn name(text: &str) -> Name {
 }
 
 fn new(text: &str, parent: Option<&str>) -> NewOrganization {
-    NewOrganization { name: name(text), title: None, parent: parent.map(name) }
+    NewOrganization { name: name(text), title: None, parent: parent.map(name), source: None }
 }
 
 async fn open(store: &Arc<MemoryStore>) -> Organizations {
@@ -97,7 +97,7 @@ async fn what_is_wrong_is_told_all_at_once_and_changes_nothing() {
                 organizations.change(&name(organization), change).await
             }
             false => {
-                let new = NewOrganization { name: name(organization), title, parent: parent.map(name) };
+                let new = NewOrganization { name: name(organization), title, parent: parent.map(name), source: None };
                 organizations.create(new).await
             }
         };

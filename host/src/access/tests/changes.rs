@@ -43,6 +43,7 @@ async fn all_faults_are_told_at_once() {
         application: Some(String::new()),
         scopes: Some(texts(&["REST/JSON", "Grafana", "grafana", "Nope"])),
         expires_at: Some(world.clock.now()),
+        faults: Vec::new(),
         expected: None,
     };
     let error = world.access.create_personal(&world.admin, "nobody", token, false).await.unwrap_err();

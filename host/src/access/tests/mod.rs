@@ -14,7 +14,7 @@ use super::application::ApplicationChange;
 use super::personal::PersonalChange;
 use super::user::UserChange;
 use super::*;
-use crate::clock::{Clock as _, TestClock};
+use crate::clock::TestClock;
 use crate::seal::MasterKey;
 use crate::store::memory::MemoryStore;
 

@@ -34,7 +34,9 @@ fn it_names_exactly_the_routes_of_the_table() {
             item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
         })
         .collect();
-    let table: BTreeSet<String> = auth::routes().map(|(method, path, _)| format!("{method} {path}")).collect();
+    // OpenAPI has no word for every method.
+    let told = |method| if method == "ANY" { "GET" } else { method };
+    let table: BTreeSet<String> = auth::routes().map(|(method, path, _)| format!("{} {path}", told(method))).collect();
     assert_eq!(described, table);
 }
 

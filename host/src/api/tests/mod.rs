@@ -2,8 +2,11 @@
 
 mod audit;
 mod document;
+mod export;
 mod login;
 mod organizations;
+mod principals;
 mod refusals;
 mod rooms;
+mod verify;
 mod walk;

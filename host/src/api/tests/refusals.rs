@@ -29,6 +29,11 @@ async fn without_a_valid_token_all_but_health_answers_one_401() {
             }
             let answer = world.send(request).await;
             assert_eq!(answer.header("x-content-type-options"), "nosniff", "{method} {route}");
+            if method == "ANY" {
+                // A door for proxies: the same refusal, in headers alone.
+                assert_eq!((answer.status.as_u16(), answer.text.as_str()), (401, ""), "{route}");
+                continue;
+            }
             if !protected {
                 // What signs in looks at the form that comes with it.
                 assert_ne!(answer.status, 401, "{method} {route}");
@@ -37,6 +42,11 @@ async fn without_a_valid_token_all_but_health_answers_one_401() {
             }
             assert_eq!(answer.status, 401, "{method} {route} {number}");
             assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"tokenhost\"");
+            if route == "/oauth2/introspect" {
+                // In the shape of another standard.
+                assert_eq!(answer.json()["error"], "invalid_client");
+                continue;
+            }
             assert_eq!(answer.header("content-type"), "application/problem+json");
             let mut problem = answer.json();
             assert!(problem.as_object_mut().unwrap().remove("support_id").is_some_and(|id| id.is_string()));

@@ -10,9 +10,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::super::{Api, Rooms, Shelf, router, server};
-use crate::access::{self, Access};
+use crate::access::application::ApplicationChange;
+use crate::access::{self, Access, ContactChange, Principal, StandingChange, Visit};
 use crate::audit::{Audit, Retention, SupportIds, Tally};
-use crate::clock::SystemClock;
+use crate::clock::{SharedClock, SystemClock};
 use crate::config::Public;
 use crate::egress::{Egress, Policy};
 use crate::flows::description::{Field, FieldKind, Requirement, SchemeMatch};
@@ -65,11 +66,15 @@ impl World {
 
     /// A world with other settings of `[access]`.
     pub(super) async fn with_policy(public: Public, policy: access::Policy) -> Self {
+        Self::with_clock(public, policy, SystemClock::shared()).await
+    }
+
+    /// A world with a clock of its own.
+    pub(super) async fn with_clock(public: Public, policy: access::Policy, clock: SharedClock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let keyring =
             Arc::new(Keyring::load_or_create(&*store, &MasterKey::generate("a test").unwrap()).await.unwrap());
-        let clock = SystemClock::shared();
         let egress = Arc::new(Egress::new(Policy::default(), Arc::clone(&clock)));
         let organizations = Arc::new(Organizations::open(Arc::clone(&store), Arc::clone(&clock)).await.unwrap());
         let audit = Audit::open(Arc::clone(&store), &keyring, Arc::clone(&clock), Retention::default()).await;
@@ -124,6 +129,40 @@ impl World {
             public,
         });
         Self { api, router, token, _folder: folder }
+    }
+
+    /// The first administrator.
+    pub(super) async fn principal(&self) -> Arc<Principal> {
+        self.principal_of(&self.token).await
+    }
+
+    /// Who has this token.
+    pub(super) async fn principal_of(&self, token: &SecretString) -> Arc<Principal> {
+        let visit = Visit { scope: None, address: None };
+        Arc::clone(&self.api.access.enter(token.expose_secret(), &visit).await.unwrap().principal)
+    }
+
+    /// Makes an application token with these profiles, organizations and scopes.
+    pub(super) async fn application(
+        &self,
+        name: &str,
+        profiles: &[&str],
+        organizations: &[&str],
+        scopes: &[&str],
+    ) -> SecretString {
+        let texts = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect());
+        let contact = ContactChange {
+            organization: organizations.first().map(|organization| (*organization).to_owned()),
+            ..ContactChange::default()
+        };
+        let standing = StandingChange {
+            contact,
+            profiles: texts(profiles),
+            allowed_organizations: texts(organizations),
+            status: None,
+        };
+        let new = ApplicationChange { standing, scopes: texts(scopes), ..ApplicationChange::default() };
+        self.api.access.create_application(&*self.principal().await, name, new, false).await.unwrap().1.unwrap()
     }
 
     /// Sends a request as it is.

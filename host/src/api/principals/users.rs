@@ -1,0 +1,135 @@
+//! Users over HTTP: made, looked at without their passwords, changed, deleted.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::super::auth::Caller;
+use super::super::body::Json;
+use super::super::integrations::expected;
+use super::super::page::{Page, Wanted};
+use super::super::problem::Problem;
+use super::super::query::Query;
+use super::super::state::Api;
+use super::input::{NewUser, UserInput};
+use super::view::User;
+use super::{answer, made, not_to_be_seen, note_standing, told};
+use crate::access::user::{self, UserChange};
+use crate::access::{AccessError, Login};
+
+/// The routes.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, change, delete))
+}
+
+/// The user of this login, if the caller's organizations include theirs.
+pub(super) async fn visible(api: &Api, caller: &Caller, login: &str) -> Result<user::User, Problem> {
+    let found = match login.parse::<Login>() {
+        Ok(login) => api.access.user(&login).await,
+        Err(_) => Err(AccessError::NotFound { what: "user", name: "of this login: it is none".to_owned() }),
+    };
+    match found {
+        Ok(user) if caller.sees(&user.standing.contact.organization) => Ok(user),
+        Ok(_) => Err(not_to_be_seen(caller).await),
+        Err(error) => Err(told(caller, error, None).await),
+    }
+}
+
+fn shown(user: user::User, status: StatusCode) -> Response {
+    answer(status, user.revision, false, &User::from(user))
+}
+
+/// Lists the users, by login
+#[utoipa::path(get, path = "/v1/users", tag = "users", params(super::super::Paging),
+    responses((status = 200, description = "A page of users", body = Page<User>)))]
+async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::Json<Page<User>>, Problem> {
+    let wanted = Wanted::<Login>::of(&uri)?;
+    let mut sieve = wanted.sieve();
+    while sieve.is_open() {
+        let read = api.access.users(sieve.after(), sieve.to_read()).await?;
+        sieve.add(read, |user| user.login.clone(), |user| caller.sees(&user.standing.contact.organization));
+    }
+    Ok(axum::Json(sieve.page(|user| user.login.clone(), User::from)))
+}
+
+/// Makes a user
+///
+/// Nobody gives profiles with rights, or organizations, that they don't have themselves.
+#[utoipa::path(post, path = "/v1/users", tag = "users", request_body = NewUser,
+    responses((status = 201, description = "The user", body = User, headers(("ETag" = String)))))]
+async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    uri: Uri,
+    Json(new): Json<NewUser>,
+) -> Result<Response, Problem> {
+    Query::of(&uri).finish()?;
+    let (login, new) = new.split();
+    note_password(&caller, &new);
+    let user = match api.access.create_user(&caller, &login, new.into(), false).await {
+        Ok(user) => user,
+        Err(error) => return Err(told(&caller, error, None).await),
+    };
+    note_standing(&caller, &user.standing);
+    Ok(made(&format!("/v1/users/{}", user.login), shown(user, StatusCode::CREATED)))
+}
+
+/// Shows a user
+#[utoipa::path(get, path = "/v1/users/{user}", tag = "users",
+    params(("user" = String, Path, description = "The login")),
+    responses((status = 200, description = "The user", body = User, headers(("ETag" = String)))))]
+async fn get(State(api): State<Api>, Path(user): Path<String>, caller: Caller) -> Result<Response, Problem> {
+    Ok(shown(visible(&api, &caller, &user).await?, StatusCode::OK))
+}
+
+/// Changes a user
+///
+/// What the user's tokens may do changes with the next request. Another password, and disabling, end the user's sessions.
+#[utoipa::path(patch, path = "/v1/users/{user}", tag = "users", request_body = UserInput,
+    params(("user" = String, Path, description = "The login"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that it must have")),
+    responses((status = 200, description = "The user as it is now", body = User, headers(("ETag" = String)))))]
+async fn change(
+    State(api): State<Api>,
+    Path(user): Path<String>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    Json(change): Json<UserInput>,
+) -> Result<Response, Problem> {
+    Query::of(&uri).finish()?;
+    let expected = expected(&headers)?;
+    let login = visible(&api, &caller, &user).await?.login;
+    note_password(&caller, &change);
+    let change = UserChange { expected, ..change.into() };
+    match api.access.change_user(&caller, &login, change, false).await {
+        Ok(user) => {
+            note_standing(&caller, &user.standing);
+            Ok(shown(user, StatusCode::OK))
+        }
+        Err(error) => Err(told(&caller, error, expected).await),
+    }
+}
+
+/// Deletes a user
+///
+/// The user's tokens are refused from the next request on, and stay visible as deleted.
+#[utoipa::path(delete, path = "/v1/users/{user}", tag = "users",
+    params(("user" = String, Path, description = "The login")),
+    responses((status = 204, description = "It is gone")))]
+async fn delete(State(api): State<Api>, Path(user): Path<String>, caller: Caller) -> Result<StatusCode, Problem> {
+    let login = visible(&api, &caller, &user).await?.login;
+    match api.access.delete_user(&caller, &login).await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(error) => Err(told(&caller, error, None).await),
+    }
+}
+
+/// Puts into the audit record that a password is set. Not its digest: that would tell who has the same one.
+fn note_password(caller: &Caller, input: &UserInput) {
+    if let Some(what) = input.password_change() {
+        caller.note_detail("password", what);
+    }
+}
