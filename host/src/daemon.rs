@@ -131,10 +131,8 @@ impl Daemon {
         };
         let egress = Arc::new(Egress::new(policy, Arc::clone(&clock)));
         let organizations = Arc::new(Organizations::open(Arc::clone(&shared), Arc::clone(&clock)).await?);
-        let retention = Retention {
-            days: Some(config.audit.retention_days),
-            records: Some(config.audit.retention_records),
-        };
+        let retention =
+            Retention { days: Some(config.audit.retention_days), records: Some(config.audit.retention_records) };
         let audit = Audit::open(Arc::clone(&shared), &keyring, Arc::clone(&clock), retention).await?;
         let audit = Arc::new(audit);
         let tally = Arc::new(Tally::new(Arc::clone(&clock)));

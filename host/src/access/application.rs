@@ -11,13 +11,13 @@ use super::credential::Credential;
 use super::error::AccessError;
 use super::principal::Principal;
 use super::standing::{Standing, StandingChange, Status, parse};
-use crate::text::Scope;
 use super::token::{self, TokenId, TokenKind};
 use super::tokens::{Deletion, TokenState, check_grace, check_scopes};
 use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
 use crate::store::table::{Page, Table, Versioned};
 use crate::store::{Batch, Revision, StoreError};
+use crate::text::Scope;
 
 /// Application tokens, by their public id: what one read finds.
 pub(super) const TOKENS: Table<ApplicationRecord> = Table::new("application-token");

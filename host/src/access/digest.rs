@@ -152,11 +152,7 @@ impl Pepper {
 }
 
 /// The pepper of this number.
-fn pepper(
-    keyring: &Keyring,
-    id: PepperId,
-    accept_until: Option<DateTime<Utc>>,
-) -> Result<Pepper, AccessError> {
+fn pepper(keyring: &Keyring, id: PepperId, accept_until: Option<DateTime<Utc>>) -> Result<Pepper, AccessError> {
     let purpose = match id {
         0 => "inbound token digest".to_owned(),
         id => format!("inbound token digest {id}"),

@@ -4,8 +4,8 @@
 //! that principals are resolved from by a new generation, under which every entry is looked up anew.
 
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -91,10 +91,7 @@ impl Cache {
 
     /// To be called before records are read.
     pub(super) fn moment(&self) -> Moment {
-        Moment {
-            generation: self.generation.load(Ordering::SeqCst),
-            changes: self.changes.load(Ordering::SeqCst),
-        }
+        Moment { generation: self.generation.load(Ordering::SeqCst), changes: self.changes.load(Ordering::SeqCst) }
     }
 
     /// Remembers what was read since `moment`, unless a token was changed meanwhile.

@@ -12,7 +12,6 @@ use super::credential::Credential;
 use super::error::AccessError;
 use super::principal::Principal;
 use super::standing::{Standing, Status, parse};
-use crate::text::{Label, Login, Scope};
 use super::token::{self, TokenId, TokenKind};
 use super::tokens::{Deletion, TokenState, check_grace, check_scopes};
 use super::user::{USERS, UserRecord};
@@ -20,6 +19,7 @@ use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
 use crate::store::table::{Page, Table, Versioned};
 use crate::store::{Batch, Revision};
+use crate::text::{Label, Login, Scope};
 
 /// Personal tokens, by their public id: what one read finds.
 pub(super) const TOKENS: Table<PersonalRecord> = Table::new("personal-token");
@@ -129,7 +129,8 @@ impl Access {
         check_scopes(by, scopes.as_deref().unwrap_or_default())?;
         let most = self.policy.tokens_per_user;
         if self.count_valid(&login, found.value.identity, most).await? >= most {
-            let message = format!("{login} has {most} tokens, as many as access.personal_token.per_user allows; delete one");
+            let message =
+                format!("{login} has {most} tokens, as many as access.personal_token.per_user allows; delete one");
             return Err(AccessError::fault("user", FaultCode::NotAllowed, message));
         }
         let id = token::new_id();

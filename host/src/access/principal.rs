@@ -6,16 +6,16 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::scopes::{ScopeId, ScopeSet, Scopes};
 use super::profile::{ADMINISTRATOR, Profile, REST_SERVICES_USER};
 use super::reason::Reason;
 use super::rights::{Right, Rights};
+use super::scopes::{ScopeId, ScopeSet, Scopes};
 use super::standing::Standing;
-use crate::text::{Login, ProfileName, Scope};
 use super::token::{self, TokenId, TokenKind};
 use crate::config::{Access as Policy, LoginType};
 use crate::name::Name;
 use crate::organizations::Tree;
+use crate::text::{Login, ProfileName, Scope};
 
 /// What a principal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::rights::{Right, Rights};
-use crate::text::ProfileName;
 use crate::name::Name;
 use crate::store::Revision;
 use crate::store::table::Table;
+use crate::text::ProfileName;
 
 /// Profiles that operators added, by name.
 pub(super) const PROFILES: Table<ProfileRecord> = Table::new("profile");

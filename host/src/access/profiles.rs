@@ -6,10 +6,10 @@ use super::principal::Principal;
 use super::profile::{Grant, PROFILES, Profile, ProfileRecord, all_shipped, shipped};
 use super::rights::{Right, Rights};
 use super::standing::{Standing, parse, parse_all};
-use crate::text::ProfileName;
 use crate::fault::{FaultCode, FieldFault};
 use crate::store::table::Page;
 use crate::store::{Batch, Revision};
+use crate::text::ProfileName;
 
 /// Profiles at most, beside the shipped ones: so many, that all of them are read where someone asks for all.
 const MOST_PROFILES: usize = 1000;
@@ -77,12 +77,7 @@ impl Access {
     ///
     /// # Errors
     /// Inputs are wrong (all that are, at once), the name is taken, the giver lacks a right, or the storage failed.
-    pub async fn create_profile(
-        &self,
-        by: &Principal,
-        name: &str,
-        new: ProfileChange,
-    ) -> Result<Profile, AccessError> {
+    pub async fn create_profile(&self, by: &Principal, name: &str, new: ProfileChange) -> Result<Profile, AccessError> {
         let mut faults = Vec::new();
         let name: Option<ProfileName> = parse("name", name, &mut faults);
         let record = ProfileRecord {
@@ -208,7 +203,8 @@ impl Access {
                 let rights = parse_rights(&field("rights"), &grant.rights, &mut faults);
                 let integrations = parse_all(&field("integrations"), &grant.integrations, &mut faults);
                 if organizations.is_empty() && integrations.is_empty() {
-                    let message = "names neither organizations nor integrations; rights on everything stand in `rights`";
+                    let message =
+                        "names neither organizations nor integrations; rights on everything stand in `rights`";
                     faults.push(FieldFault::new(format!("grants[{index}]"), FaultCode::Missing, message));
                 }
                 record.grants.push(Grant { rights, organizations, integrations });

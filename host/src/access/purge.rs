@@ -57,7 +57,8 @@ impl Access {
             let found = personal::TOKENS.list(&*self.store, &[], page).await?;
             for token in &found {
                 let record = &token.value;
-                let dead_at = record.deleted.as_ref().map_or(record.expires_at, |deleted| deleted.at.min(record.expires_at));
+                let dead_at =
+                    record.deleted.as_ref().map_or(record.expires_at, |deleted| deleted.at.min(record.expires_at));
                 let Some(id) = token.key.first().filter(|_| dead_at < limit) else { continue };
                 let mut batch = Batch::synced();
                 personal::TOKENS.expect(&mut batch, &[id], Some(token.revision));

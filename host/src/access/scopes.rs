@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn shipped_scopes_have_their_places() {
-        let scopes = Scopes::new(&["Grafana".parse().unwrap(), "grafana".parse().unwrap(), "REST/JSON".parse().unwrap()]);
+        let scopes =
+            Scopes::new(&["Grafana".parse().unwrap(), "grafana".parse().unwrap(), "REST/JSON".parse().unwrap()]);
         for (id, name) in [
             (Scopes::REST, SHIPPED_SCOPES[0]),
             (Scopes::EXPORT, SHIPPED_SCOPES[1]),

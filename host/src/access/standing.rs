@@ -12,10 +12,10 @@ use super::error::AccessError;
 use super::principal::Principal;
 use super::profile::Profile;
 use super::rights::Rights;
-use crate::text::ProfileName;
 use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
 use crate::organizations::Tree;
+use crate::text::ProfileName;
 
 /// The longest first name or name.
 const NAME_LENGTH: usize = 128;
@@ -210,9 +210,7 @@ fn exists(tree: &Tree, field: &str, name: &Name, faults: &mut Vec<FieldFault>) -
 /// Reads one text.
 pub(super) fn parse<T: FromStr<Err: Display>>(field: &str, text: &str, faults: &mut Vec<FieldFault>) -> Option<T> {
     let parsed = text.parse::<T>();
-    parsed
-        .inspect_err(|error| faults.push(FieldFault::new(field, FaultCode::Malformed, error.to_string())))
-        .ok()
+    parsed.inspect_err(|error| faults.push(FieldFault::new(field, FaultCode::Malformed, error.to_string()))).ok()
 }
 
 /// Reads a list of texts, each once.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::Access;
 use super::error::AccessError;
 use super::principal::Principal;
-use crate::text::Scope;
 use crate::fault::{FaultCode, FieldFault};
+use crate::text::Scope;
 
 /// The longest time that an old value works beside a new one.
 pub const LONGEST_GRACE: Duration = Duration::from_secs(7 * 86_400);
@@ -69,7 +69,9 @@ pub(super) fn check_scopes(by: &Principal, given: &[Scope]) -> Result<(), Access
         return Ok(());
     }
     let own = own.iter().map(Scope::as_str).collect::<Vec<_>>().join(", ");
-    Err(AccessError::Forbidden(format!("your own token is limited to the scopes {own}; it gives others no more than these")))
+    Err(AccessError::Forbidden(format!(
+        "your own token is limited to the scopes {own}; it gives others no more than these"
+    )))
 }
 
 impl Access {

@@ -15,11 +15,11 @@ use super::error::AccessError;
 use super::password::PasswordHash;
 use super::principal::Principal;
 use super::standing::{Standing, StandingChange, parse, rights_of};
-use crate::text::Login;
 use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
 use crate::store::table::{Page, Table, Versioned};
 use crate::store::{Batch, Revision, StoreError};
+use crate::text::Login;
 
 /// Users, by login.
 pub(super) const USERS: Table<UserRecord> = Table::new("user");
@@ -269,9 +269,8 @@ impl Access {
         match change.password {
             Some(Some(password)) if !dry_run => {
                 let hash = PasswordHash::of(password).await;
-                let hash = hash.map_err(|error| {
-                    AccessError::fault("password", FaultCode::Malformed, error.to_string())
-                })?;
+                let hash =
+                    hash.map_err(|error| AccessError::fault("password", FaultCode::Malformed, error.to_string()))?;
                 record.password = Some(hash);
             }
             Some(None) => record.password = None,
@@ -286,7 +285,9 @@ impl Access {
     /// Refuses to touch a principal that the toucher doesn't see, or that has more rights or sees more.
     pub(super) async fn check_touch(&self, by: &Principal, standing: &Standing) -> Result<(), AccessError> {
         if !by.sees(&standing.contact.organization) {
-            return Err(AccessError::Forbidden("the principal belongs to an organization that you don't see".to_owned()));
+            return Err(AccessError::Forbidden(
+                "the principal belongs to an organization that you don't see".to_owned(),
+            ));
         }
         let profiles = self.profiles_of(standing, &mut Vec::new()).await?;
         if !by.rights().includes(rights_of(&profiles)) {
@@ -334,7 +335,9 @@ pub(super) fn check_language(language: &str, faults: &mut Vec<FieldFault>) {
 fn is_language(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     text.len() <= 35
-        && parts.iter().all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        && parts
+            .iter()
+            .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
         && parts.first().is_some_and(|first| first.len() >= 2 && first.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 

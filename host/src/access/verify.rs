@@ -13,17 +13,17 @@ use super::application::ApplicationRecord;
 use super::credential::{Credential, Presentation};
 use super::known::{Known, Moment};
 use super::personal::PersonalRecord;
-use super::scopes::ScopeId;
 use super::principal::{Parts, Principal, PrincipalKind, Surroundings, TokenRef};
 use super::reason::Reason;
+use super::scopes::ScopeId;
 use super::standing::{Standing, Status};
-use crate::text::{Label, Scope};
 use super::token::{self, Presented, TokenId, TokenKind};
 use super::usage::Moved;
 use super::user::USERS;
 use super::{Access, application, personal};
 use crate::config::LoginType;
 use crate::store::StoreError;
+use crate::text::{Label, Scope};
 
 /// Where and for what a credential is presented.
 #[derive(Clone, Copy, Debug)]

@@ -8,14 +8,14 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
-use axum::http::request::Parts;
 use axum::http::header;
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::credentials::{self, Credential, PARAMETER};
 use super::bulk::FILE_BYTES;
+use super::credentials::{self, Credential, PARAMETER};
 use super::form::{self, AROUND_FILE, FORM_BYTES, Form};
 use super::login;
 use super::peer;
@@ -105,6 +105,14 @@ impl Caller {
                 Err(self.refuse(Reason::OrganizationNotAllowed, organization.as_str()).await)
             }
             false => Err(self.refuse(Reason::RightMissing, right.as_str()).await),
+        }
+    }
+
+    /// Refuses a caller who is limited to organizations, for what belongs to the whole installation.
+    pub(super) async fn require_all(&self, what: &str) -> Result<(), Problem> {
+        match self.reach() {
+            None => Ok(()),
+            Some(_) => Err(self.refuse(Reason::OrganizationNotAllowed, what).await),
         }
     }
 
@@ -231,9 +239,7 @@ async fn identify(
             let known = api.access.enter(token.expose_secret(), &Visit { scope, address }).await?;
             Ok(Arc::clone(&known.principal))
         }
-        Credential::Password(login, password) => {
-            api.access.sign_in(LoginType::Basic, &login, password, address).await
-        }
+        Credential::Password(login, password) => api.access.sign_in(LoginType::Basic, &login, password, address).await,
         Credential::Named(login) => api.access.take_word(&login).await,
         Credential::Session(id) => api.access.resume_session(&id).await,
     }

@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn pages_of_other_sites_are_told_apart() {
-        let check = |list: &[(&'static str, &str)], expected| assert_eq!(is_cross_site(&headers(list)), expected, "{list:?}");
+        let check =
+            |list: &[(&'static str, &str)], expected| assert_eq!(is_cross_site(&headers(list)), expected, "{list:?}");
         check(&[], false);
         check(&[("sec-fetch-site", "same-origin"), ("origin", "https://elsewhere")], false);
         check(&[("sec-fetch-site", "none")], false);

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::auth::Caller;
 use super::body;
 use super::models::name;
 use super::page::{Page, Wanted};
@@ -177,7 +178,12 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<Flow>>
 #[utoipa::path(post, path = "/v1/flows", tag = "flows",
     request_body(content(([u8] = "application/wasm"))),
     responses((status = 201, description = "The flow", body = Flow)))]
-async fn install(State(api): State<Api>, request: Request) -> Result<(StatusCode, axum::Json<Flow>), Problem> {
+async fn install(
+    State(api): State<Api>,
+    caller: Caller,
+    request: Request,
+) -> Result<(StatusCode, axum::Json<Flow>), Problem> {
+    caller.require_all("flows are everyone's").await?;
     Query::of(request.uri()).finish()?;
     if !matches!(body::media_type(request.headers()).as_str(), "application/wasm" | "application/octet-stream") {
         return Err(Problem::new(Code::UnsupportedMediaType, "send the component as application/wasm"));
@@ -201,7 +207,12 @@ async fn get(State(api): State<Api>, Path(flow): Path<String>) -> Result<axum::J
 /// Serves the component again that an installed one replaced
 #[utoipa::path(post, path = "/v1/flows/{flow}/rollback", tag = "flows", params(("flow" = String, Path, description = "Its name")),
     responses((status = 200, description = "The flow as it is now", body = Flow)))]
-async fn roll_back(State(api): State<Api>, Path(flow): Path<String>) -> Result<axum::Json<Flow>, Problem> {
+async fn roll_back(
+    State(api): State<Api>,
+    Path(flow): Path<String>,
+    caller: Caller,
+) -> Result<axum::Json<Flow>, Problem> {
+    caller.require_all("flows are everyone's").await?;
     let plugin = api.shelf.roll_back(&api.flows, &name(&flow, "flow")?).await?;
     tracing::info!(flow = plugin.identity(), "flow rolled back");
     Ok(axum::Json(Flow::from(&*plugin)))
@@ -212,7 +223,8 @@ async fn roll_back(State(api): State<Api>, Path(flow): Path<String>) -> Result<a
 /// Where a flow of the same name ships, that one is served again.
 #[utoipa::path(delete, path = "/v1/flows/{flow}", tag = "flows", params(("flow" = String, Path, description = "Its name")),
     responses((status = 204, description = "It is gone")))]
-async fn remove(State(api): State<Api>, Path(flow): Path<String>) -> Result<StatusCode, Problem> {
+async fn remove(State(api): State<Api>, Path(flow): Path<String>, caller: Caller) -> Result<StatusCode, Problem> {
+    caller.require_all("flows are everyone's").await?;
     let flow = name(&flow, "flow")?;
     if api.flows.plugin(flow.as_str()).is_none() {
         return Err(Problem::not_found("flow", &flow));

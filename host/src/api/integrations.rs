@@ -227,7 +227,11 @@ pub(super) fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 /// Lists the integrations, by name
 #[utoipa::path(get, path = "/v1/integrations", tag = "integrations", params(super::Paging),
     responses((status = 200, description = "A page of integrations", body = Page<IntegrationSummary>)))]
-async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::Json<Page<IntegrationSummary>>, Problem> {
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    uri: Uri,
+) -> Result<axum::Json<Page<IntegrationSummary>>, Problem> {
     let wanted = Wanted::<Name>::of(&uri)?;
     let shown = |name: &Name, organization: &Name| caller.may_on(Right::ReadIntegrations, name, organization);
     let shown: Option<Visible<'_>> = if caller.may_everywhere(Right::ReadIntegrations) { None } else { Some(&shown) };

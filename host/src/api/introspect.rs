@@ -144,7 +144,7 @@ async fn presented(request: Request) -> Result<SecretString, Problem> {
     if body::media_type(&parts.headers) != "application/x-www-form-urlencoded" {
         return Err(Problem::new(Code::Malformed, "send a form, as application/x-www-form-urlencoded"));
     }
-    let form = form::read(&parts.headers, body).await?;
+    let form = form::read(&parts.headers, body, form::FORM_BYTES).await?;
     let mut tokens = form.fields.into_iter().filter(|(name, _)| name == "token").map(|(_, value)| value);
     match (tokens.next(), tokens.next()) {
         (Some(token), None) => Ok(token.into()),

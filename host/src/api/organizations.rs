@@ -154,7 +154,8 @@ pub(super) fn check_reach(
     parent: Option<Option<&Name>>,
 ) -> Result<(), Problem> {
     let is_seen = organization.is_none_or(|organization| caller.sees(organization));
-    let stays_seen = parent.is_none_or(|parent| caller.reach().is_none() || parent.is_some_and(|parent| caller.sees(parent)));
+    let stays_seen =
+        parent.is_none_or(|parent| caller.reach().is_none() || parent.is_some_and(|parent| caller.sees(parent)));
     if is_seen && stays_seen {
         return Ok(());
     }
@@ -191,7 +192,10 @@ async fn create(
     let Some(name) = name.filter(|_| faults.is_empty()) else { return Err(Problem::invalid(faults)) };
     require_place(&caller, parent.as_ref()).await?;
     let location = format!("/v1/organizations/{name}");
-    let made = api.organizations.create(organizations::NewOrganization { name, title: new.title, parent, source: None }).await?;
+    let made = api
+        .organizations
+        .create(organizations::NewOrganization { name, title: new.title, parent, source: None })
+        .await?;
     Ok(([(header::LOCATION, location)], Organization::from(made).answer(StatusCode::CREATED)).into_response())
 }
 

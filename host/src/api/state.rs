@@ -1,8 +1,9 @@
 //! What the handlers share: the rooms below, and what the API itself keeps in memory.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use metrics::Counter;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -16,6 +17,7 @@ use crate::config::Public;
 use crate::egress::Egress;
 use crate::flows::registry::Flows;
 use crate::integrations::{Integrations, Models};
+use crate::name::Name;
 use crate::organizations::Organizations;
 use crate::store::Store;
 use crate::telemetry;
@@ -57,6 +59,8 @@ pub struct Shared {
     pub(super) rooms: Rooms,
     /// Permits for requests with a large body.
     pub(super) large: Semaphore,
+    /// Sources that are being synchronised.
+    pub(super) synchronised: Mutex<BTreeSet<Name>>,
     /// Whether the daemon is stopping: `/readyz` says so, that others send nothing more.
     pub(super) stopping: AtomicBool,
     /// Counts tokens served from memory. Registered once: the hot path only increments.
@@ -82,6 +86,7 @@ impl Api {
         Self(Arc::new(Shared {
             rooms,
             large: Semaphore::new(LARGE_AT_ONCE),
+            synchronised: Mutex::default(),
             stopping: AtomicBool::new(false),
             from_memory: metrics::counter!(telemetry::TOKENS_FROM_MEMORY),
             hot_requests: hot(super::tokens::ROUTE, "GET"),

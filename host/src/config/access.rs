@@ -160,8 +160,9 @@ fn profiles(text: &str) -> Result<Vec<ProfileName>, String> {
 
 /// Scopes of operators. Each has a URL form of its own, since there it is found by that.
 fn scopes(text: &str) -> Result<Vec<Scope>, String> {
-    let scopes: Vec<Scope> =
-        words(text).map(|word| word.parse().map_err(|error| format!("{word} {error}"))).collect::<Result<_, String>>()?;
+    let scopes: Vec<Scope> = words(text)
+        .map(|word| word.parse().map_err(|error| format!("{word} {error}")))
+        .collect::<Result<_, String>>()?;
     if scopes.len() > MOST_SCOPES {
         return Err(format!("has {} scopes; at most {MOST_SCOPES} can be added", scopes.len()));
     }

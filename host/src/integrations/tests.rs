@@ -34,7 +34,10 @@ async fn world() -> (Arc<MemoryStore>, Arc<Organizations>, Models) {
     let shared = Arc::clone(&store) as Arc<dyn Store>;
     let organizations = Arc::new(Organizations::open(Arc::clone(&shared), clock.clone()).await.unwrap());
     for text in ["north", "south"] {
-        organizations.create(NewOrganization { name: name(text), title: None, parent: None, source: None }).await.unwrap();
+        organizations
+            .create(NewOrganization { name: name(text), title: None, parent: None, source: None })
+            .await
+            .unwrap();
     }
     let models = Models::new(shared, clock, Arc::clone(&organizations));
     (store, organizations, models)
@@ -116,7 +119,16 @@ async fn a_page_is_filled_from_as_many_reads_as_it_takes() {
     let check = async |after: Option<&str>, limit, within: &[&str], expected: &[&str]| {
         let (after, within) = (after.map(name), names(within));
         let view = |(thing, organization)| Thing(thing, organization);
-        let found = belonging::list(&THINGS, &store, after.as_ref(), limit, Some(&|_: &Name, organization: &Name| within.contains(organization)), view).await.unwrap();
+        let found = belonging::list(
+            &THINGS,
+            &store,
+            after.as_ref(),
+            limit,
+            Some(&|_: &Name, organization: &Name| within.contains(organization)),
+            view,
+        )
+        .await
+        .unwrap();
         assert_eq!(found.iter().map(|thing| thing.0.as_str()).collect::<Vec<_>>(), expected);
     };
     check(None, 10, &["rare"], &["t0007", "t1007", "t2007"]).await;

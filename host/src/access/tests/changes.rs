@@ -47,7 +47,13 @@ async fn all_faults_are_told_at_once() {
         expected: None,
     };
     let error = world.access.create_personal(&world.admin, "nobody", token, false).await.unwrap_err();
-    let expected = ["user unknown", "application malformed", "scopes[2] unknown", "scopes[3] unknown", "expiration_date not_allowed"];
+    let expected = [
+        "user unknown",
+        "application malformed",
+        "scopes[2] unknown",
+        "scopes[3] unknown",
+        "expiration_date not_allowed",
+    ];
     assert_eq!(faults(&error), expected);
     let nothing = world.access.create_personal(&world.admin, "nobody", PersonalChange::default(), false).await;
     assert_eq!(faults(&nothing.unwrap_err()), ["user unknown", "application missing", "scopes missing"]);
@@ -83,7 +89,8 @@ async fn dry_runs_say_the_same_and_change_nothing() {
     let application = ApplicationChange::default();
     let (_, secret) = world.access.create_application(&world.admin, "crm-sync", application, true).await.unwrap();
     assert!(secret.is_none());
-    let taken = world.access.create_application(&world.admin, "administrator", ApplicationChange::default(), true).await;
+    let taken =
+        world.access.create_application(&world.admin, "administrator", ApplicationChange::default(), true).await;
     assert!(matches!(taken, Err(AccessError::Exists { .. })));
     assert_eq!(world.store.dump(), before);
 }

@@ -10,6 +10,7 @@ async fn manager(world: &World) -> Arc<Principal> {
             name: name.parse().unwrap(),
             title: None,
             parent: parent.map(|parent: &str| parent.parse().unwrap()),
+            source: None,
         };
         organizations.create(new).await.unwrap();
     }
@@ -25,7 +26,8 @@ async fn manager(world: &World) -> Arc<Principal> {
     };
     let change = UserChange { standing, ..UserChange::default() };
     world.access.create_user(&world.admin, "mona", change, false).await.unwrap();
-    let (_, secret) = world.access.create_personal(&world.admin, "mona", personal(&["REST/JSON"]), false).await.unwrap();
+    let (_, secret) =
+        world.access.create_personal(&world.admin, "mona", personal(&["REST/JSON"]), false).await.unwrap();
     let known = world.access.enter(secret.unwrap().expose_secret(), &ANYWHERE).await.unwrap();
     Arc::clone(&known.principal)
 }

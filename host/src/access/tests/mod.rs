@@ -86,8 +86,7 @@ impl World {
         if self.access.user(&"ada".parse().unwrap()).await.is_err() {
             self.user("ada", &[ALLOWED]).await;
         }
-        let (token, secret) =
-            self.access.create_personal(&self.admin, "ada", personal(scopes), false).await.unwrap();
+        let (token, secret) = self.access.create_personal(&self.admin, "ada", personal(scopes), false).await.unwrap();
         (token.id, secret.unwrap().expose_secret().to_owned())
     }
 
@@ -130,11 +129,7 @@ pub(super) fn profiles_of(profiles: &[&str]) -> StandingChange {
 }
 
 pub(super) fn personal(scopes: &[&str]) -> PersonalChange {
-    PersonalChange {
-        application: Some("nightly".to_owned()),
-        scopes: Some(texts(scopes)),
-        ..PersonalChange::default()
-    }
+    PersonalChange { application: Some("nightly".to_owned()), scopes: Some(texts(scopes)), ..PersonalChange::default() }
 }
 
 /// What is wrong, as `field code` lines.

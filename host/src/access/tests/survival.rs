@@ -30,7 +30,8 @@ async fn rubbish_is_refused_whatever_it_looks_like() {
                     check(&flipped, &["malformed"]).await;
                 }
             }
-            let other = if token.starts_with("thp") { token.replace("thp_", "tha_") } else { token.replace("tha_", "thp_") };
+            let other =
+                if token.starts_with("thp") { token.replace("thp_", "tha_") } else { token.replace("tha_", "thp_") };
             check(&other, &["malformed"]).await;
             check(&"ü".repeat(1 << 19), &["malformed"]).await;
             check("", &["malformed"]).await;

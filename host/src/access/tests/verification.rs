@@ -109,7 +109,7 @@ async fn a_rebuild_kills_the_old_value_at_once_or_after_its_grace() {
         assert_eq!(world.outcome(token, None).await, expected);
     }
     let too_long = world.access.rebuild_application(&world.admin, &id, 8 * DAY).await.unwrap_err();
-    assert_eq!(faults(&too_long), ["grace not_allowed"]);
+    assert_eq!(faults(&too_long), ["grace_seconds not_allowed"]);
 
     world.store.plan_nth(1, Fate::Fail(StoreError::Full("no room".into())));
     let failed = world.access.rebuild_application(&world.admin, &id, Duration::ZERO).await;

@@ -17,7 +17,7 @@ use super::super::auth::Caller;
 use super::super::body;
 use super::super::integrations::given;
 use super::super::organizations::{check_reach, named};
-use super::super::principals::{NewApplicationToken, NewUser, PersonalTokenInput};
+use super::super::principals::input::{NewApplicationToken, NewUser, PersonalTokenInput};
 use super::super::problem::{Code, Fault, Problem};
 use super::super::state::Api;
 use super::report::{Done, Line, Status};
@@ -101,7 +101,8 @@ impl Run {
             match key.map(|key| (*firsts.entry(key).or_insert(row.number), row.number)) {
                 Some((first, own)) if first != own => {
                     let message = format!("stands in row {first} already");
-                    let line = Line::new(Some(own), kind, key_of(kind, &row), Err(fault(kind.key(), "ambiguous", message)));
+                    let line =
+                        Line::new(Some(own), kind, key_of(kind, &row), Err(fault(kind.key(), "ambiguous", message)));
                     lines.push((own, line));
                 }
                 _ => waiting.push(row),
@@ -145,9 +146,7 @@ impl Run {
     async fn row(&self, kind: Kind, row: Row) -> (usize, Line) {
         let key = key_of(kind, &row).map(str::to_owned);
         let outcome = match row.members {
-            _ if self.broken.load(Ordering::Relaxed) => {
-                Err(Problem::new(Code::Unavailable, "not tried, since the storage failed before"))
-            }
+            _ if self.is_broken() => Err(Problem::new(Code::Unavailable, "not tried, since the storage failed before")),
             Ok(members) => self.one(kind, members).await,
             Err(faults) => Err(Problem::invalid(faults)),
         };
@@ -171,11 +170,15 @@ impl Run {
 
     async fn user(&self, members: Map<String, Value>) -> Result<Done, Problem> {
         let (login, input) = read::<NewUser>(members)?.split();
-        let password = input.password();
         let mut change = UserChange::from(input);
+        let password = change.password.clone().flatten();
         if let Some(source) = &self.source {
             if change.password.is_some() {
-                return Err(fault("password", "not_allowed", "a source sets no passwords; set it by the user's own call"));
+                return Err(fault(
+                    "password",
+                    "not_allowed",
+                    "a source sets no passwords; set it by the user's own call",
+                ));
             }
             change.standing.status.get_or_insert_default();
             change.source = Some(Some(source.clone()));
@@ -187,7 +190,8 @@ impl Run {
         };
         let Some(found) = found else {
             let made = self.api.access.create_user(&self.caller, &login, change, self.dry_run).await?;
-            self.record("user.create", &format!("users/{}", made.login), |entry| self.with_password(entry, password)).await;
+            self.record("user.create", &format!("users/{}", made.login), |entry| self.with_password(entry, password))
+                .await;
             return Ok(Done::new(Status::Created));
         };
         self.check_owner("user", found.source.as_ref())?;
@@ -198,7 +202,8 @@ impl Run {
         if !self.dry_run {
             change.expected = Some(found.revision);
             self.api.access.change_user(&self.caller, &found.login, change, false).await?;
-            self.record("user.change", &format!("users/{}", found.login), |entry| self.with_password(entry, password)).await;
+            self.record("user.change", &format!("users/{}", found.login), |entry| self.with_password(entry, password))
+                .await;
         }
         Ok(Done::new(Status::Updated))
     }
@@ -238,7 +243,8 @@ impl Run {
         if !self.dry_run {
             change.expected = Some(found.revision);
             access.change_application(&self.caller, &found.id, change, false).await?;
-            self.record("application_token.change", &format!("application-tokens/{id}"), |entry| entry.about_token(id)).await;
+            self.record("application_token.change", &format!("application-tokens/{id}"), |entry| entry.about_token(id))
+                .await;
         }
         Ok(Done::of_token(Status::Updated, id))
     }
@@ -258,7 +264,11 @@ impl Run {
             None => None,
         };
         let Some(found) = found else {
-            return Err(fault("id", "unknown", "there is no such personal token, and an import makes none: only who is to use it may see its value"));
+            return Err(fault(
+                "id",
+                "unknown",
+                "there is no such personal token, and an import makes none: only who is to use it may see its value",
+            ));
         };
         if key.user.is_some_and(|user| !user.eq_ignore_ascii_case(found.user.as_str())) {
             return Err(fault("user", "not_allowed", "is another one; a token's user never changes"));
@@ -333,13 +343,23 @@ impl Run {
     }
 
     /// Refuses a source what isn't its own.
-    pub(super) fn check_owner(&self, what: &str, owner: Option<&Name>) -> Result<(), Problem> {
-        if self.source.is_none() || self.source.as_ref() == owner {
+    fn check_owner(&self, what: &str, owner: Option<&Name>) -> Result<(), Problem> {
+        if self.source.is_none() || self.owns(owner) {
             return Ok(());
         }
         let whose = owner.map_or_else(|| "no source made it".to_owned(), |owner| format!("the source {owner} made it"));
         let detail = format!("there is a {what} of this name already, and {whose}; a source changes only what it made");
         Err(Problem::new(Code::Exists, detail))
+    }
+
+    /// Whether the source of this run made something.
+    pub(super) fn owns(&self, owner: Option<&Name>) -> bool {
+        self.source.is_some() && self.source.as_ref() == owner
+    }
+
+    /// Whether the store failed.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
     }
 
     /// Records a change that was made.

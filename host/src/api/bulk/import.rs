@@ -83,7 +83,8 @@ async fn import(State(api): State<Api>, caller: Caller, request: Request) -> Res
 async fn file(wanted: Option<Format>, request: Request) -> Result<(Format, Bytes), Problem> {
     let (mut parts, content) = request.into_parts();
     let (file, by_type) = if let Some(form) = parts.extensions.remove::<Form>() {
-        let missing = || Problem::new(Code::Malformed, "the form has no file; send one, as by `curl -F file=@users.csv`");
+        let missing =
+            || Problem::new(Code::Malformed, "the form has no file; send one, as by `curl -F file=@users.csv`");
         (form.file.ok_or_else(missing)?, None)
     } else {
         let by_type = by_type(&parts.headers)?;
@@ -107,6 +108,9 @@ fn by_type(headers: &HeaderMap) -> Result<Option<Format>, Problem> {
         "text/csv" => Ok(Some(Format::Csv)),
         other if body::is_json(other) => Ok(Some(Format::Json)),
         _ if form::is_form(headers) => Ok(None),
-        _ => Err(Problem::new(Code::UnsupportedMediaType, "send the rows as application/json or text/csv, or a form with a file")),
+        _ => Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "send the rows as application/json or text/csv, or a form with a file",
+        )),
     }
 }

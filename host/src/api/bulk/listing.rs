@@ -143,14 +143,10 @@ impl What {
     }
 }
 
-async fn rows<T: Listing>(
-    api: &Api,
-    caller: &Caller,
-    after: Option<&str>,
-    columns: &[usize],
-) -> Result<Rows, Problem> {
+async fn rows<T: Listing>(api: &Api, caller: &Caller, after: Option<&str>, columns: &[usize]) -> Result<Rows, Problem> {
     let (page, next) = T::page(api, caller, after).await?;
-    let cells = |one: &T| columns.iter().filter_map(|index| T::COLUMNS.get(*index)).map(|(_, cell)| cell(one)).collect();
+    let cells =
+        |one: &T| columns.iter().filter_map(|index| T::COLUMNS.get(*index)).map(|(_, cell)| cell(one)).collect();
     Ok(Rows { rows: page.iter().map(cells).collect(), next })
 }
 
@@ -420,7 +416,9 @@ impl Listing for Record {
         let read = api.audit.list(&Filter::default(), window).await?;
         if let Some(altered) = read.unreadable.first() {
             // What is left of the log would look like all of it.
-            return Err(Problem::internal(format!("record {altered} of the audit log isn't one any more; verify the log")));
+            return Err(Problem::internal(format!(
+                "record {altered} of the audit log isn't one any more; verify the log"
+            )));
         }
         let next = read.next.filter(|next| *next < last).map(|next| format!("{next}/{last}"));
         let page = read.records.into_iter().filter(|record| record.seq <= last).collect();

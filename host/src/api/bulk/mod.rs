@@ -8,8 +8,10 @@ mod cells;
 mod export;
 mod import;
 mod listing;
+mod missing;
 mod report;
 mod rows;
+mod synchro;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -18,7 +20,7 @@ use super::state::Api;
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().merge(export::routes()).merge(import::routes())
+    OpenApiRouter::new().merge(export::routes()).merge(import::routes()).merge(synchro::routes())
 }
 
 /// How rows are written.

@@ -198,6 +198,12 @@ impl Kind {
         }
     }
 
+    /// A row of a source.
+    pub(super) fn listed(self, number: usize, mut members: Map<String, Value>) -> Row {
+        self.strip(&mut members);
+        Row { number, members: Ok(members) }
+    }
+
     /// A row's members, less what only the daemon writes. Tokens that were deleted when they were exported are none.
     fn row(self, number: usize, mut members: Map<String, Value>) -> Option<Row> {
         let is_token = matches!(self, Self::ApplicationTokens | Self::PersonalTokens);
@@ -280,7 +286,9 @@ fn of_json(kind: Kind, text: &[u8]) -> Result<Vec<Row>, Problem> {
     }
     let row = |(index, value)| match value {
         Value::Object(members) => kind.row(index + 1, members),
-        _ => Some(Row { number: index + 1, members: Err(vec![Fault::new("the row", "malformed", "must be an object")]) }),
+        _ => {
+            Some(Row { number: index + 1, members: Err(vec![Fault::new("the row", "malformed", "must be an object")]) })
+        }
     };
     Ok(values.into_iter().enumerate().filter_map(row).collect())
 }
@@ -348,9 +356,9 @@ fn of_record(columns: &[(&str, Cell)], record: &csv::StringRecord) -> Result<Map
             Cell::List => Ok(cells::items(text)),
             Cell::Flag => text.parse::<bool>().map(Value::from).map_err(|_| "must be true or false"),
             Cell::Number => text.parse::<u64>().map(Value::from).map_err(|_| "must be a whole number"),
-            Cell::Object => serde_json::from_str::<Map<String, Value>>(text)
-                .map(Value::Object)
-                .map_err(|_| "must be a JSON object"),
+            Cell::Object => {
+                serde_json::from_str::<Map<String, Value>>(text).map(Value::Object).map_err(|_| "must be a JSON object")
+            }
         };
         match value {
             Ok(value) => values.push((*name, value)),
@@ -425,13 +433,13 @@ mod tests {
             "name,fields,fields.a\nx,,1\n",
             Ok(json!([[1, {"name": "x", "fields": {"a": "1"}}]])),
         );
-        check(Kind::Integrations, Format::Csv, "name,fields\nx,hunter2\n", Ok(json!([[1, "fields", "must be a JSON object"]])));
         check(
-            Kind::PersonalTokens,
+            Kind::Integrations,
             Format::Csv,
-            "id,state\na,deleted\nb,valid\n",
-            Ok(json!([[2, {"id": "b"}]])),
+            "name,fields\nx,hunter2\n",
+            Ok(json!([[1, "fields", "must be a JSON object"]])),
         );
+        check(Kind::PersonalTokens, Format::Csv, "id,state\na,deleted\nb,valid\n", Ok(json!([[2, {"id": "b"}]])));
     }
 
     #[test]
@@ -445,7 +453,10 @@ mod tests {
         for text in ["", "hunter2", "5", r#"{"login":"hunter2"}"#, r#"[{"login":"hunter2"}"#, r#"{"rows":5}"#] {
             users(text, Err("a JSON array of objects"));
         }
-        users(&format!("[{}]", ["{}"; MOST_ROWS].join(",")), Ok(Value::Array((1..=MOST_ROWS).map(|n| json!([n, {}])).collect())));
+        users(
+            &format!("[{}]", ["{}"; MOST_ROWS].join(",")),
+            Ok(Value::Array((1..=MOST_ROWS).map(|n| json!([n, {}])).collect())),
+        );
         users(&format!("[{}]", ["{}"; MOST_ROWS + 1].join(",")), Err("10000 rows"));
         check(Kind::Users, Format::Csv, &format!("login\n{}", "a\n".repeat(MOST_ROWS + 1)), Err("10000 rows"));
         users(&format!("[{}", "[".repeat(100_000)), Err("a JSON array of objects"));

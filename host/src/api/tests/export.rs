@@ -82,7 +82,11 @@ async fn each_kind_comes_in_each_format_without_secrets() {
         let lines = csv::Reader::from_reader(csv.text.as_bytes()).records().map(Result::unwrap).count();
         let json_rows = json.json().as_array().unwrap().len();
         assert_eq!(json_rows, lines, "{what}");
-        if what == "audit" { assert!(lines >= rows) } else { assert_eq!(lines, rows, "{what}: {}", csv.text) }
+        if what == "audit" {
+            assert!(lines >= rows)
+        } else {
+            assert_eq!(lines, rows, "{what}: {}", csv.text)
+        }
         for hidden in ["hunter2", secret.expose_secret(), world.token.expose_secret()] {
             assert!(!json.text.contains(hidden) && !csv.text.contains(hidden), "{what}");
         }
@@ -91,7 +95,8 @@ async fn each_kind_comes_in_each_format_without_secrets() {
     assert_eq!(integration["fields"]["client_id"], "me", "{integration}");
     assert_eq!((&integration["secrets"], &integration["token"]["state"]), (&json!(["client_secret"]), &json!("valid")));
     let user = export(&world, &world.token, "?what=users&fields=login,contact.name,profiles").await.json()[0].clone();
-    let expected = json!({"login": "user-north", "contact": {"name": "Ada"}, "profiles": ["REST Services User", "Auditor"]});
+    let expected =
+        json!({"login": "user-north", "contact": {"name": "Ada"}, "profiles": ["REST Services User", "Auditor"]});
     assert_eq!(user, expected);
     let head = world.call("HEAD", "/v1/export", "").await;
     assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
@@ -185,7 +190,8 @@ async fn tokens_and_parameters_stand_in_forms_too() {
     check("/v1/export?format=csv", FORM, format!("auth_token={token}"), 200).await;
     check("/v1/export?format=csv&login_mode=token", FORM, format!("auth_token={token}"), 200).await;
     check("/v1/export", FORM, format!("auth_token={token}&format=csv&login_mode=token"), 200).await;
-    let part = |name: &str, value: &str| format!("--x\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let part =
+        |name: &str, value: &str| format!("--x\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
     let multipart = "multipart/form-data; boundary=x";
     check("/v1/export?format=csv", multipart, part("auth_token", token) + "--x--\r\n", 200).await;
     check("/v1/export", multipart, part("auth_token", token) + &part("format", "csv") + "--x--\r\n", 200).await;

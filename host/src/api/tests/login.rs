@@ -413,8 +413,15 @@ async fn the_log_tells_reasons_and_no_secrets() {
         sign_in(&world, "a wrong password", &[]).await;
         let basic = format!("Basic {}", base64_of("ada:another wrong one"));
         send(&world, "GET", "/v1/organizations", "", &[("authorization", &basic)], "192.0.2.1").await;
-        send(&world, "GET", "/v1/organizations", "", &[("x-remote-user", "ada"), ("x-proxy-secret", PROXY_SECRET)], "192.0.2.1")
-            .await;
+        send(
+            &world,
+            "GET",
+            "/v1/organizations",
+            "",
+            &[("x-remote-user", "ada"), ("x-proxy-secret", PROXY_SECRET)],
+            "192.0.2.1",
+        )
+        .await;
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         for told in ["bad_password", "proxy_not_trusted", "let in", "login_type=\"form\"", "user/ada"] {
             assert_eq!(text.contains(told), login_debug, "{told}: {text}");

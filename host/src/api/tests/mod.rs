@@ -2,11 +2,13 @@
 
 mod audit;
 mod document;
+mod escalation;
 mod export;
 mod login;
 mod organizations;
 mod principals;
 mod refusals;
+mod rights;
 mod rooms;
 mod verify;
 mod walk;
