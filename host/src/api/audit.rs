@@ -5,11 +5,7 @@
 
 mod view;
 
-<<<<<<< HEAD
 use axum::extract::{Path, State};
-=======
-use axum::extract::{FromRequest as _, Path, Request, State};
->>>>>>> main
 use axum::http::Uri;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
