@@ -5,7 +5,7 @@
 
 mod view;
 
-use axum::extract::{FromRequest as _, Path, Request, State};
+use axum::extract::{Path, State};
 use axum::http::Uri;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 
 use self::view::{AuditPage, AuditRecord, Explanation, FoundToken, Proof};
 use super::auth::Caller;
-use super::body::{self, Json};
+use super::body::{Json, JsonOrNothing};
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
 use super::state::Api;
@@ -217,9 +217,12 @@ async fn explain(
 /// it as `noted`: then that shows too.
 #[utoipa::path(post, path = "/v1/audit/verify", tag = "audit", request_body(content = Option<Against>),
     responses((status = 200, description = "Whether it is whole", body = Proof)))]
-async fn verify(State(api): State<Api>, uri: Uri, request: Request) -> Result<axum::Json<Proof>, Problem> {
+async fn verify(
+    State(api): State<Api>,
+    uri: Uri,
+    JsonOrNothing(against): JsonOrNothing<Against>,
+) -> Result<axum::Json<Proof>, Problem> {
     Query::of(&uri).finish()?;
-    let body::JsonOrNothing(against) = body::JsonOrNothing::<Against>::from_request(request, &()).await?;
     let noted = against.noted.map(|noted| noted.parse::<Noted>()).transpose();
     let noted = noted.map_err(|fault| Problem::invalid(vec![Fault::new("noted", "malformed", fault)]))?;
     let proof = match api.audit.verify(noted.as_ref(), |_, _| {}).await {
