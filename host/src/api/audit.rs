@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::view::{AuditPage, AuditRecord, Explanation, FoundToken, Proof};
-use super::auth::Caller;
+use super::caller::Caller;
 use super::body::{Json, JsonOrNothing};
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
