@@ -197,9 +197,11 @@ async fn find(
     responses((status = 200, description = "Why", body = Explanation)))]
 async fn explain(
     State(api): State<Api>,
+    caller: Caller,
     uri: Uri,
     Json(quoted): Json<Quoted>,
 ) -> Result<axum::Json<Explanation>, Problem> {
+    require_all(&caller).await?;
     Query::of(&uri).finish()?;
     api.support.explain(&quoted.support_id).map(|reason| axum::Json(reason.into())).ok_or_else(|| {
         let message = match quoted.support_id.trim().len() {
@@ -217,7 +219,13 @@ async fn explain(
 /// it as `noted`: then that shows too.
 #[utoipa::path(post, path = "/v1/audit/verify", tag = "audit", request_body(content = Option<Against>),
     responses((status = 200, description = "Whether it is whole", body = Proof)))]
-async fn verify(State(api): State<Api>, uri: Uri, request: Request) -> Result<axum::Json<Proof>, Problem> {
+async fn verify(
+    State(api): State<Api>,
+    caller: Caller,
+    uri: Uri,
+    request: Request,
+) -> Result<axum::Json<Proof>, Problem> {
+    require_all(&caller).await?;
     Query::of(&uri).finish()?;
     let body::JsonOrNothing(against) = body::JsonOrNothing::<Against>::from_request(request, &()).await?;
     let noted = against.noted.map(|noted| noted.parse::<Noted>()).transpose();
