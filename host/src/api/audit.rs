@@ -197,9 +197,11 @@ async fn find(
     responses((status = 200, description = "Why", body = Explanation)))]
 async fn explain(
     State(api): State<Api>,
+    caller: Caller,
     uri: Uri,
     Json(quoted): Json<Quoted>,
 ) -> Result<axum::Json<Explanation>, Problem> {
+    require_all(&caller).await?;
     Query::of(&uri).finish()?;
     api.support.explain(&quoted.support_id).map(|reason| axum::Json(reason.into())).ok_or_else(|| {
         let message = match quoted.support_id.trim().len() {
@@ -219,9 +221,11 @@ async fn explain(
     responses((status = 200, description = "Whether it is whole", body = Proof)))]
 async fn verify(
     State(api): State<Api>,
+    caller: Caller,
     uri: Uri,
     JsonOrNothing(against): JsonOrNothing<Against>,
 ) -> Result<axum::Json<Proof>, Problem> {
+    require_all(&caller).await?;
     Query::of(&uri).finish()?;
     let noted = against.noted.map(|noted| noted.parse::<Noted>()).transpose();
     let noted = noted.map_err(|fault| Problem::invalid(vec![Fault::new("noted", "malformed", fault)]))?;
