@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 
 pub(super) use self::input::{Change, NewIntegration, given};
 use self::input::{Uncertain, texts};
-use super::auth::Caller;
 use super::body::Json;
+use super::caller::Caller;
 use super::models::name;
 use super::page::{Page, Wanted};
 use super::problem::{Code, Fault, Problem};

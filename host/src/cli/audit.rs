@@ -57,7 +57,7 @@ const FOUND: Noun<0> = Noun {
         ("value", "value"),
         ("ends", "expiration_date"),
         ("rebuilt", "rebuilt_at"),
-        ("uses", "use_count"),
+        ("use count", "use_count"),
         ("last use", "last_use"),
         ("from", "last_use_address"),
     ],
@@ -306,7 +306,7 @@ mod tests {
             "changes": [record]}));
         assert_eq!(
             text,
-            "token  abc\nknown  true\nvalue  current\nuses   3\n\n\
+            "token      abc\nknown      true\nvalue      current\nuse count  3\n\n\
              Uses:\nFROM       DOOR   REFUSED  TIMES  LAST\n192.0.2.1  token  -        3      T\n\n\
              Done with it and to it:\nSEQ  AT  WHO  ACTION       ON         FROM  OUTCOME\n\
              7    T   ada  user.create  users/eve  -     done\n\n\

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::super::auth::Caller;
 use super::super::body;
+use super::super::caller::Caller;
 use super::super::integrations::{self, Change, given};
 use super::super::organizations::{check_reach, named};
 use super::super::principals::input::{NewApplicationToken, NewUser, PersonalTokenInput};

@@ -7,6 +7,7 @@ mod export;
 mod import;
 mod login;
 mod organizations;
+mod own;
 mod principals;
 mod refusals;
 mod rights;
