@@ -197,10 +197,12 @@ async fn find(
     responses((status = 200, description = "Why", body = Explanation)))]
 async fn explain(
     State(api): State<Api>,
+    caller: Caller,
     uri: Uri,
     Json(quoted): Json<Quoted>,
 ) -> Result<axum::Json<Explanation>, Problem> {
     Query::of(&uri).finish()?;
+    require_all(&caller).await?;
     api.support.explain(&quoted.support_id).map(|reason| axum::Json(reason.into())).ok_or_else(|| {
         let message = match quoted.support_id.trim().len() {
             26 => "is one of a failure, whose reason stands in the daemon's log under it".to_owned(),
@@ -219,10 +221,12 @@ async fn explain(
     responses((status = 200, description = "Whether it is whole", body = Proof)))]
 async fn verify(
     State(api): State<Api>,
+    caller: Caller,
     uri: Uri,
     JsonOrNothing(against): JsonOrNothing<Against>,
 ) -> Result<axum::Json<Proof>, Problem> {
     Query::of(&uri).finish()?;
+    require_all(&caller).await?;
     let noted = against.noted.map(|noted| noted.parse::<Noted>()).transpose();
     let noted = noted.map_err(|fault| Problem::invalid(vec![Fault::new("noted", "malformed", fault)]))?;
     let proof = match api.audit.verify(noted.as_ref(), |_, _| {}).await {

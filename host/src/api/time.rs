@@ -50,8 +50,9 @@ pub(super) fn parse(text: &str, of_day: OfDay) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.to_utc());
     }
-    // chrono would take years of more digits, too.
-    let day = (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()?;
+    // chrono would take signs, and other numbers of digits, too.
+    let is_day = text.len() == 10 && text.starts_with(|first: char| first.is_ascii_digit());
+    let day = is_day.then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()?;
     let day = match of_day {
         OfDay::Start => day,
         OfDay::End => day.succ_opt()?,
