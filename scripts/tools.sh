@@ -59,17 +59,22 @@ installed() {
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
 }
 
-apt_install() {
-    local as_root=() options=(-y -q --no-install-recommends -o DPkg::Lock::Timeout=600)
+as_root() {
     if ((EUID != 0)); then
-        as_root=(sudo)
+        sudo "$@"
+    else
+        "$@"
     fi
+}
+
+apt_install() {
+    local options=(-y -q --no-install-recommends -o DPkg::Lock::Timeout=600)
     # The lists may be absent or older than what the archive holds now: then, and only then, they are fetched anew. An
     # interrupted run of dpkg is finished first.
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${options[@]}" "$@" || {
-        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
-        "${as_root[@]}" apt-get update -q
-        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install "${options[@]}" "$@"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install "${options[@]}" "$@" || {
+        as_root env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
+        as_root apt-get update -q
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install "${options[@]}" "$@"
     }
 }
 
@@ -101,6 +106,15 @@ if command -v dpkg-query >/dev/null; then
     fi
     # The scripts talk to the providers with them.
     need 'the demo' curl jq
+    need 'the tests of clients' wget
+    # Only the binary is used, on a configuration of the test's own: where it comes as a service, that isn't to start.
+    if ! installed nginx; then
+        quiet_service() { [[ ! -d /run/systemd/system ]] || as_root systemctl "$@" nginx.service || true; }
+        quiet_service mask
+        need 'the tests of proxies' nginx
+        quiet_service unmask
+        quiet_service disable
+    fi
 fi
 
 # --- npm packages ----------------------------------------------------------------------------------------------------

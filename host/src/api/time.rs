@@ -50,8 +50,10 @@ pub(super) fn parse(text: &str, of_day: OfDay) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.to_utc());
     }
-    // chrono would take signs, and other numbers of digits, too.
-    let is_day = text.len() == 10 && text.starts_with(|first: char| first.is_ascii_digit());
+    // chrono would take fewer digits, more, and a sign, too.
+    let is_placed =
+        |(place, byte): (usize, u8)| if matches!(place, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
+    let is_day = text.len() == 10 && text.bytes().enumerate().all(is_placed);
     let day = is_day.then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()?;
     let day = match of_day {
         OfDay::Start => day,

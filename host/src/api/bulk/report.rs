@@ -108,11 +108,6 @@ impl Line {
         }
         line
     }
-
-    /// What became of it.
-    pub(super) fn status(&self) -> Status {
-        self.status
-    }
 }
 
 /// What became of all rows.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::integrations::given;
-use super::super::time;
+use super::super::time::{self, OfDay};
 use crate::access::application::ApplicationChange;
 use crate::access::personal::PersonalChange;
 use crate::access::user::UserChange;
@@ -268,7 +268,7 @@ struct NewPassword {
 
 /// A time (RFC 3339), or a date (`YYYY-MM-DD`), which stands for the end of that day in UTC.
 pub(in crate::api) fn end(field: &str, text: &str, faults: &mut Vec<FieldFault>) -> Option<DateTime<Utc>> {
-    let found = time::parse(text, time::OfDay::End);
+    let found = time::parse(text, OfDay::End);
     if found.is_none() {
         faults.push(FieldFault::new(field, FaultCode::Malformed, time::WANTED));
     }

@@ -1,8 +1,10 @@
-//! The load: connections that are kept alive and ask the same question, one request at a time on each. As few cycles for
+//! The load: connections that are kept alive and ask the same question, one request at a time on each, with one token or
+//! with one of many, drawn at random. As few cycles for
 //! each request as can be, since it shares the machine with the server that is measured.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -16,17 +18,60 @@ const ANSWER: usize = 16 << 10;
 /// Connections that are opened at once: fewer than wait to be accepted.
 const OPENED_AT_ONCE: usize = 512;
 
+/// What stands for the token in a request.
+pub(crate) const TOKEN: &str = "{token}";
+
+/// What is asked.
+#[derive(Clone)]
+pub(crate) struct Question {
+    /// The request's bytes, with some token in it.
+    request: Vec<u8>,
+    /// Where the token begins.
+    at: usize,
+    /// The tokens, all equally long.
+    tokens: Arc<[String]>,
+}
+
+impl Question {
+    /// A request with [`TOKEN`] in it once, for each of these tokens.
+    pub(crate) fn new(request: &str, tokens: Arc<[String]>) -> anyhow::Result<Self> {
+        let at = request.find(TOKEN).context("the request has no place for a token")?;
+        let token = tokens.first().context("there are no tokens")?;
+        ensure!(tokens.iter().all(|one| one.len() == token.len()), "the tokens aren't equally long");
+        Ok(Self { request: request.replacen(TOKEN, token, 1).into_bytes(), at, tokens })
+    }
+
+    /// A request for a path, with this token.
+    pub(crate) fn get(path: &str, token: &str) -> anyhow::Result<Self> {
+        Self::new(
+            &format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"),
+            Arc::new([token.to_owned()]),
+        )
+    }
+
+    /// The request with the token of this number.
+    fn choose(&mut self, number: usize) {
+        if let Some(token) = self.tokens.get(number)
+            && let Some(place) = self.request.get_mut(self.at..self.at + token.len())
+        {
+            place.copy_from_slice(token.as_bytes());
+        }
+    }
+}
+
 /// Connections to one server, each of which was answered once.
 pub(crate) struct Crowd {
     /// One thread.
     runtime: Runtime,
     connections: Vec<Connection>,
-    /// The request's bytes.
-    request: Arc<[u8]>,
 }
 
 struct Connection {
     stream: TcpStream,
+    /// What it asks.
+    question: Question,
+    /// For drawing tokens.
+    random: u64,
     /// For answers.
     buffer: Vec<u8>,
     /// How long each answer is.
@@ -35,31 +80,50 @@ struct Connection {
 
 impl Crowd {
     /// Opens so many connections, and has each of them answered once.
-    pub(crate) fn gather(address: SocketAddr, path: &str, token: &str, size: usize) -> anyhow::Result<Self> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n");
-        let request: Arc<[u8]> = request.into_bytes().into();
+    pub(crate) fn gather(address: SocketAddr, question: &Question, size: usize) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut connections = Vec::with_capacity(size);
         while connections.len() < size {
             let more = OPENED_AT_ONCE.min(size - connections.len());
             let opening: Vec<_> =
-                (0..more).map(|_| runtime.spawn(Connection::open(address, Arc::clone(&request)))).collect();
+                (0..more).map(|_| runtime.spawn(Connection::open(address, question.clone()))).collect();
             for connection in opening {
-                connections.push(runtime.block_on(connection)??);
+                let mut connection = runtime.block_on(connection)??;
+                connection.random = connections.len() as u64;
+                connections.push(connection);
             }
         }
-        Ok(Self { runtime, connections, request })
+        Ok(Self { runtime, connections })
+    }
+
+    /// Asks once with each token.
+    pub(crate) fn ask_with_each(&mut self) -> anyhow::Result<()> {
+        let next = Arc::new(AtomicUsize::new(0));
+        self.each(move |mut connection| {
+            let next = Arc::clone(&next);
+            async move {
+                let mut number = next.fetch_add(1, Ordering::Relaxed);
+                while number < connection.question.tokens.len() {
+                    connection.question.choose(number);
+                    connection.ask().await?;
+                    number = next.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok((connection, 0))
+            }
+        })?;
+        Ok(())
     }
 
     /// Keeps asking on all connections for so long. How many answers came a second.
     pub(crate) fn ask_for(&mut self, time: Duration) -> anyhow::Result<Asked> {
         let began = Instant::now();
-        let answers = self.each(move |mut connection, request| async move {
+        let answers = self.each(move |mut connection| async move {
             let mut answers = 0_u64;
             while began.elapsed() < time {
                 // The clock costs as much as a part of a request.
                 for _ in 0..8 {
-                    connection.ask(&request).await?;
+                    connection.draw();
+                    connection.ask().await?;
                     answers += 1;
                 }
             }
@@ -71,8 +135,8 @@ impl Crowd {
     /// Asks once on all connections at once. The time until the last has its answer.
     pub(crate) fn ask_once(&mut self) -> anyhow::Result<Duration> {
         let began = Instant::now();
-        self.each(|mut connection, request| async move {
-            connection.ask(&request).await?;
+        self.each(|mut connection| async move {
+            connection.ask().await?;
             Ok((connection, 1))
         })?;
         Ok(began.elapsed())
@@ -80,11 +144,10 @@ impl Crowd {
 
     fn each<F: Future<Output = anyhow::Result<(Connection, u64)>> + Send + 'static>(
         &mut self,
-        work: impl Fn(Connection, Arc<[u8]>) -> F,
+        work: impl Fn(Connection) -> F,
     ) -> anyhow::Result<u64> {
         let connections = std::mem::take(&mut self.connections);
-        let working: Vec<JoinHandle<_>> =
-            connections.into_iter().map(|one| self.runtime.spawn(work(one, Arc::clone(&self.request)))).collect();
+        let working: Vec<JoinHandle<_>> = connections.into_iter().map(|one| self.runtime.spawn(work(one))).collect();
         let connections = &mut self.connections;
         self.runtime.block_on(async {
             let mut answers = 0;
@@ -108,12 +171,12 @@ pub(crate) struct Asked {
 
 impl Connection {
     /// Opens a connection and learns from a first answer how long they are.
-    async fn open(address: SocketAddr, request: Arc<[u8]>) -> anyhow::Result<Self> {
+    async fn open(address: SocketAddr, question: Question) -> anyhow::Result<Self> {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         // Ends with a reset, so that ten thousand ports aren't kept waiting after each round.
         stream.set_zero_linger()?;
-        stream.write_all(&request).await?;
+        stream.write_all(&question.request).await?;
         let mut buffer = vec![0; ANSWER];
         let mut filled = 0;
         loop {
@@ -127,13 +190,22 @@ impl Connection {
             let length = head.len() + 4 + length.context("the answer has no length")?;
             if filled == length {
                 buffer.truncate(length);
-                return Ok(Self { stream, buffer, length });
+                return Ok(Self { stream, question, random: 0, buffer, length });
             }
         }
     }
 
-    async fn ask(&mut self, request: &[u8]) -> anyhow::Result<()> {
-        self.stream.write_all(request).await?;
+    /// Takes another token, where there are several. Knuth's generator; its upper half is random enough for this.
+    fn draw(&mut self) {
+        let tokens = self.question.tokens.len();
+        if tokens > 1 {
+            self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.question.choose((self.random >> 33) as usize % tokens);
+        }
+    }
+
+    async fn ask(&mut self) -> anyhow::Result<()> {
+        self.stream.write_all(&self.question.request).await?;
         let mut filled = 0;
         while filled < self.length {
             let more = self.stream.read(&mut self.buffer[filled..]).await?;

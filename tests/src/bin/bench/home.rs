@@ -7,6 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
+use tokenhost::access::{self, Access};
+use tokenhost::audit::Tally;
 use tokenhost::clock::SystemClock;
 use tokenhost::config::{Config, Egress as EgressConfig, KeySource, Log, Public};
 use tokenhost::daemon;
@@ -42,6 +44,7 @@ pub(crate) struct Rooms {
     pub(crate) store: Arc<RocksStore>,
     pub(crate) integrations: Arc<Integrations>,
     pub(crate) tokens: Arc<Tokens>,
+    pub(crate) access: Arc<Access>,
     models: Arc<Models>,
 }
 
@@ -105,12 +108,22 @@ impl Home {
             Arc::clone(&keyring),
             Arc::clone(&clock),
             Arc::clone(&models),
-            organizations,
+            Arc::clone(&organizations),
             Arc::clone(&flows),
             Arc::clone(&egress),
         ));
+        let access = Access::open(access::Parts {
+            store: Arc::clone(&shared),
+            keyring: Arc::clone(&keyring),
+            clock: Arc::clone(&clock),
+            organizations,
+            tally: Arc::new(Tally::new(Arc::clone(&clock))),
+            policy: self.config.access.clone(),
+            counts: None,
+        });
+        let access = Arc::new(access.await?);
         let tokens = Tokens::new(shared, keyring, Arc::clone(&integrations), flows, egress, clock, Margin::default());
-        Ok(Rooms { store, integrations, tokens, models })
+        Ok(Rooms { store, integrations, tokens, access, models })
     }
 }
 

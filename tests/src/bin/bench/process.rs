@@ -72,6 +72,11 @@ impl Server {
 
     /// One call on a connection of its own. The body of its answer, which must be a 200.
     pub(crate) fn call(&self, method: &str, path: &str, token: &str, body: &str) -> anyhow::Result<String> {
+        Ok(self.whole(method, path, token, body)?.body)
+    }
+
+    /// The same with the answer's head.
+    pub(crate) fn whole(&self, method: &str, path: &str, token: &str, body: &str) -> anyhow::Result<Whole> {
         let mut stream = TcpStream::connect(self.address)?;
         let length = body.len();
         write!(
@@ -86,7 +91,28 @@ impl Server {
         if !head.starts_with("HTTP/1.1 200") {
             bail!("{method} {path}: {} {body}", head.lines().next().unwrap_or_default());
         }
-        Ok(body.to_owned())
+        Ok(Whole { head: head.to_owned(), body: body.to_owned() })
+    }
+}
+
+/// An answer, whole.
+pub(crate) struct Whole {
+    head: String,
+    pub(crate) body: String,
+}
+
+impl Whole {
+    /// Its headers, but for those of the connection.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let headers = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        headers.filter(|(name, _)| !name.eq_ignore_ascii_case("connection"))
+    }
+
+    /// All of it that stays the same from one call to the next, in some order.
+    pub(crate) fn lasting(&self) -> (Vec<(&str, &str)>, &str) {
+        let mut headers: Vec<_> = self.headers().filter(|(name, _)| !name.eq_ignore_ascii_case("date")).collect();
+        headers.sort_unstable();
+        (headers, &self.body)
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::name;
 use crate::baseline;
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, Question};
 use crate::figures::{median_seconds, seconds};
 use crate::home::{Home, Rooms};
 use crate::provider::Provider;
@@ -84,12 +84,12 @@ fn sockets(home: &Home, provider: &Provider, report: &mut Report) -> anyhow::Res
     let expired =
         serde_json::json!({"access_token": "an-old-token", "expires_in": 60, "created_at": "2023-11-14T22:13:20Z"})
             .to_string();
-    let answer = ours.call("GET", &path, &home.token, "")?;
+    let answer = ours.whole("GET", &path, &home.token, "")?;
     let theirs = baseline::start(&home.token, &answer)?;
     let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
     let mut most_requests = 0;
     for turn in 0..TURNS {
-        let mut crowd = Crowd::gather(ours.address, &path, &home.token, CALLERS)?;
+        let mut crowd = Crowd::gather(ours.address, &Question::get(&path, &home.token)?, CALLERS)?;
         for _ in 0..ROUNDS {
             ours.call("PUT", &path, &home.token, &expired)?;
             let before = provider.requests();
@@ -98,7 +98,7 @@ fn sockets(home: &Home, provider: &Provider, report: &mut Report) -> anyhow::Res
             report.progress(|| format!("sockets, turn {} of {TURNS}", turn + 1));
         }
         drop(crowd);
-        let mut crowd = Crowd::gather(theirs.address, &path, &home.token, CALLERS)?;
+        let mut crowd = Crowd::gather(theirs.address, &Question::get(&path, &home.token)?, CALLERS)?;
         for _ in 0..ROUNDS {
             their_times.push(crowd.ask_once()?);
             report.progress(|| format!("sockets, turn {} of {TURNS}, baseline", turn + 1));

@@ -5,6 +5,7 @@ mod callers;
 mod served;
 mod start;
 mod step;
+mod verify;
 
 use tokio::runtime::Runtime;
 
@@ -26,6 +27,7 @@ pub(crate) struct Row {
 /// All of them.
 pub(crate) const ROWS: &[Row] = &[
     Row { name: "token", about: "GET …/token, valid, keep-alive", measure: served::measure },
+    Row { name: "verify", about: "POST /v1/verify and /v1/forward-auth/{scope}, keep-alive", measure: verify::measure },
     Row { name: "step", about: "one step of a flow in a fresh instance", measure: step::measure },
     Row { name: "callers", about: "10,000 callers at once that need one expired token", measure: callers::measure },
     Row { name: "acquisition", about: "one acquisition with its journal", measure: acquisition::measure },
