@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::view::{AuditPage, AuditRecord, Explanation, FoundToken, Proof};
-use super::auth::Caller;
+use super::caller::Caller;
 use super::body::{Json, JsonOrNothing};
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
@@ -201,6 +201,7 @@ async fn explain(
     uri: Uri,
     Json(quoted): Json<Quoted>,
 ) -> Result<axum::Json<Explanation>, Problem> {
+    require_all(&caller).await?;
     Query::of(&uri).finish()?;
     require_all(&caller).await?;
     api.support.explain(&quoted.support_id).map(|reason| axum::Json(reason.into())).ok_or_else(|| {
@@ -225,6 +226,7 @@ async fn verify(
     uri: Uri,
     JsonOrNothing(against): JsonOrNothing<Against>,
 ) -> Result<axum::Json<Proof>, Problem> {
+    require_all(&caller).await?;
     Query::of(&uri).finish()?;
     require_all(&caller).await?;
     let noted = against.noted.map(|noted| noted.parse::<Noted>()).transpose();

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::Caller;
+use super::caller::Caller;
 use super::body;
 use super::models::name;
 use super::page::{Page, Wanted};

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 pub(super) use self::input::given;
 use self::input::{Change, NewIntegration, Uncertain, texts};
-use super::auth::Caller;
+use super::caller::Caller;
 use super::body::Json;
 use super::models::name;
 use super::page::{Page, Wanted};

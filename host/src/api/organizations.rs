@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::Caller;
+use super::caller::Caller;
 use super::body::Json;
 use super::integrations::{expected, given};
 use super::models::name;

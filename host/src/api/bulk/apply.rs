@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::super::auth::Caller;
+use super::super::caller::Caller;
 use super::super::body;
 use super::super::integrations::given;
 use super::super::organizations::{check_reach, named};

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::super::auth::Caller;
+use super::super::caller::Caller;
 use super::super::body;
 use super::super::form::{self, Form};
 use super::super::problem::{Code, Fault, Problem};

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::super::auth::Caller;
+use super::super::caller::Caller;
 use super::super::problem::Problem;
 use super::super::state::Api;
 use super::super::time::Time;

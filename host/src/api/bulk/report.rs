@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::auth::Caller;
+use super::super::caller::Caller;
 use super::super::problem::{Code, Fault, Problem};
 use super::rows::Kind;
 

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::super::auth::Caller;
+use super::super::caller::Caller;
 use super::super::body;
 use super::super::models::name;
 use super::super::problem::{Code, Fault, Problem};
