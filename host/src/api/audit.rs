@@ -203,6 +203,7 @@ async fn explain(
 ) -> Result<axum::Json<Explanation>, Problem> {
     require_all(&caller).await?;
     Query::of(&uri).finish()?;
+    require_all(&caller).await?;
     api.support.explain(&quoted.support_id).map(|reason| axum::Json(reason.into())).ok_or_else(|| {
         let message = match quoted.support_id.trim().len() {
             26 => "is one of a failure, whose reason stands in the daemon's log under it".to_owned(),
@@ -227,6 +228,7 @@ async fn verify(
 ) -> Result<axum::Json<Proof>, Problem> {
     require_all(&caller).await?;
     Query::of(&uri).finish()?;
+    require_all(&caller).await?;
     let noted = against.noted.map(|noted| noted.parse::<Noted>()).transpose();
     let noted = noted.map_err(|fault| Problem::invalid(vec![Fault::new("noted", "malformed", fault)]))?;
     let proof = match api.audit.verify(noted.as_ref(), |_, _| {}).await {

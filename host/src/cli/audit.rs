@@ -199,7 +199,15 @@ impl Audit {
             Command::Find { token } => {
                 let token = match token.as_str() {
                     "-" => SecretReader::default().read(&Source::Stdin)?,
-                    _ => SecretString::from(token),
+                    _ => {
+                        if is_whole(&token) {
+                            output.note(
+                                "warning: the token stood on the command line, where `ps` and the shell's history show it; \
+                                 next time give `-` and the token on stdin",
+                            );
+                        }
+                        SecretString::from(token)
+                    }
                 };
                 let body = json!({"token": token.expose_secret().trim()});
                 let found = client.call(Method::POST, FOUND.path, &[], Some(&body)).await?;
@@ -218,6 +226,11 @@ impl Audit {
             }
         }
     }
+}
+
+/// Whether it has more of a token than its id.
+fn is_whole(token: &str) -> bool {
+    (token.starts_with("tha_") || token.starts_with("thp_")) && token.len() > 17
 }
 
 /// What is known of a token, for people.

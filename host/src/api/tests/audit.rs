@@ -200,6 +200,8 @@ async fn who_sees_some_organizations_does_not_read_about_all() {
         ("GET", "/v1/audit", ""),
         ("GET", "/v1/audit/1", ""),
         ("POST", "/v1/audit/find", r#"{"token":"000000000000"}"#),
+        ("POST", "/v1/audit/explain", r#"{"support_id":"x"}"#),
+        ("POST", "/v1/audit/verify", ""),
         ("POST", "/v1/pepper/rotate", r#"{"accept_until":null}"#),
     ] {
         let answer = world.call_with(method, path, body, &[("authorization", &auth)]).await;
