@@ -16,8 +16,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::view::{AuditPage, AuditRecord, Explanation, FoundToken, Proof};
-use super::caller::Caller;
 use super::body::{Json, JsonOrNothing};
+use super::caller::Caller;
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
 use super::state::Api;

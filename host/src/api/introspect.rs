@@ -14,8 +14,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::guarded;
-use super::caller::Caller;
 use super::body::{self, JSON_BYTES};
+use super::caller::Caller;
 use super::form;
 use super::identity::{self, Introspected};
 use super::peer;

@@ -17,8 +17,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::guarded;
-use super::caller::Caller;
 use super::body::{self, JSON_BYTES, Json};
+use super::caller::Caller;
 use super::credentials;
 use super::form::Form;
 use super::identity::{self, Verified};
