@@ -201,7 +201,6 @@ async fn explain(
     uri: Uri,
     Json(quoted): Json<Quoted>,
 ) -> Result<axum::Json<Explanation>, Problem> {
-    require_all(&caller).await?;
     Query::of(&uri).finish()?;
     require_all(&caller).await?;
     api.support.explain(&quoted.support_id).map(|reason| axum::Json(reason.into())).ok_or_else(|| {
@@ -226,7 +225,6 @@ async fn verify(
     uri: Uri,
     JsonOrNothing(against): JsonOrNothing<Against>,
 ) -> Result<axum::Json<Proof>, Problem> {
-    require_all(&caller).await?;
     Query::of(&uri).finish()?;
     require_all(&caller).await?;
     let noted = against.noted.map(|noted| noted.parse::<Noted>()).transpose();

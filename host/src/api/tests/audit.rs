@@ -223,7 +223,7 @@ async fn a_rotated_pepper_ends_tokens_when_it_says() {
 
     let policy = Policy { allow_fallback_token: true, ..Policy::default() };
     let world = World::with_policy(Public::default(), policy).await;
-    let until = (chrono::Utc::now() + chrono::TimeDelta::days(30)).to_rfc3339();
+    let until = (world.api.clock.now() + chrono::TimeDelta::days(30)).to_rfc3339();
     let rotated = world.call("POST", "/v1/pepper/rotate", &json!({"accept_until": until}).to_string()).await;
     assert_eq!(rotated.status, 200, "{}", rotated.text);
     assert_eq!(world.call("GET", "/v1/models", "").await.status, 200);
