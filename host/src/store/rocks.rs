@@ -14,8 +14,8 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use bytes::Bytes;
 use rocksdb::{
-    BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, LogLevel, Options, ReadOptions, WriteBatch,
-    WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, LogLevel, LruCacheOptions,
+    Options, ReadOptions, WriteBatch, WriteOptions,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -36,6 +36,10 @@ const REVISION_BYTES: usize = 8;
 /// Blocks of tables kept decompressed, with their indexes and filters: the bulk of the store's memory. Hot tokens are
 /// served from `tokens`' own memory, so this needs to hold only what attempts and listings touch.
 const BLOCK_CACHE_BYTES: usize = 32 << 20;
+/// The cache's parts, as a power of two. Few, so that each holds many of the largest blocks.
+const CACHE_SHARD_BITS: i32 = 2;
+/// A part of a table's index or filter.
+const METADATA_BLOCK_BYTES: usize = 4 << 10;
 /// A write buffer. Small, since the log of it is replayed at the start after a crash, which is to be quick.
 pub(super) const WRITE_BUFFER_BYTES: usize = 8 << 20;
 /// One buffer fills while the other is written to a table.
@@ -342,11 +346,20 @@ fn make_private(folder: &Path) -> Result<(), StoreError> {
 /// RocksDB's options.
 fn options() -> Options {
     let mut tables = BlockBasedOptions::default();
-    tables.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_BYTES));
+    let mut cache = LruCacheOptions::default();
+    cache.set_capacity(BLOCK_CACHE_BYTES);
+    cache.set_num_shard_bits(CACHE_SHARD_BITS);
+    tables.set_block_cache(&Cache::new_lru_cache_opts(&cache));
     tables.set_bloom_filter(FILTER_BITS, false);
     // Indexes and filters count towards the cache's size, so that memory doesn't grow with the store.
     tables.set_cache_index_and_filter_blocks(true);
     tables.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // In parts of a block's size: whole, those of a table of 64 MiB are so large that no shard of the cache holds them, and
+    // each look-up in a store of a million records read and unpacked half a megabyte.
+    tables.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    tables.set_partition_filters(true);
+    tables.set_metadata_block_size(METADATA_BLOCK_BYTES);
+    tables.set_pin_top_level_index_and_filter(true);
 
     let mut options = Options::default();
     options.create_if_missing(true);
