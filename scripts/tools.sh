@@ -106,11 +106,15 @@ if command -v dpkg-query >/dev/null; then
     fi
     # The scripts talk to the providers with them.
     need 'the demo' curl jq
+    need 'the tests of clients' wget
     # Only the binary is used, on a configuration of the test's own: where it comes as a service, that isn't to start.
-    if ! installed nginx && [[ -d /run/systemd/system ]]; then
-        as_root systemctl mask nginx.service || true
+    if ! installed nginx; then
+        quiet_service() { [[ ! -d /run/systemd/system ]] || as_root systemctl "$@" nginx.service || true; }
+        quiet_service mask
+        need 'the tests of proxies' nginx
+        quiet_service unmask
+        quiet_service disable
     fi
-    need 'the tests of proxies' nginx
 fi
 
 # --- npm packages ----------------------------------------------------------------------------------------------------

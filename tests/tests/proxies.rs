@@ -163,7 +163,8 @@ async fn nginx_lets_through_who_may_and_tells_the_service_who_it_is() {
         ("x_auth_principal", "root"),
         ("x-forwarded-for", "192.0.2.1"),
     ];
-    for (method, target) in [("GET", "/a/b?auth_token=x&scope=rest-json"), ("POST", "/a"), ("PUT", "/v1/verify?x=%2F")] {
+    for (method, target) in [("GET", "/a/b?auth_token=x&scope=rest-json"), ("POST", "/a"), ("PUT", "/v1/verify?x=%2F")]
+    {
         let got = call(&nginx, method, target, &forged).await;
         assert_eq!(got.status, 200, "{method} {target} {}", nginx.log());
         assert_eq!(got.told["target"], target);

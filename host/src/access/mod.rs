@@ -18,14 +18,14 @@ mod profiles;
 mod purge;
 mod reason;
 mod rights;
-mod scopes;
+pub mod scopes;
 pub mod session;
 mod signin;
 mod standing;
 pub mod throttle;
 mod token;
 mod tokens;
-mod usage;
+pub mod usage;
 pub mod user;
 mod verify;
 

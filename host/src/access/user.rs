@@ -14,6 +14,7 @@ use super::Access;
 use super::error::AccessError;
 use super::password::PasswordHash;
 use super::principal::Principal;
+use super::scopes::Scopes;
 use super::standing::{Standing, StandingChange, parse, rights_of};
 use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
@@ -266,6 +267,10 @@ impl Access {
             return Err(AccessError::Invalid(faults));
         }
         record.standing.check_giver(&profiles, by, &tree)?;
+        // Who signs in with a password is limited to no scope.
+        if matches!(change.password, Some(Some(_))) && by.admitted(Scopes::REST, &self.scopes).is_err() {
+            return Err(AccessError::Forbidden("to set a password takes a token with the scope REST/JSON".to_owned()));
+        }
         match change.password {
             Some(Some(password)) if !dry_run => {
                 let hash = PasswordHash::of(password).await;

@@ -276,7 +276,8 @@ impl Access {
             label: read.label,
             kept: OnceLock::new(),
         });
-        if lasting {
+        // One that isn't counted, since too many are, is looked up again at its next use: there may be room by then.
+        if lasting && known.slot.is_counting() {
             self.cache.insert(*presented.id, Arc::clone(&known), moment);
         }
         Ok(known)

@@ -5,7 +5,7 @@
 
 mod view;
 
-use axum::extract::{FromRequest as _, Path, Request, State};
+use axum::extract::{Path, State};
 use axum::http::Uri;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,8 +16,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::view::{AuditPage, AuditRecord, Explanation, FoundToken, Proof};
-use super::auth::Caller;
-use super::body::{self, Json};
+use super::body::{Json, JsonOrNothing};
+use super::caller::Caller;
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
 use super::state::Api;
@@ -197,10 +197,12 @@ async fn find(
     responses((status = 200, description = "Why", body = Explanation)))]
 async fn explain(
     State(api): State<Api>,
+    caller: Caller,
     uri: Uri,
     Json(quoted): Json<Quoted>,
 ) -> Result<axum::Json<Explanation>, Problem> {
     Query::of(&uri).finish()?;
+    require_all(&caller).await?;
     api.support.explain(&quoted.support_id).map(|reason| axum::Json(reason.into())).ok_or_else(|| {
         let message = match quoted.support_id.trim().len() {
             26 => "is one of a failure, whose reason stands in the daemon's log under it".to_owned(),
@@ -217,9 +219,14 @@ async fn explain(
 /// it as `noted`: then that shows too.
 #[utoipa::path(post, path = "/v1/audit/verify", tag = "audit", request_body(content = Option<Against>),
     responses((status = 200, description = "Whether it is whole", body = Proof)))]
-async fn verify(State(api): State<Api>, uri: Uri, request: Request) -> Result<axum::Json<Proof>, Problem> {
+async fn verify(
+    State(api): State<Api>,
+    caller: Caller,
+    uri: Uri,
+    JsonOrNothing(against): JsonOrNothing<Against>,
+) -> Result<axum::Json<Proof>, Problem> {
     Query::of(&uri).finish()?;
-    let body::JsonOrNothing(against) = body::JsonOrNothing::<Against>::from_request(request, &()).await?;
+    require_all(&caller).await?;
     let noted = against.noted.map(|noted| noted.parse::<Noted>()).transpose();
     let noted = noted.map_err(|fault| Problem::invalid(vec![Fault::new("noted", "malformed", fault)]))?;
     let proof = match api.audit.verify(noted.as_ref(), |_, _| {}).await {

@@ -1,20 +1,19 @@
-//! The gate: finds out who is calling and whether they may, holding each call against the table of routes; writes the audit
-//! records of changes and the access log.
+//! The gate: finds out who is calling and whether they may, holding each call against the table of routes, and writes the
+//! access log.
 //!
 //! It is the one place where a call is let in. What a right means is said in `access`.
 
 use std::net::IpAddr;
-use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
-use axum::http::header;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::bulk::FILE_BYTES;
+use super::caller::{Caller, audited};
 use super::credentials::{self, Credential, PARAMETER};
 use super::form::{self, AROUND_FILE, FORM_BYTES, Form};
 use super::login;
@@ -24,154 +23,10 @@ use super::query::LOGIN_MODE;
 use super::refusal::{self, Place};
 use super::state::Api;
 use super::table::{Need, Route, route};
-use crate::access::{Denial, LoginType, Principal, PrincipalKind, Reason, Refused, Right, Scopes, TokenKind, Visit};
-use crate::audit::{Actor, ActorKind, Entry, Outcome};
+use crate::access::{Denial, LoginType, Principal, PrincipalKind, Reason, Refused, Scopes, TokenKind, Visit};
 use crate::integrations::ModelError;
 use crate::name::Name;
 use crate::telemetry;
-
-/// Who is calling. There is none where a route is public.
-#[derive(Clone)]
-pub(super) struct Caller(Arc<Inner>);
-
-/// What is behind a [`Caller`].
-struct Inner {
-    api: Api,
-    principal: Arc<Principal>,
-    route: &'static Route,
-    /// From where.
-    address: Option<IpAddr>,
-    /// What the audit record of this call is to hold besides.
-    notes: Mutex<Vec<Note>>,
-}
-
-/// What an audit record is to hold.
-enum Note {
-    /// What was changed, where the path doesn't say.
-    Object(String),
-    /// A token that it is about.
-    Token(String),
-    /// Something worth knowing.
-    Detail(&'static str, String),
-    /// The keyed digest of a secret.
-    Digest(&'static str, String),
-}
-
-impl Deref for Caller {
-    type Target = Principal;
-
-    fn deref(&self) -> &Principal {
-        &self.0.principal
-    }
-}
-
-impl Caller {
-    /// From where the call came.
-    pub(super) fn address(&self) -> Option<IpAddr> {
-        self.0.address
-    }
-
-    /// Who is calling, to be kept.
-    pub(super) fn principal(&self) -> &Arc<Principal> {
-        &self.0.principal
-    }
-
-    /// Refuses a caller without this right on all that they see.
-    pub(super) async fn require(&self, right: Right) -> Result<(), Problem> {
-        if self.may(right) { Ok(()) } else { Err(self.refuse(Reason::RightMissing, right.as_str()).await) }
-    }
-
-    /// Refuses a caller without this right on what belongs to an organization.
-    pub(super) async fn require_in(&self, right: Right, organization: &Name) -> Result<(), Problem> {
-        match self.may_in(right, organization) {
-            true => Ok(()),
-            false if !self.sees(organization) => {
-                Err(self.refuse(Reason::OrganizationNotAllowed, organization.as_str()).await)
-            }
-            false => Err(self.refuse(Reason::RightMissing, right.as_str()).await),
-        }
-    }
-
-    /// Refuses a caller without this right on an integration of an organization.
-    pub(super) async fn require_on(
-        &self,
-        right: Right,
-        integration: &Name,
-        organization: &Name,
-    ) -> Result<(), Problem> {
-        match self.may_on(right, integration, organization) {
-            true => Ok(()),
-            false if !self.sees(organization) => {
-                Err(self.refuse(Reason::OrganizationNotAllowed, organization.as_str()).await)
-            }
-            false => Err(self.refuse(Reason::RightMissing, right.as_str()).await),
-        }
-    }
-
-    /// Refuses a caller who is limited to organizations, for what belongs to the whole installation.
-    pub(super) async fn require_all(&self, what: &str) -> Result<(), Problem> {
-        match self.reach() {
-            None => Ok(()),
-            Some(_) => Err(self.refuse(Reason::OrganizationNotAllowed, what).await),
-        }
-    }
-
-    /// The one 403, for this reason.
-    pub(super) async fn refuse(&self, reason: Reason, detail: &str) -> Problem {
-        let refused = Refused::of(&self.0.principal, reason);
-        let place = self.0.api.place(self.0.route, self.0.address);
-        refusal::problem(&self.0.api, &refused, place, Some(detail.to_owned())).await
-    }
-
-    /// Says what the call changes, where the path doesn't.
-    pub(super) fn note_object(&self, object: impl Into<String>) {
-        self.note(Note::Object(object.into()));
-    }
-
-    /// Says which token the call is about.
-    pub(super) fn note_token(&self, id: &str) {
-        self.note(Note::Token(id.to_owned()));
-    }
-
-    /// Says what else is worth knowing.
-    pub(super) fn note_detail(&self, name: &'static str, value: impl Into<String>) {
-        self.note(Note::Detail(name, value.into()));
-    }
-
-    /// Says which secret was set, by its keyed digest.
-    pub(super) fn note_secret(&self, name: &'static str, secret: &SecretString) {
-        let digest = self.0.api.audit.digest(secret.expose_secret().as_bytes());
-        self.note(Note::Digest(name, digest));
-    }
-
-    fn note(&self, note: Note) {
-        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
-    }
-
-    /// The audit record of this call, so far.
-    pub(super) fn entry(&self, action: &'static str) -> Entry {
-        Entry::new(self.actor(), action).coming_from(self.0.address)
-    }
-
-    /// As the audit log names the caller.
-    pub(super) fn actor(&self) -> Actor {
-        let kind = match self.kind {
-            PrincipalKind::User => ActorKind::User,
-            PrincipalKind::Application => ActorKind::Application,
-        };
-        let token_id = self.token.as_ref().map(|token| token.id().to_owned());
-        Actor { kind, name: self.name.clone(), token_id }
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Caller {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let caller = parts.extensions.get().cloned();
-        caller.ok_or_else(|| Problem::internal("a handler asks for the caller of a public route"))
-    }
-}
 
 impl Api {
     /// Where a refusal on this route happens.
@@ -332,8 +187,7 @@ async fn admit(api: &Api, route: &'static Route, request: Request) -> Result<(Op
         let (principal, login_type, token) = (principal.label(), principal.login_type.as_str(), principal.token_id());
         tracing::info!(principal, login_type, token, door = route.path, ?address, "let in");
     }
-    let inner = Inner { api: api.clone(), principal, route, address, notes: Mutex::default() };
-    let caller = Caller(Arc::new(inner));
+    let caller = Caller::new(api.clone(), principal, route, address);
     let params = RawPathParams::from_request_parts(&mut parts, api).await;
     let params = params.map_err(|_| Problem::new(Code::NotFound, "the path isn't in the form of one"))?;
     check(api, route, &caller, &params).await?;
@@ -395,45 +249,6 @@ where
         %method, path = target, status = status.as_u16(), ms = taken.as_millis() as u64,
         principal = principal.as_ref().map(tracing::field::display), "request"
     );
-    response
-}
-
-/// Does what changes something, between two records of it.
-async fn audited<F: Future<Output = Response>>(
-    caller: Caller,
-    target: &str,
-    request: Request,
-    handle: impl FnOnce(Request) -> F,
-) -> Response {
-    let (api, action) = (caller.0.api.clone(), caller.0.route.action);
-    let object = target.trim_start_matches("/v1/").to_owned();
-    let begun = caller.entry(action).on(object.clone()).ended(Outcome::Begun, None);
-    if let Err(error) = api.audit.append(vec![begun]).await {
-        return Problem::from(error).into_response();
-    }
-    let response = handle(request).await;
-    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-    let object = location.map_or(object, |made| made.trim_start_matches("/v1/").to_owned());
-    let status = response.status();
-    let outcome = match status.as_u16() {
-        200..=399 => Outcome::Done,
-        401 | 403 => Outcome::Refused,
-        _ => Outcome::Failed,
-    };
-    let reason = (outcome != Outcome::Done).then(|| status.as_u16().to_string());
-    let mut ended = caller.entry(action).on(object).ended(outcome, reason.as_deref());
-    for note in caller.0.notes.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-        ended = match note {
-            Note::Object(object) => ended.on(object),
-            Note::Token(id) => ended.about_token(id),
-            Note::Detail(name, value) => ended.detail(name, value),
-            Note::Digest(name, digest) => ended.with_digest(name, digest),
-        };
-    }
-    if let Err(error) = api.audit.append(vec![ended]).await {
-        // It is done, and that it was begun stands in the log.
-        tracing::error!(action, "the end of a change isn't in the audit log: {error}");
-    }
     response
 }
 

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::Caller;
 use super::body;
+use super::caller::Caller;
 use super::models::name;
 use super::page::{Page, Wanted};
 use super::problem::{Code, Problem};

@@ -12,10 +12,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) use self::input::given;
-use self::input::{Change, NewIntegration, Uncertain, texts};
-use super::auth::Caller;
+pub(super) use self::input::{Change, NewIntegration, given};
+use self::input::{Uncertain, texts};
 use super::body::Json;
+use super::caller::Caller;
 use super::models::name;
 use super::page::{Page, Wanted};
 use super::problem::{Code, Fault, Problem};
@@ -262,6 +262,19 @@ async fn create(
     Json(new): Json<NewIntegration>,
 ) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
+    let made = make(&api, &caller, new, false).await?;
+    let location = format!("/v1/integrations/{}", made.name);
+    let made = Integration::of(&api, made, None).await?;
+    Ok(([(header::LOCATION, location)], made.answer(StatusCode::CREATED)).into_response())
+}
+
+/// Makes an integration, where the caller may; in a dry run, finds out whether it could be made.
+pub(super) async fn make(
+    api: &Api,
+    caller: &Caller,
+    new: NewIntegration,
+    dry_run: bool,
+) -> Result<integrations::Integration, Problem> {
     if new.transport.proxy.is_some() {
         caller.require(Right::SetProxy).await?;
     }
@@ -282,8 +295,7 @@ async fn create(
     };
     caller.require_in(Right::ReadModels, &of_model).await?;
     caller.require_on(Right::WriteIntegrations, &name, organization.as_ref().unwrap_or(&of_model)).await?;
-    let location = format!("/v1/integrations/{name}");
-    let made = api.integrations.create(integrations::NewIntegration {
+    let new = integrations::NewIntegration {
         name,
         organization,
         model,
@@ -293,9 +305,9 @@ async fn create(
         fields: texts(new.fields),
         transport: new.transport.into(),
         settings: new.settings.into(),
-    });
-    let made = Integration::of(&api, made.await?, None).await?;
-    Ok(([(header::LOCATION, location)], made.answer(StatusCode::CREATED)).into_response())
+    };
+    let integrations = &api.integrations;
+    Ok(if dry_run { integrations.try_create(new).await? } else { integrations.create(new).await? })
 }
 
 /// Shows an integration, without its secrets
@@ -323,10 +335,23 @@ async fn change(
     Json(change): Json<Change>,
 ) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
+    let name = name(&integration, "integration")?;
+    let changed = alter(&api, &caller, &name, change, expected(&headers)?, false).await?;
+    Ok(Integration::of(&api, changed.integration, Some(changed.dropped)).await?.answer(StatusCode::OK))
+}
+
+/// Changes an integration, which the caller may change as it is; in a dry run, finds out what that would come to.
+pub(super) async fn alter(
+    api: &Api,
+    caller: &Caller,
+    name: &Name,
+    change: Change,
+    expected: Option<u64>,
+    dry_run: bool,
+) -> Result<integrations::Changed, Problem> {
     if change.transport.proxy.is_some() {
         caller.require(Right::SetProxy).await?;
     }
-    let expected = expected(&headers)?;
     let organization = change.organization.map(|organization| organization.parse::<Name>()).transpose();
     let organization = organization
         .map_err(|error| Problem::invalid(vec![Fault::new("organization", "malformed", error.to_string())]))?;
@@ -341,14 +366,15 @@ async fn change(
         settings: change.settings.into(),
         expected,
     };
-    let changed =
-        api.integrations.change(&name(&integration, "integration")?, change).await.map_err(|error| match error {
-            IntegrationError::Changed if expected.is_some() => {
-                Problem::new(Code::PreconditionFailed, error.to_string())
-            }
-            error => error.into(),
-        })?;
-    Ok(Integration::of(&api, changed.integration, Some(changed.dropped)).await?.answer(StatusCode::OK))
+    let integrations = &api.integrations;
+    let changed = match dry_run {
+        true => integrations.try_change(name, change).await,
+        false => integrations.change(name, change).await,
+    };
+    changed.map_err(|error| match error {
+        IntegrationError::Changed if expected.is_some() => Problem::new(Code::PreconditionFailed, error.to_string()),
+        error => error.into(),
+    })
 }
 
 /// Deletes an integration, its secrets and its tokens

@@ -13,8 +13,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{Caller, guarded};
+use super::auth::guarded;
 use super::body::{self, JSON_BYTES};
+use super::caller::Caller;
 use super::form;
 use super::identity::{self, Introspected};
 use super::peer;

@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod body;
 mod bulk;
+mod caller;
 mod credentials;
 mod docs;
 mod flows;

@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::Caller;
 use super::body;
+use super::caller::Caller;
 use super::page::{Page, Wanted};
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;

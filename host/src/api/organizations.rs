@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::Caller;
 use super::body::Json;
+use super::caller::Caller;
 use super::integrations::{expected, given};
 use super::models::name;
 use super::page::{Page, Wanted};

@@ -10,14 +10,14 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::Caller;
 use super::body::Json;
+use super::caller::Caller;
 use super::integrations::given;
-use super::problem::{Code, Fault, Problem};
+use super::problem::{Fault, Problem};
 use super::query::Query;
 use super::state::Api;
 use super::time::{self, Time};
-use crate::access::{AccessError, Reason};
+use crate::access::Reason;
 
 /// How far ahead the end of a retired pepper may lie.
 const LONGEST: Duration = Duration::from_secs(400 * 86_400);
@@ -87,11 +87,7 @@ async fn rotate(
     let now = api.clock.now();
     let end = end(rotation.accept_until, api.access.policy.allow_fallback_token, now);
     let end = end.map_err(|fault| Problem::invalid(vec![fault]))?;
-    api.access.rotate_pepper(end.unwrap_or(now)).await.map_err(|error| match error {
-        AccessError::Store(error) => error.into(),
-        AccessError::Changed => Problem::new(Code::Changed, "somebody else rotated it at the same moment"),
-        error => Problem::internal(error),
-    })?;
+    api.access.rotate_pepper(end.unwrap_or(now)).await?;
     caller.note_detail("accept_until", end.map_or_else(|| "never".to_owned(), |end| end.to_rfc3339()));
     Ok(axum::Json(Rotated { rotated_at: now.into(), accept_until: end.map(Time::from) }))
 }

@@ -50,8 +50,11 @@ pub(super) fn parse(text: &str, of_day: OfDay) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.to_utc());
     }
-    // chrono would take years of more digits, too.
-    let day = (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()?;
+    // chrono would take fewer digits, more, and a sign, too.
+    let is_placed =
+        |(place, byte): (usize, u8)| if matches!(place, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
+    let is_day = text.len() == 10 && text.bytes().enumerate().all(is_placed);
+    let day = is_day.then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()?;
     let day = match of_day {
         OfDay::Start => day,
         OfDay::End => day.succ_opt()?,

@@ -16,8 +16,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{Caller, guarded};
+use super::auth::guarded;
 use super::body::{self, JSON_BYTES, Json};
+use super::caller::Caller;
 use super::credentials;
 use super::form::Form;
 use super::identity::{self, Verified};

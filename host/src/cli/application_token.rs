@@ -33,7 +33,7 @@ const TOKENS: Noun<6> = Noun {
         ("scopes", "scopes"),
         ("ends", "expiration_date"),
         ("console", "console"),
-        ("uses", "use_count"),
+        ("use count", "use_count"),
         ("last use", "last_use"),
         ("from", "last_use_address"),
         ("rebuilt", "rebuilt_at"),

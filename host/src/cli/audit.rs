@@ -57,7 +57,7 @@ const FOUND: Noun<0> = Noun {
         ("value", "value"),
         ("ends", "expiration_date"),
         ("rebuilt", "rebuilt_at"),
-        ("uses", "use_count"),
+        ("use count", "use_count"),
         ("last use", "last_use"),
         ("from", "last_use_address"),
     ],
@@ -199,7 +199,15 @@ impl Audit {
             Command::Find { token } => {
                 let token = match token.as_str() {
                     "-" => SecretReader::default().read(&Source::Stdin)?,
-                    _ => SecretString::from(token),
+                    _ => {
+                        if is_whole(&token) {
+                            output.note(
+                                "warning: the token stood on the command line, where `ps` and the shell's history show it; \
+                                 next time give `-` and the token on stdin",
+                            );
+                        }
+                        SecretString::from(token)
+                    }
                 };
                 let body = json!({"token": token.expose_secret().trim()});
                 let found = client.call(Method::POST, FOUND.path, &[], Some(&body)).await?;
@@ -218,6 +226,11 @@ impl Audit {
             }
         }
     }
+}
+
+/// Whether it has more of a token than its id.
+fn is_whole(token: &str) -> bool {
+    (token.starts_with("tha_") || token.starts_with("thp_")) && token.len() > 17
 }
 
 /// What is known of a token, for people.
@@ -306,7 +319,7 @@ mod tests {
             "changes": [record]}));
         assert_eq!(
             text,
-            "token  abc\nknown  true\nvalue  current\nuses   3\n\n\
+            "token      abc\nknown      true\nvalue      current\nuse count  3\n\n\
              Uses:\nFROM       DOOR   REFUSED  TIMES  LAST\n192.0.2.1  token  -        3      T\n\n\
              Done with it and to it:\nSEQ  AT  WHO  ACTION       ON         FROM  OUTCOME\n\
              7    T   ada  user.create  users/eve  -     done\n\n\

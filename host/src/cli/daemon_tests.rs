@@ -1,9 +1,10 @@
 //! The client against a real daemon on a socket: what comes back, and which exit code a refusal has.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use reqwest::Method;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -68,6 +69,77 @@ async fn calls_succeed_or_are_refused_with_their_exit_code() {
 
     daemon.stop().await.unwrap();
     refused(client.get(&["models"], &[]).await, Exit::Unreachable, "can't be reached");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn principals_and_the_audit_log_are_managed_by_commands() {
+    let (folder, daemon, token) = daemon().await;
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (url, token_file) = (format!("http://{}", daemon.address()), file("token", token.expose_secret()));
+    let password = format!("@{}", file("password", "correct horse battery staple"));
+    let id = token.expose_secret()[4..16].to_owned();
+    // Words, split at blanks; `~` stands for a blank within a word.
+    let check = async |line: &str, expected: u8| {
+        let place = ["--daemon", &url, "--token-file", &token_file];
+        let words = std::iter::once("tokenhost").chain(line.split(' ')).chain(place);
+        let words: Vec<OsString> = words.map(|word| word.replace('~', " ").into()).collect();
+        let code = tokio::task::spawn_blocking(|| super::run(words).map_or_else(|failure| failure.code(), |()| 0));
+        assert_eq!(code.await.unwrap(), expected, "{line}");
+    };
+    check("organization create acme --title Acme~Ltd", 0).await;
+    check("organization create north --parent acme", 0).await;
+    check("organization change north --unset parent --title North", 0).await;
+    check("organization change north", 2).await;
+    check("organization delete north", 0).await;
+    check("organization show north", 4).await;
+    check("profile create Acme~Reader --right read_models --grant use_tokens:organization=acme", 0).await;
+    check("profile change Acme~Reader --unset grants --description Reads", 0).await;
+    check("profile create Bad --right fly", 1).await;
+    check("profile list", 0).await;
+    check("profile show REST~Services~User", 0).await;
+    check(&format!("user create ada --profile Acme~Reader --email a@b --organization acme --password {password}"), 0)
+        .await;
+    check("user create eve --password hunter2", 2).await;
+    check("user create ada", 1).await;
+    check("user change ada --unset contact.email --unset profiles --status disabled --external", 0).await;
+    check("user change ada --status enabled --profile Auditor --unset profiles", 2).await;
+    check("user list --json", 0).await;
+    check("user show nobody", 4).await;
+    check("user delete ada", 0).await;
+    check("profile delete Acme~Reader", 0).await;
+    check("application-token create sync --profile Auditor --scope REST/JSON --ends 2999-01-01", 0).await;
+    check("application-token create sync --profile Auditor", 1).await;
+    check("application-token show sync", 0).await;
+    check(&format!("application-token show {id}"), 0).await;
+    check("application-token show 000000000000", 4).await;
+    check("application-token disable sync", 0).await;
+    check("application-token enable sync --json", 0).await;
+    check("application-token rebuild sync --grace 60", 0).await;
+    check("application-token change sync --unset expiration_date --console false", 0).await;
+    check("application-token list --state valid", 0).await;
+    check("application-token delete sync", 0).await;
+    check("application-token delete sync", 4).await;
+    check("personal-token create --application x --scope Export", 2).await;
+    check("personal-token create --application x --scope Export --user nobody", 1).await;
+    check("personal-token list --user ada --mine", 2).await;
+    check("personal-token list", 0).await;
+    check("personal-token list --mine", 3).await;
+    check("me", 0).await;
+    check("audit list --action application_token. --limit 3", 0).await;
+    check("audit list --since never", 1).await;
+    check(&format!("audit find {id} --json"), 0).await;
+    check("audit find nothing", 1).await;
+    check("audit explain nothing", 1).await;
+    check("audit verify", 0).await;
+    check(&format!("audit verify --noted 1:{}", "0".repeat(64)), 1).await;
+    check("pepper rotate --accept-until 2999-01-01", 1).await;
+    check("pepper rotate --refuse-old", 0).await;
+    check("me", 3).await;
+    daemon.stop().await.unwrap();
 }
 
 #[tokio::test]

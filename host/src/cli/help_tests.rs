@@ -103,13 +103,13 @@ fn arguments_are_understood_or_refused() {
     check("user set-password ada", Ok(()));
     check("user set-password ada hunter2", Err(2));
     check("organization create north --parent acme", Ok(()));
-    check("profile create P --right read_models --grant a,b@organization:o", Ok(()));
+    check("profile create P --right read_models --grant a,b:organization=o", Ok(()));
     check("application-token create a --scope REST/JSON --ends 2027-01-01 --console false", Ok(()));
     check("application-token list --state valid", Ok(()));
     check("application-token list --state good", Err(2));
     check("application-token rebuild a --grace 60", Ok(()));
     check("application-token disable a", Ok(()));
-    check("personal-token create nightly --user ada --scope Export", Ok(()));
+    check("personal-token create --application nightly --user ada --scope Export", Ok(()));
     check("personal-token --mine list", Ok(()));
     check("personal-token list --mine", Ok(()));
     check("me --json", Ok(()));

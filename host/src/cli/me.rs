@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::client::Connection;
 use super::exit::{Exit, Failure};
 use super::noun::Noun;
-use super::output::{Output, can_ask, member};
+use super::output::{Output, can_ask};
 use super::values::{SecretReader, Source};
 
 /// What people see of themselves.
@@ -34,12 +34,15 @@ const ME: Noun<0> = Noun {
     none: "",
 };
 
-/// What people see of a token that is right.
+/// What people see of a token that was presented.
 const VERIFIED: Noun<0> = Noun {
     word: "token",
     path: &["verify"],
     columns: [],
     lines: &[
+        ("active", "active"),
+        ("reason", "reason"),
+        ("support id", "support_id"),
         ("kind", "principal.kind"),
         ("name", "principal.name"),
         ("profiles", "principal.profiles"),
@@ -104,34 +107,7 @@ impl VerifyToken {
             }
         }
         let verified = client.call(Method::POST, VERIFIED.path, &[], Some(&body)).await?;
-        output.show(&verified, told)?;
+        output.show(&verified, |verified| VERIFIED.item(verified))?;
         if verified.get("active") == Some(&Value::Bool(true)) { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
-    }
-}
-
-/// What was found out, for people.
-fn told(verified: &Value) -> String {
-    if verified.get("active") == Some(&Value::Bool(true)) {
-        return format!("the token is right\n{}", VERIFIED.item(verified));
-    }
-    let reason = member(verified, "reason").unwrap_or_else(|| "no reason given".to_owned());
-    let id = member(verified, "support_id").map_or_else(String::new, |id| format!("\ntokenhost audit explain {id}"));
-    format!("the token isn't right: {reason}{id}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn verdicts_are_told() {
-        let text = told(&json!({"active": true, "principal": {"kind": "user", "name": "ada", "profiles": ["A"]},
-            "token_id": "x", "scopes": ["Export"]}));
-        assert_eq!(
-            text,
-            "the token is right\nkind      user\nname      ada\nprofiles  A\ntoken     x\nscopes    Export\n"
-        );
-        let text = told(&json!({"active": false, "reason": "expired", "support_id": "abc"}));
-        assert_eq!(text, "the token isn't right: expired\ntokenhost audit explain abc");
     }
 }

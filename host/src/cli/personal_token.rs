@@ -24,7 +24,7 @@ const TOKENS: Noun<6> = Noun {
         ("state", "state"),
         ("scopes", "scopes"),
         ("ends", "expiration_date"),
-        ("uses", "use_count"),
+        ("use count", "use_count"),
         ("last use", "last_use"),
         ("from", "last_use_address"),
         ("rebuilt", "rebuilt_at"),
@@ -33,7 +33,7 @@ const TOKENS: Noun<6> = Noun {
         ("created", "created_at"),
         ("created by", "created_by"),
     ],
-    none: "no personal tokens; `tokenhost personal-token create APPLICATION --user LOGIN --scope NAME` makes one",
+    none: "no personal tokens; `tokenhost personal-token create --user LOGIN --application NAME --scope NAME` makes one",
 };
 
 /// The caller's own.
@@ -58,10 +58,11 @@ pub(super) struct PersonalToken {
 enum Command {
     /// Make a personal token, and print its value alone on stdout, once
     #[command(
-        after_help = "Examples:\n  tokenhost personal-token create nightly --user ada --scope REST/JSON > nightly.token\n  tokenhost personal-token create 'my scripts' --mine --scope Export --ends 2027-06-30"
+        after_help = "Examples:\n  tokenhost personal-token create --user ada --application nightly --scope REST/JSON > nightly.token\n  tokenhost personal-token create --mine --application 'my scripts' --scope Export --ends 2027-06-30"
     )]
     Create {
         /// What people call the application that uses it
+        #[arg(long, value_name = "NAME")]
         application: String,
         /// The login of the user as whom it acts; needed without --mine
         #[arg(long, value_name = "LOGIN")]

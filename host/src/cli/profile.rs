@@ -39,7 +39,7 @@ pub(super) struct Profile {
 enum Command {
     /// Make a profile
     #[command(
-        after_help = "Examples:\n  tokenhost profile create 'Reader' --right read_integrations --right read_models\n  tokenhost profile create 'CRM caller' --grant use_tokens,read_token_values@integration:crm-prod\n  tokenhost profile create 'North' --grant read_integrations@organization:north,organization:sales"
+        after_help = "Examples:\n  tokenhost profile create 'Reader' --right read_integrations --right read_models\n  tokenhost profile create 'CRM caller' --grant use_tokens,read_token_values:integration=crm-prod\n  tokenhost profile create 'North' --grant read_integrations:organization=north,organization=sales"
     )]
     Create {
         /// The new profile's name
@@ -88,8 +88,8 @@ struct Members {
     /// A right on all that the holder's organizations hold, e.g. read_integrations; once for each
     #[arg(long, value_name = "RIGHT")]
     right: Vec<String>,
-    /// Rights on some things only; things are `organization:NAME` (with all that is part of it) and `integration:NAME`
-    #[arg(long, value_name = "RIGHT[,RIGHT]@THING[,THING]")]
+    /// Rights on some things only; things are `organization=NAME` (with all that is part of it) and `integration=NAME`
+    #[arg(long, value_name = "RIGHT[,RIGHT]:THING[,THING]")]
     grant: Vec<String>,
 }
 
@@ -103,14 +103,14 @@ impl Members {
     }
 }
 
-/// Reads `use_tokens,read_models@organization:north,integration:crm`.
+/// Reads `use_tokens,read_models:organization=north,integration=crm`.
 fn grant(text: &str) -> Result<Value, Failure> {
     let fault =
-        || Failure::usage("--grant takes rights, `@`, and things: use_tokens@organization:NAME,integration:NAME");
-    let (rights, things) = text.split_once('@').ok_or_else(fault)?;
+        || Failure::usage("--grant takes rights, a colon, and things: use_tokens:organization=NAME,integration=NAME");
+    let (rights, things) = text.split_once(':').ok_or_else(fault)?;
     let (mut organizations, mut integrations) = (Vec::new(), Vec::new());
     for thing in things.split(',') {
-        match thing.split_once(':') {
+        match thing.split_once('=') {
             Some(("organization", name)) if !name.is_empty() => organizations.push(name),
             Some(("integration", name)) if !name.is_empty() => integrations.push(name),
             _ => return Err(fault()),
@@ -156,11 +156,11 @@ mod tests {
     fn grants_are_read() {
         let check = |text: &str, expected: Option<Value>| assert_eq!(grant(text).ok(), expected, "{text}");
         check(
-            "a,b@organization:o,integration:i",
+            "a,b:organization=o,integration=i",
             Some(json!({"rights": ["a", "b"], "organizations": ["o"], "integrations": ["i"]})),
         );
-        check("a@integration:i", Some(json!({"rights": ["a"], "organizations": [], "integrations": ["i"]})));
-        for none in ["a", "a@", "@integration:i", "a@i", "a@integration:", "a@model:m", ""] {
+        check("a:integration=i", Some(json!({"rights": ["a"], "organizations": [], "integrations": ["i"]})));
+        for none in ["a", "a:", ":integration=i", "a:i", "a:integration=", "a:model=m", ""] {
             check(none, None);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ulid::Ulid;
@@ -68,6 +68,23 @@ impl Integration {
     /// Makes a batch hold only while this integration's record is as it was read.
     pub fn expect(&self, batch: &mut Batch) {
         INTEGRATIONS.expect(batch, &[self.name.as_str()], Some(self.revision));
+    }
+}
+
+impl Integration {
+    /// Whether everything that can be changed is the same as in another one.
+    pub(super) fn is_configured_like(&self, other: &Self) -> bool {
+        fn secrets(secrets: &Secrets) -> BTreeMap<&str, &str> {
+            secrets.iter().map(|(name, value)| (name, value.expose_secret())).collect()
+        }
+        fn transport(of: &Transport) -> (&Option<String>, &Option<Url>, &Option<String>, Option<&str>) {
+            let key = of.client_key.as_ref().map(ExposeSecret::expose_secret);
+            (&of.ca, &of.proxy, &of.client_certificate, key)
+        }
+        (&self.organization, &self.server, &self.values, &self.settings)
+            == (&other.organization, &other.server, &other.values, &other.settings)
+            && secrets(&self.secrets) == secrets(&other.secrets)
+            && transport(&self.transport) == transport(&other.transport)
     }
 }
 
@@ -164,6 +181,8 @@ pub struct Changed {
     pub integration: Integration,
     /// Whether its token, and secrets that weren't given anew, were dropped because they would go elsewhere.
     pub dropped: bool,
+    /// Whether all was so already.
+    pub same: bool,
 }
 
 /// What lists show of an integration.

@@ -135,6 +135,18 @@ impl Integrations {
     /// # Errors
     /// Inputs are wrong (all that are, at once), the name is taken, there is no such model, or the storage failed.
     pub async fn create(&self, new: NewIntegration) -> Result<Integration, IntegrationError> {
+        self.make(new, false).await
+    }
+
+    /// The integration that would be made, without making it.
+    ///
+    /// # Errors
+    /// As for [`Integrations::create`].
+    pub async fn try_create(&self, new: NewIntegration) -> Result<Integration, IntegrationError> {
+        self.make(new, true).await
+    }
+
+    async fn make(&self, new: NewIntegration, dry_run: bool) -> Result<Integration, IntegrationError> {
         let mut batch = Batch::synced();
         let model = match self.models.use_in(&mut batch, &new.model, &new.name).await {
             Ok(model) => model,
@@ -146,6 +158,12 @@ impl Integrations {
         self.belonging.join(&mut batch, organization, &new.name, &mut faults).await?;
         let mut integration = self.assemble(&new, &model, organization, faults)?;
         let parts = [new.name.as_str()];
+        if dry_run {
+            return match INTEGRATIONS.get(&*self.store, &parts).await? {
+                Some(_) => Err(IntegrationError::Exists(new.name)),
+                None => Ok(integration),
+            };
+        }
         INTEGRATIONS.expect(&mut batch, &parts, None);
         INTEGRATIONS.put(&mut batch, &parts, &IntegrationRecord::seal(&integration, &self.keyring)?)?;
         match self.store.commit(batch).await {
@@ -239,7 +257,20 @@ impl Integrations {
     /// # Errors
     /// Inputs are wrong (all that are, at once), somebody else changed it, or the storage failed.
     pub async fn change(&self, name: &Name, change: Change) -> Result<Changed, IntegrationError> {
+        self.alter(name, change, false).await
+    }
+
+    /// What a change would come to, without making it.
+    ///
+    /// # Errors
+    /// As for [`Integrations::change`].
+    pub async fn try_change(&self, name: &Name, change: Change) -> Result<Changed, IntegrationError> {
+        self.alter(name, change, true).await
+    }
+
+    async fn alter(&self, name: &Name, change: Change, dry_run: bool) -> Result<Changed, IntegrationError> {
         let mut integration = self.read(name).await?;
+        let original = integration.clone();
         if change.expected.is_some_and(|expected| expected != integration.revision) {
             return Err(IntegrationError::Changed);
         }
@@ -297,13 +328,17 @@ impl Integrations {
                 integration.transport.client_key = None;
             }
         }
+        let same = !dropped && integration.is_configured_like(&original);
+        if dry_run {
+            return Ok(Changed { integration, dropped, same });
+        }
         integration.updated_at = self.clock.now();
         INTEGRATIONS.put(&mut batch, &[name.as_str()], &IntegrationRecord::seal(&integration, &self.keyring)?)?;
         match self.store.commit(batch).await {
             Ok(revision) => {
                 integration.revision = revision;
                 self.tell(name);
-                Ok(Changed { integration, dropped })
+                Ok(Changed { integration, dropped, same })
             }
             Err(StoreError::Conflict) => Err(IntegrationError::Changed),
             Err(error) => Err(error.into()),

@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::super::auth::Caller;
 use super::super::body;
-use super::super::integrations::given;
+use super::super::caller::Caller;
+use super::super::integrations::{self, Change, given};
 use super::super::organizations::{check_reach, named};
 use super::super::principals::input::{NewApplicationToken, NewUser, PersonalTokenInput};
 use super::super::problem::{Code, Fault, Problem};
@@ -25,8 +25,9 @@ use super::rows::{Kind, Row};
 use crate::access::application::{ApplicationChange, ApplicationToken};
 use crate::access::personal::PersonalChange;
 use crate::access::user::{User, UserChange};
-use crate::access::{self, AccessError, TokenState, id_text, parse_id};
+use crate::access::{self, AccessError, Right, TokenState, id_text, parse_id};
 use crate::audit::Entry;
+use crate::integrations::IntegrationError;
 use crate::name::Name;
 use crate::organizations::{self, OrganizationError};
 use crate::text::Login;
@@ -338,8 +339,48 @@ impl Run {
         Ok(Done::new(Status::Updated))
     }
 
-    async fn integration(&self, _members: Map<String, Value>) -> Result<Done, Problem> {
-        Err(fault("what", "not_allowed", "integrations can't be imported yet"))
+    async fn integration(&self, mut members: Map<String, Value>) -> Result<Done, Problem> {
+        let named = members.get("name").and_then(Value::as_str).and_then(|name| name.parse::<Name>().ok());
+        let found = match &named {
+            Some(name) => match self.api.integrations.read(name).await {
+                Ok(found) => Some(found),
+                Err(IntegrationError::NotFound(_)) => None,
+                Err(error) => return Err(error.into()),
+            },
+            None => None,
+        };
+        let (api, caller, dry_run) = self.parts();
+        let Some(found) = found else {
+            let made = integrations::make(api, caller, read(members)?, dry_run).await?;
+            self.record("integration.create", &format!("integrations/{}", made.name), |entry| entry).await;
+            return Ok(Done::new(Status::Created));
+        };
+        caller.require_on(Right::WriteIntegrations, &found.name, &found.organization).await?;
+        members.remove("name");
+        for (name, now) in [("model", found.model.as_str()), ("scheme", &found.scheme), ("flow", &found.flow)] {
+            if members.remove(name).is_some_and(|value| !value.is_null() && value != now) {
+                return Err(fault(name, "not_allowed", "is another one; it never changes: make another integration"));
+            }
+        }
+        // That it stays where it is needs no right there.
+        if members.get("organization").is_some_and(|organization| organization == found.organization.as_str()) {
+            members.remove("organization");
+        }
+        let change = Value::Object(members);
+        let preview: Change = body::of_value(change.clone())?;
+        let expected = Some(found.revision);
+        if integrations::alter(api, caller, &found.name, preview, expected, true).await?.same {
+            return Ok(Done::new(Status::Unchanged));
+        }
+        if !dry_run {
+            let changed =
+                integrations::alter(api, caller, &found.name, body::of_value(change)?, expected, false).await?;
+            self.record("integration.change", &format!("integrations/{}", found.name), |entry| {
+                entry.detail("dropped", changed.dropped.to_string())
+            })
+            .await;
+        }
+        Ok(Done::new(Status::Updated))
     }
 
     /// Refuses a source what isn't its own.

@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::super::auth::Caller;
+use super::super::caller::Caller;
 use super::super::problem::Problem;
 use super::super::query::Query;
 use super::super::state::Api;

@@ -8,8 +8,8 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::super::auth::Caller;
 use super::super::body;
+use super::super::caller::Caller;
 use super::super::form::{self, Form};
 use super::super::problem::{Code, Fault, Problem};
 use super::super::query::Query;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::super::auth::Caller;
+use super::super::caller::Caller;
 use super::super::problem::Problem;
 use super::super::state::Api;
 use super::super::time::Time;
@@ -115,7 +115,10 @@ impl What {
             Self::Users | Self::Organizations | Self::ApplicationTokens | Self::PersonalTokens => {
                 return caller.require(Right::ReadPrincipals).await;
             }
-            Self::Audit => return caller.require(Right::ReadAudit).await,
+            Self::Audit => {
+                caller.require(Right::ReadAudit).await?;
+                return caller.require_all("the log is about all").await;
+            }
         };
         match caller.may_somewhere(somewhere) {
             true => Ok(()),

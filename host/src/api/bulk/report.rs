@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::auth::Caller;
+use super::super::caller::Caller;
 use super::super::problem::{Code, Fault, Problem};
 use super::rows::Kind;
 
@@ -107,11 +107,6 @@ impl Line {
             Err(problem) => (line.code, line.detail, line.errors) = problem.into_parts(),
         }
         line
-    }
-
-    /// What became of it.
-    pub(super) fn status(&self) -> Status {
-        self.status
     }
 }
 

@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::super::auth::Caller;
 use super::super::body;
+use super::super::caller::Caller;
 use super::super::models::name;
 use super::super::problem::{Code, Fault, Problem};
 use super::super::query::Query;
@@ -124,7 +124,8 @@ impl<'a> UnderWay<'a> {
     /// Begins one, unless another one is under way.
     fn begin(api: &'a Api, source: &'a Name) -> Option<Self> {
         let mut sources = api.synchronised.lock().unwrap_or_else(PoisonError::into_inner);
-        sources.insert(source.clone()).then_some(Self { api, source })
+        // Not `then_some`: what it would make and drop would end the other run.
+        sources.insert(source.clone()).then(|| Self { api, source })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::integrations;
 /// What a new integration is made from.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewIntegration {
+pub(in crate::api) struct NewIntegration {
     /// Its name, which is its id: 1 to 64 of `a-z`, `0-9`, `-`, `_` and `.`.
     pub(super) name: String,
     /// The organization that it belongs to, where it isn't the model's.
@@ -42,7 +42,7 @@ pub(super) struct NewIntegration {
 /// What of an integration is to change; what is left out stays, and null unsets.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Change {
+pub(in crate::api) struct Change {
     /// The organization that it belongs to. Its secrets and its token stay.
     pub(super) organization: Option<String>,
     /// The server's URL.

@@ -3,12 +3,13 @@
 //!
 //! What is left out stays or gets its default, null unsets. Passwords have no `Debug` and are never repeated.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::integrations::given;
+use super::super::time::{self, OfDay};
 use crate::access::application::ApplicationChange;
 use crate::access::personal::PersonalChange;
 use crate::access::user::UserChange;
@@ -267,16 +268,9 @@ struct NewPassword {
 
 /// A time (RFC 3339), or a date (`YYYY-MM-DD`), which stands for the end of that day in UTC.
 pub(in crate::api) fn end(field: &str, text: &str, faults: &mut Vec<FieldFault>) -> Option<DateTime<Utc>> {
-    let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).ok();
-    let day = || {
-        // chrono reads dates of fewer digits, too.
-        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10)?;
-        Some(date.succ_opt()?.and_time(NaiveTime::MIN).and_utc())
-    };
-    let found = time.or_else(day);
+    let found = time::parse(text, OfDay::End);
     if found.is_none() {
-        let message = "must be a time like 2026-11-22T10:00:00Z or a date like 2026-11-22";
-        faults.push(FieldFault::new(field, FaultCode::Malformed, message));
+        faults.push(FieldFault::new(field, FaultCode::Malformed, time::WANTED));
     }
     found
 }

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::super::auth::Caller;
 use super::super::body::{Json, JsonOrNothing};
+use super::super::caller::Caller;
 use super::super::integrations::expected;
 use super::super::page::{Page, Wanted};
 use super::super::problem::Problem;

@@ -21,7 +21,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::auth::Caller;
+use super::caller::Caller;
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
 use super::state::Api;

@@ -8,8 +8,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::super::auth::Caller;
 use super::super::body::Json;
+use super::super::caller::Caller;
 use super::super::integrations::expected;
 use super::super::page::{Page, Wanted};
 use super::super::problem::Problem;

@@ -200,6 +200,8 @@ async fn who_sees_some_organizations_does_not_read_about_all() {
         ("GET", "/v1/audit", ""),
         ("GET", "/v1/audit/1", ""),
         ("POST", "/v1/audit/find", r#"{"token":"000000000000"}"#),
+        ("POST", "/v1/audit/explain", r#"{"support_id":"x"}"#),
+        ("POST", "/v1/audit/verify", ""),
         ("POST", "/v1/pepper/rotate", r#"{"accept_until":null}"#),
     ] {
         let answer = world.call_with(method, path, body, &[("authorization", &auth)]).await;
@@ -221,7 +223,7 @@ async fn a_rotated_pepper_ends_tokens_when_it_says() {
 
     let policy = Policy { allow_fallback_token: true, ..Policy::default() };
     let world = World::with_policy(Public::default(), policy).await;
-    let until = (chrono::Utc::now() + chrono::TimeDelta::days(30)).to_rfc3339();
+    let until = (world.api.clock.now() + chrono::TimeDelta::days(30)).to_rfc3339();
     let rotated = world.call("POST", "/v1/pepper/rotate", &json!({"accept_until": until}).to_string()).await;
     assert_eq!(rotated.status, 200, "{}", rotated.text);
     assert_eq!(world.call("GET", "/v1/models", "").await.status, 200);

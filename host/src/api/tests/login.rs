@@ -22,9 +22,11 @@ const PROXY_SECRET: &str = "a secret of the proxy";
 
 /// A policy that allows these login types, and a proxy at 10.0.0.0/8.
 fn policy(allowed: &[LoginType]) -> Policy {
-    let mut policy = Policy::default();
-    policy.allowed_login_types = allowed.iter().copied().collect();
-    policy.personal_tokens_allowed_profiles = vec!["Auditor".parse().unwrap()];
+    let mut policy = Policy {
+        allowed_login_types: allowed.iter().copied().collect(),
+        personal_tokens_allowed_profiles: vec!["Auditor".parse().unwrap()],
+        ..Policy::default()
+    };
     policy.external.secret = Some(PROXY_SECRET.into());
     policy.external.proxies = vec!["10.0.0.0/8".parse().unwrap()];
     policy.trusted_proxies = policy.external.proxies.clone();
