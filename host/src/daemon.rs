@@ -28,8 +28,8 @@ use crate::flows::{Catalog, Engine, EngineOptions};
 use crate::integrations::{Integrations, Models};
 use crate::organizations::Organizations;
 use crate::seal::{Keyring, MasterKey, SealError};
-use crate::store::Store;
 use crate::store::rocks::RocksStore;
+use crate::store::{Store, StoreError};
 use crate::telemetry;
 use crate::tokens::{Margin, Tokens};
 
@@ -305,7 +305,8 @@ impl Accounts {
     async fn keep(&self) {
         for round in 1_u32.. {
             tokio::time::sleep(ACCOUNTS).await;
-            self.write().await;
+            self.tell().await;
+            report(self.access.fold_some_usage().await);
             if round.is_multiple_of(PRUNE_EVERY) {
                 self.prune().await;
             }
@@ -322,15 +323,25 @@ impl Accounts {
         }
     }
 
-    /// Writes down what is counted: nothing is lost where it fails, but that it fails is said.
+    /// Writes down all that is counted: nothing is lost where it fails, but that it fails is said.
     async fn write(&self) {
+        self.tell().await;
+        report(self.access.fold_usage().await);
+    }
+
+    /// Writes sums of uses and refusals to the audit log.
+    async fn tell(&self) {
         self.access.settle_usage();
-        if let Err(error) = self.access.fold_usage().await {
-            tracing::error!("counts of uses can't be written: {error}");
-        }
         if let Err(error) = self.tally.flush(&self.audit).await {
             tracing::error!("sums of uses and refusals can't be written: {error}");
         }
+    }
+}
+
+/// Says that counts weren't written.
+fn report(folded: Result<(), StoreError>) {
+    if let Err(error) = folded {
+        tracing::error!("counts of uses can't be written: {error}");
     }
 }
 

@@ -70,6 +70,8 @@ pub use crate::text::{Label, Login, ProfileName, Scope, TextError};
 
 /// What the first administrator is called.
 const FIRST_ADMINISTRATOR: &str = "administrator";
+/// Counts that are written to the store each minute, some more at most: a fraction of a second's work.
+const FOLDED_AT_ONCE: usize = 32_768;
 /// The door that uses of tokens are told under: whichever it was, they count as one.
 const TOKEN_DOOR: &str = "token";
 
@@ -206,12 +208,20 @@ impl Access {
         }
     }
 
-    /// Writes what was counted to the store. To be called every minute, and at the stop.
+    /// Writes what was counted to the store. To be called at the stop.
     ///
     /// # Errors
     /// The storage failed; nothing is lost by it.
     pub async fn fold_usage(&self) -> Result<(), StoreError> {
         self.usage.fold().await.map(drop)
+    }
+
+    /// Writes some of what was counted to the store, each time some more. To be called every minute.
+    ///
+    /// # Errors
+    /// The storage failed; nothing is lost by it.
+    pub async fn fold_some_usage(&self) -> Result<(), StoreError> {
+        self.usage.fold_part(FOLDED_AT_ONCE).await.map(drop)
     }
 
     /// How long expired and deleted tokens stay visible.

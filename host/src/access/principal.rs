@@ -166,7 +166,7 @@ impl Principal {
             rights: Rights::all(),
             grants: Vec::new(),
             reach: None,
-            open: ScopeSet::default(),
+            open: ScopeSet(u64::MAX),
         }
     }
 
@@ -189,6 +189,11 @@ impl Principal {
     /// Whether it is this user, by whatever credential.
     pub fn is_user(&self, login: &Login) -> bool {
         self.kind == PrincipalKind::User && self.name == login.as_str()
+    }
+
+    /// The scopes in which it is let in.
+    pub(super) fn open(&self) -> ScopeSet {
+        self.open
     }
 
     /// Whether it is let in, in this context.

@@ -5,13 +5,13 @@
 //! An unknown id and a wrong secret take the same path: one read and one comparison.
 
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use super::application::ApplicationRecord;
 use super::credential::{Credential, Presentation};
-use super::known::{Known, Moment};
+use super::known::{Known, Moment, Written};
 use super::personal::PersonalRecord;
 use super::principal::{Parts, Principal, PrincipalKind, Surroundings, TokenRef};
 use super::reason::Reason;
@@ -85,10 +85,7 @@ impl Access {
     /// yet, see [`Access::count`]. `None` says nothing; ask [`Access::enter`].
     pub fn peek(&self, presented: &str, scope: Option<ScopeId>) -> Option<Arc<Known>> {
         let known = self.cached(&token::parse(presented)?)?;
-        if let Some(scope) = scope {
-            known.principal.admitted(scope, &self.scopes).ok()?;
-        }
-        Some(known)
+        scope.is_none_or(|scope| known.open.contains(scope)).then_some(known)
     }
 
     /// Who presents this token. It is counted as used.
@@ -265,6 +262,7 @@ impl Access {
             Presentation::Rebuilt | Presentation::Wrong => return Err(Refused::unknown(Reason::Unknown).into()),
         };
         let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
+        let open = read.principal.open();
         let known = Arc::new(Known {
             digest,
             pepper,
@@ -274,7 +272,8 @@ impl Access {
             slot: self.usage.open_slot(presented.id).await?,
             issued_at: read.issued_at,
             label: read.label,
-            kept: OnceLock::new(),
+            open,
+            written: Written::default(),
         });
         // One that isn't counted, since too many are, is looked up again at its next use: there may be room by then.
         if lasting && known.slot.is_counting() {

@@ -1,8 +1,6 @@
 //! Who presents a token, in the forms in which services are told: JSON, the members of RFC 7662, headers. Each is made once
 //! for a token and kept beside it for as long as nothing about it changes.
 
-use std::sync::OnceLock;
-
 use axum::http::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use serde::Serialize;
@@ -26,14 +24,6 @@ pub(super) const HEADERS: [HeaderName; 8] = [
 
 /// What the header of allowed organizations has where nothing limits what the principal sees.
 const EVERYTHING: &str = "*";
-
-/// The forms that were asked for so far.
-#[derive(Default)]
-struct Forms {
-    verified: OnceLock<Bytes>,
-    introspected: OnceLock<Bytes>,
-    headers: OnceLock<Box<[HeaderValue]>>,
-}
 
 /// A token that is good.
 #[derive(Serialize, ToSchema)]
@@ -114,74 +104,70 @@ fn allowed(principal: &Principal) -> Vec<&str> {
 }
 
 /// Structs of texts and numbers always serialise.
-fn json(value: &impl Serialize) -> Bytes {
+fn json(value: &impl Serialize) -> Box<[u8]> {
     serde_json::to_vec(value).unwrap_or_default().into()
-}
-
-/// A form that is kept, or one made for this time where something else is in its place, which never happens.
-fn kept<T: Clone>(known: &Known, place: fn(&Forms) -> &OnceLock<T>, make: impl Fn() -> T) -> T {
-    known.kept(Forms::default).map_or_else(&make, |forms| place(forms).get_or_init(&make).clone())
 }
 
 /// Who presents this token, as JSON.
 pub(super) fn verified(known: &Known, access: &Access) -> Bytes {
-    kept(
-        known,
-        |forms| &forms.verified,
-        || {
-            let principal = &*known.principal;
-            json(&Verified {
-                active: true,
-                principal: Identity {
-                    kind: principal.kind.as_str(),
-                    name: &principal.name,
-                    profiles: profiles(principal),
-                    organization: principal.organization.as_str(),
-                    allowed_organizations: allowed(principal),
-                },
-                token_id: principal.token_id(),
-                scopes: scopes(principal, access),
-                expires_at: known.expires_at().map(Time::from),
-            })
-        },
-    )
+    let written = known.written.verified.get_or_init(|| {
+        let principal = &*known.principal;
+        json(&Verified {
+            active: true,
+            principal: Identity {
+                kind: principal.kind.as_str(),
+                name: &principal.name,
+                profiles: profiles(principal),
+                organization: principal.organization.as_str(),
+                allowed_organizations: allowed(principal),
+            },
+            token_id: principal.token_id(),
+            scopes: scopes(principal, access),
+            expires_at: known.expires_at().map(Time::from),
+        })
+    });
+    Bytes::copy_from_slice(written)
 }
 
 /// The same in the members of RFC 7662 section 2.2.
 pub(super) fn introspected(known: &Known, access: &Access) -> Bytes {
-    kept(
-        known,
-        |forms| &forms.introspected,
-        || {
-            let principal = &*known.principal;
-            json(&Introspected {
-                active: true,
-                scope: scopes(principal, access).join(" "),
-                client_id: known.label.as_ref().map_or(&principal.name, |label| label.as_str()),
-                username: (principal.kind == PrincipalKind::User).then_some(&principal.name),
-                token_type: "Bearer",
-                exp: known.expires_at().map(|end| end.timestamp()),
-                iat: known.issued_at.timestamp(),
-                sub: principal.label(),
-                jti: principal.token_id(),
-                profiles: profiles(principal),
-                organization: principal.organization.as_str(),
-                allowed_organizations: allowed(principal),
-            })
-        },
-    )
+    let written = known.written.introspected.get_or_init(|| {
+        let principal = &*known.principal;
+        json(&Introspected {
+            active: true,
+            scope: scopes(principal, access).join(" "),
+            client_id: known.label.as_ref().map_or(&principal.name, |label| label.as_str()),
+            username: (principal.kind == PrincipalKind::User).then_some(&principal.name),
+            token_type: "Bearer",
+            exp: known.expires_at().map(|end| end.timestamp()),
+            iat: known.issued_at.timestamp(),
+            sub: principal.label(),
+            jti: principal.token_id(),
+            profiles: profiles(principal),
+            organization: principal.organization.as_str(),
+            allowed_organizations: allowed(principal),
+        })
+    });
+    Bytes::copy_from_slice(written)
 }
 
-/// The same as values of [`HEADERS`].
-pub(super) fn headers<R>(known: &Known, access: &Access, give: impl FnOnce(&[HeaderValue]) -> R) -> R {
-    let make = || values(&known.principal, access);
-    match known.kept(Forms::default) {
-        Some(forms) => give(forms.headers.get_or_init(make)),
-        None => give(&make()),
-    }
+/// The same as [`HEADERS`].
+pub(super) fn headers(known: &Known, access: &Access) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let written = known.written.headers.get_or_init(|| values(&known.principal, access).join("\n").into_bytes().into());
+    // In one piece of memory, of which the values are parts. All of it is visible ASCII and spaces: logins, names, profiles
+    // and scopes are read with that in mind.
+    let whole = Bytes::copy_from_slice(written);
+    let mut at = 0;
+    HEADERS.into_iter().map(move |name| {
+        let rest = whole.get(at..).unwrap_or_default();
+        let length = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        let part = whole.slice(at..at + length);
+        at = (at + length + 1).min(whole.len());
+        (name, HeaderValue::from_maybe_shared(part).unwrap_or(HeaderValue::from_static("")))
+    })
 }
 
-fn values(principal: &Principal, access: &Access) -> Box<[HeaderValue]> {
+fn values(principal: &Principal, access: &Access) -> [String; 8] {
     let organizations = match &*principal.allowed_organizations {
         [] => EVERYTHING.to_owned(),
         _ => allowed(principal).join(","),
@@ -191,7 +177,7 @@ fn values(principal: &Principal, access: &Access) -> Box<[HeaderValue]> {
         // No application can pass for a user: logins have no slash.
         PrincipalKind::Application => principal.label(),
     };
-    let texts = [
+    [
         principal.name.clone(),
         principal.kind.as_str().to_owned(),
         profiles(principal).join(","),
@@ -200,17 +186,5 @@ fn values(principal: &Principal, access: &Access) -> Box<[HeaderValue]> {
         scopes(principal, access).join(","),
         principal.token_id().to_owned(),
         login,
-    ];
-    // All in one piece of memory, of which the values are parts. All of it is visible ASCII and spaces: logins, names,
-    // profiles and scopes are read with that in mind.
-    let whole = Bytes::from(texts.concat());
-    let mut at = 0;
-    texts
-        .iter()
-        .map(|text| {
-            let part = whole.slice(at..at + text.len());
-            at += text.len();
-            HeaderValue::from_maybe_shared(part).unwrap_or(HeaderValue::from_static(""))
-        })
-        .collect()
+    ]
 }

@@ -40,8 +40,8 @@ pub struct Usage {
     /// Held for writing while tokens lose their slots, and for reading where a total is read for a slot or written: else
     /// one that was read before could be taken for the latest after.
     changes: RwLock<()>,
-    /// One fold at a time.
-    folding: tokio::sync::Mutex<()>,
+    /// One fold at a time: the number of the chunk that is next.
+    folding: tokio::sync::Mutex<usize>,
 }
 
 /// All slots.
@@ -93,7 +93,7 @@ impl Usage {
             is_memory_told: false,
             is_limit_told: false,
         };
-        Ok(Self { store, slots: Mutex::new(slots), changes: RwLock::new(()), folding: tokio::sync::Mutex::new(()) })
+        Ok(Self { store, slots: Mutex::new(slots), changes: RwLock::new(()), folding: tokio::sync::Mutex::new(0) })
     }
 
     /// The slot that counts the uses of this token; keep it for as long as the token is known, since a slot that nobody
@@ -128,19 +128,33 @@ impl Usage {
         open.and_then(|slot| slot.settle())
     }
 
-    /// Writes all totals that changed into the store, in batches, each synced. Returns how many. Call it every minute and
-    /// at the stop.
+    /// Writes all totals that changed into the store, in batches, each synced. Returns how many. Call it at the stop.
     ///
     /// # Errors
     /// The store failed; what wasn't written is written the next time.
     pub async fn fold(&self) -> Result<usize, StoreError> {
-        let _folding = self.folding.lock().await;
+        self.fold_part(usize::MAX).await
+    }
+
+    /// Writes some of the totals that changed into the store: so many, and up to a chunk's more. The next call goes on where
+    /// this one ended. Call it every minute: where a million tokens are in use, writing all of them each time would cost
+    /// more than verifying them. What isn't written yet is in the file.
+    ///
+    /// # Errors
+    /// The store failed; what wasn't written is written the next time.
+    pub async fn fold_part(&self, most: usize) -> Result<usize, StoreError> {
+        let mut next = self.folding.lock().await;
         let chunks = self.slots().chunks.clone();
         let mut folded = 0;
-        for chunk in chunks {
+        for _ in 0..chunks.len() {
+            let Some(chunk) = chunks.get(*next % chunks.len()) else { break };
             let changed: Vec<TokenId> = chunk.changed().collect();
             for ids in changed.chunks(BATCH) {
                 folded += self.fold_some(ids).await?;
+            }
+            *next = (*next + 1) % chunks.len();
+            if folded >= most {
+                break;
             }
             // A million slots take some milliseconds.
             tokio::task::yield_now().await;
@@ -214,7 +228,7 @@ impl Slots {
                 self.is_limit_told = true;
                 tracing::warn!(slots = self.limit, "too many tokens in use at once: the uses of some aren't counted");
             }
-            return Slot(Arc::new(Place::nowhere()));
+            return Slot::new(Place::nowhere());
         };
         slot.0.begin(id, stored);
         self.by_id.insert(*id, slot.clone());
@@ -233,7 +247,7 @@ impl Slots {
         }
         let chunk = self.chunks.last().cloned()?;
         self.made += 1;
-        Some(Slot(Arc::new(Place::new(chunk, index))))
+        Some(Slot::new(Place::new(chunk, index)))
     }
 
     /// Another chunk. This writes to the file while others wait: 256 KiB, once for 4096 tokens.

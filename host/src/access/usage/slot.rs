@@ -49,10 +49,14 @@ pub struct Moved {
 }
 
 /// A token's count, to be kept for as long as the token may be used. Clones count into the same slot.
+///
+/// The place is there twice: shared, so that it is known whether anyone counts there, and copied, so that counting follows
+/// one pointer less.
 #[derive(Clone)]
-pub struct Slot(pub(super) Arc<Place>);
+pub struct Slot(pub(super) Arc<Place>, Place);
 
 /// Where a count is.
+#[derive(Clone)]
 pub(super) struct Place {
     /// The chunk; `None`: uses aren't counted.
     chunk: Option<Arc<Chunk>>,
@@ -84,16 +88,21 @@ impl Chunk {
 }
 
 impl Slot {
+    /// The slot at this place.
+    pub(super) fn new(place: Place) -> Self {
+        Self(Arc::new(place.clone()), place)
+    }
+
     /// Counts a use at this time (milliseconds since 1970). Takes no lock and makes no call unless the address changes,
     /// which it then tells. Where the address isn't known, the last known one stays.
     pub fn count(&self, now_ms: u64, address: Option<IpAddr>) -> Option<Moved> {
-        let words = self.0.words()?;
+        let words = self.1.words()?;
         // Time and address first: who reads the new count, reads them too.
         words[LAST_USE].store(now_ms, Relaxed);
         let moved = address.and_then(|address| {
             let [high, low] = address_words(address);
             let same = words[ADDRESS].load(Relaxed) == high && words[ADDRESS + 1].load(Relaxed) == low;
-            if same { None } else { self.0.moved(words, address) }
+            if same { None } else { self.1.moved(words, address) }
         });
         words[COUNT].fetch_add(1, Release);
         moved
@@ -101,8 +110,8 @@ impl Slot {
 
     /// Tells the uses from the present address that weren't told yet.
     pub fn settle(&self) -> Option<Moved> {
-        let words = self.0.words()?;
-        let _changing = self.0.addresses();
+        let words = self.1.words()?;
+        let _changing = self.1.addresses();
         let count = words[COUNT].load(Relaxed);
         let told = words[TOLD].load(Relaxed) >> 32;
         let uses = u64::from((count as u32).wrapping_sub(told as u32));
@@ -115,12 +124,12 @@ impl Slot {
 
     /// Whether it counts at all. Where too many tokens are in use at once, some get a slot that doesn't.
     pub fn is_counting(&self) -> bool {
-        self.0.chunk.is_some()
+        self.1.chunk.is_some()
     }
 
     /// What was counted so far.
     pub fn read(&self) -> UsageRecord {
-        self.0.read()
+        self.1.read()
     }
 }
 

@@ -206,6 +206,24 @@ async fn a_full_disk_refuses_nobody() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_fold_goes_on_where_the_last_one_ended() {
+    let installation = Installation::new();
+    let usage = installation.start().await;
+    for number in 0..2 * CHUNK_SLOTS + 1 {
+        count(&usage, &id(number), 1).await;
+    }
+    assert_eq!(usage.fold_part(1).await.unwrap(), CHUNK_SLOTS);
+    count(&usage, &id(0), 1).await;
+    assert_eq!(usage.fold_part(1).await.unwrap(), CHUNK_SLOTS);
+    // A chunk with one, then the first chunk again with the one that changed.
+    assert_eq!(usage.fold_part(1).await.unwrap(), 1);
+    assert_eq!(installation.stored(&id(2 * CHUNK_SLOTS)).await.unwrap().count, 1);
+    assert_eq!(usage.fold_part(1).await.unwrap(), 1);
+    assert_eq!(installation.stored(&id(0)).await.unwrap().count, 2);
+    assert_eq!(usage.fold_part(1).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn another_address_is_told_once_with_the_uses_before() {
     let usage = Usage::open(None, Arc::new(MemoryStore::new())).await.unwrap();
     let slot = usage.open_slot(ALICE).await.unwrap();
