@@ -182,9 +182,10 @@ async fn nginx_lets_through_who_may_and_tells_the_service_who_it_is() {
             assert_eq!(headers[name], value, "{name} in {headers}");
         }
         let text = headers.to_string();
-        for absent in [token.as_str(), "root", "forged", "Administrator", "\"authorization\"", "\"auth-token\""] {
+        for absent in [token.as_str(), "root", "forged", "Administrator", "192.0.2.1"] {
             assert!(!text.contains(absent), "{absent} in {text}");
         }
+        assert!(headers.get("authorization").is_none() && headers.get("auth-token").is_none(), "{headers}");
     }
 
     // Without one, with a wrong one, with one of another scope: the service hears nothing of it.
