@@ -244,11 +244,17 @@ pub async fn init(config: &Config) -> anyhow::Result<InitOutcome> {
     let keyring = Keyring::load_or_create(&*store, &master).await?;
     let (access, audit) = open_access(store, keyring, clock).await?;
     let token = match access.create_first_administrator().await {
-        Err(AccessError::AlreadyInitialised) => bail!(
-            "{} has an administrator already; if its token is lost, stop the daemon and run `tokenhost init --rebuild`",
-            config.data.display()
-        ),
-        made => made?,
+        Ok(token) => token,
+        Err(error) => {
+            audit.close().await;
+            if !matches!(error, AccessError::AlreadyInitialised) {
+                return Err(error.into());
+            }
+            bail!(
+                "{} has an administrator already; if its token is lost, stop the daemon and run `tokenhost init --rebuild`",
+                config.data.display()
+            )
+        }
     };
     record(audit, "application_token.create", &token).await?;
     Ok(InitOutcome { token, key_file_made, data: config.data.clone() })

@@ -62,7 +62,9 @@ fn search_folder(folder: &Path, needles: &[(String, Vec<u8>)]) -> usize {
 async fn search_api(client: &Client, document: &Value, needles: &[(String, Vec<u8>)]) -> usize {
     let mut asked = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
-        if item.get("get").is_none() || path == "/v1/integrations/{integration}/token" {
+        // Users' own data are theirs; this caller is an application.
+        let skipped = ["/v1/me/", "/v1/forward-auth/"].iter().any(|prefix| path.starts_with(prefix));
+        if item.get("get").is_none() || path == "/v1/integrations/{integration}/token" || skipped {
             continue;
         }
         let mut paths = vec![path.clone()];
@@ -76,16 +78,16 @@ async fn search_api(client: &Client, document: &Value, needles: &[(String, Vec<u
         }
         paths.dedup();
         for path in paths {
-            let ids = match path.strip_suffix("/{attempt}") {
+            // What has ids that the list tells.
+            let listed =
+                [("{attempt}", "id"), ("{id}", "id"), ("{user}", "login"), ("{profile}", "name"), ("{seq}", "seq")];
+            let list = listed.iter().find_map(|(parameter, member)| Some((path.strip_suffix(parameter)?, *member)));
+            let ids = match list {
                 None => vec![path],
-                Some(list) => {
-                    let page = client.get(list).await.expect(200);
-                    page["items"]
-                        .as_array()
-                        .unwrap()
-                        .iter()
-                        .map(|item| format!("{list}/{}", item["id"].as_str().unwrap()))
-                        .collect()
+                Some((list, member)) => {
+                    let page = client.get(list.trim_end_matches('/')).await.expect(200);
+                    let items = page["items"].as_array().unwrap().iter();
+                    items.map(|item| format!("{list}{}", item[member].to_string().trim_matches('"'))).collect()
                 }
             };
             for path in ids {

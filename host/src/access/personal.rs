@@ -354,7 +354,6 @@ impl Access {
     }
 
     /// Reads what was written; what is wrong is noted. `since`: when the token's value was made.
-    #[expect(clippy::type_complexity, reason = "what was read, each if it was given")]
     fn check_personal(
         &self,
         change: &PersonalChange,

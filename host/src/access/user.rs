@@ -268,8 +268,10 @@ impl Access {
         }
         record.standing.check_giver(&profiles, by, &tree)?;
         // Who signs in with a password is limited to no scope.
-        if matches!(change.password, Some(Some(_))) && by.admitted(Scopes::REST, &self.scopes).is_err() {
-            return Err(AccessError::Forbidden("to set a password takes a token with the scope REST/JSON".to_owned()));
+        let rest = self.scopes.name(Scopes::REST);
+        let lacks_rest = by.scopes.as_ref().is_some_and(|own| own.iter().all(|scope| scope.as_str() != rest));
+        if matches!(change.password, Some(Some(_))) && lacks_rest {
+            return Err(AccessError::Forbidden(format!("to set a password takes a token with the scope {rest}")));
         }
         match change.password {
             Some(Some(password)) if !dry_run => {

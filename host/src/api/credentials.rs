@@ -177,8 +177,7 @@ mod tests {
     }
 
     fn policy() -> Policy {
-        let mut policy = Policy::default();
-        policy.allowed_login_types = LoginType::ALL.into();
+        let mut policy = Policy { allowed_login_types: LoginType::ALL.into(), ..Policy::default() };
         policy.external.secret = Some("a secret of the proxy".into());
         policy.external.proxies = vec!["10.0.0.0/8".parse().unwrap()];
         policy

@@ -321,7 +321,7 @@ fn of_csv(kind: Kind, text: &[u8]) -> Result<Vec<Row>, Problem> {
 }
 
 /// The columns that a header names.
-fn check_header<'a>(kind: Kind, header: &'a csv::StringRecord) -> Result<Vec<(&'a str, Cell)>, Problem> {
+fn check_header(kind: Kind, header: &csv::StringRecord) -> Result<Vec<(&str, Cell)>, Problem> {
     let names = || kind.columns().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let (mut faults, mut columns, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     for name in header.iter().map(str::trim) {

@@ -50,10 +50,11 @@ impl Made {
 }
 
 fn policy() -> Policy {
-    let mut policy = Policy::default();
-    policy.personal_tokens_allowed_profiles = vec![REST_SERVICES_USER.parse().unwrap()];
-    policy.scopes = vec!["Grafana".parse().unwrap()];
-    policy
+    Policy {
+        personal_tokens_allowed_profiles: vec![REST_SERVICES_USER.parse().unwrap()],
+        scopes: vec!["Grafana".parse().unwrap()],
+        ..Policy::default()
+    }
 }
 
 fn words(words: &[&str]) -> Vec<String> {
