@@ -284,11 +284,9 @@ impl Access {
 
     /// Marks the tokens of a user who was deleted; they are void already.
     pub(super) async fn mark_tokens_deleted(&self, by: &Principal, login: &Login) -> Result<(), AccessError> {
-        let mut after: Option<String> = None;
-        loop {
-            let key = after.as_ref().map(|id| [login.as_str(), id.as_str()]);
-            let page = Page { after: key.as_ref().map(<[&str; 2]>::as_slice), limit: PAGE, reverse: false };
-            let of_user = OF_USER.list(&*self.store, &[login.as_str()], page).await?;
+        let under = [login.as_str()];
+        let mut walk = OF_USER.walk(&*self.store, &under, PAGE);
+        while let Some(of_user) = walk.next().await? {
             let mut batch = Batch::synced();
             for id in of_user.iter().filter_map(|of_user| of_user.key.get(1)) {
                 if let Some(found) = TOKENS.get(&*self.store, &[id]).await?
@@ -302,11 +300,8 @@ impl Access {
             if !batch.is_empty() {
                 self.store.commit(batch).await?;
             }
-            after = of_user.last().and_then(|last| last.key.get(1).cloned());
-            if of_user.len() < PAGE || after.is_none() {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// Commits a record, and has it forgotten before anyone is told.
@@ -387,11 +382,11 @@ impl Access {
     /// How many tokens of a user work or will work again; counts no further than `most`.
     async fn count_valid(&self, login: &Login, identity: Ulid, most: usize) -> Result<usize, AccessError> {
         let mut count = 0;
-        let mut after: Option<String> = None;
-        loop {
-            let key = after.as_ref().map(|id| [login.as_str(), id.as_str()]);
-            let page = Page { after: key.as_ref().map(<[&str; 2]>::as_slice), limit: PAGE, reverse: false };
-            let of_user = OF_USER.list(&*self.store, &[login.as_str()], page).await?;
+        let under = [login.as_str()];
+        let mut walk = OF_USER.walk(&*self.store, &under, PAGE);
+        while count < most
+            && let Some(of_user) = walk.next().await?
+        {
             for id in of_user.iter().filter_map(|of_user| of_user.key.get(1)) {
                 let found = TOKENS.get(&*self.store, &[id]).await?.map(|found| found.value);
                 let counts = |record: &PersonalRecord| {
@@ -399,11 +394,8 @@ impl Access {
                 };
                 count += usize::from(found.as_ref().is_some_and(counts));
             }
-            after = of_user.last().and_then(|last| last.key.get(1).cloned());
-            if count >= most || of_user.len() < PAGE || after.is_none() {
-                return Ok(count);
-            }
         }
+        Ok(count)
     }
 
     /// The token of this record, as it is now.

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::token::{self, TokenId};
+use super::token;
 use super::{Access, application, personal};
-use crate::store::table::Page;
 use crate::store::{Batch, StoreError};
 
 /// Tokens looked at at once.
@@ -27,11 +26,8 @@ impl Access {
 
     async fn purge_applications(&self, limit: DateTime<Utc>) -> Result<usize, StoreError> {
         let mut removed = 0;
-        let mut after: Option<String> = None;
-        loop {
-            let key = after.as_ref().map(|id| [id.as_str()]);
-            let page = Page { after: key.as_ref().map(<[&str; 1]>::as_slice), limit: PAGE, reverse: false };
-            let found = application::TOKENS.list(&*self.store, &[], page).await?;
+        let mut walk = application::TOKENS.walk(&*self.store, &[], PAGE);
+        while let Some(found) = walk.next().await? {
             for token in &found {
                 // One that only expired keeps its name, and may be given a later date.
                 let is_dead = token.value.deleted.as_ref().is_some_and(|deleted| deleted.at < limit);
@@ -41,20 +37,14 @@ impl Access {
                 application::TOKENS.remove(&mut batch, &[id]);
                 removed += self.remove(id, batch).await?;
             }
-            after = found.last().and_then(|last| last.key.first().cloned());
-            if found.len() < PAGE || after.is_none() {
-                return Ok(removed);
-            }
         }
+        Ok(removed)
     }
 
     async fn purge_personals(&self, limit: DateTime<Utc>) -> Result<usize, StoreError> {
         let mut removed = 0;
-        let mut after: Option<String> = None;
-        loop {
-            let key = after.as_ref().map(|id| [id.as_str()]);
-            let page = Page { after: key.as_ref().map(<[&str; 1]>::as_slice), limit: PAGE, reverse: false };
-            let found = personal::TOKENS.list(&*self.store, &[], page).await?;
+        let mut walk = personal::TOKENS.walk(&*self.store, &[], PAGE);
+        while let Some(found) = walk.next().await? {
             for token in &found {
                 let record = &token.value;
                 let dead_at =
@@ -66,11 +56,8 @@ impl Access {
                 personal::OF_USER.remove(&mut batch, &[record.user.as_str(), id]);
                 removed += self.remove(id, batch).await?;
             }
-            after = found.last().and_then(|last| last.key.first().cloned());
-            if found.len() < PAGE || after.is_none() {
-                return Ok(removed);
-            }
         }
+        Ok(removed)
     }
 
     /// Removes one, unless it was changed meanwhile.
@@ -81,13 +68,9 @@ impl Access {
             Err(error) => return Err(error),
         }
         if let Some(id) = token::parse_id(id) {
-            self.forget_purged(&id).await?;
+            self.cache.forget_token(&id);
+            self.usage.forget(&id).await?;
         }
         Ok(1)
-    }
-
-    async fn forget_purged(&self, id: &TokenId) -> Result<(), StoreError> {
-        self.cache.forget_token(id);
-        self.usage.forget(id).await
     }
 }

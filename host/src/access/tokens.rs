@@ -32,6 +32,9 @@ pub enum TokenState {
 }
 
 impl TokenState {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Valid, Self::Expired, Self::Disabled, Self::Deleted, Self::NotAllowed];
+
     /// Its stable name.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -19,7 +19,7 @@ use super::standing::{Standing, StandingChange, parse, rights_of};
 use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
 use crate::store::table::{Page, Table, Versioned};
-use crate::store::{Batch, Revision, StoreError};
+use crate::store::{Batch, Revision};
 use crate::text::Login;
 
 /// Users, by login.
@@ -346,10 +346,4 @@ fn is_language(text: &str) -> bool {
             .iter()
             .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
         && parts.first().is_some_and(|first| first.len() >= 2 && first.bytes().all(|byte| byte.is_ascii_alphabetic()))
-}
-
-impl From<StoreError> for super::Denial {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error)
-    }
 }

@@ -23,7 +23,7 @@ use super::user::USERS;
 use super::{Access, application, personal};
 use crate::config::LoginType;
 use crate::store::StoreError;
-use crate::text::{Label, Scope};
+use crate::text::Label;
 
 /// Where and for what a credential is presented.
 #[derive(Clone, Copy, Debug)]
@@ -72,10 +72,15 @@ impl From<Refused> for Denial {
     }
 }
 
+impl From<StoreError> for Denial {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
 /// What was read of a token that was presented.
 struct Read {
     principal: Principal,
-    expires_at: Option<DateTime<Utc>>,
     issued_at: DateTime<Utc>,
     label: Option<Label>,
 }
@@ -174,7 +179,7 @@ impl Access {
         };
         let principal = self.resolve(parts).await?;
         let issued_at = record.credential.rebuilt_at.unwrap_or(record.created_at);
-        let read = Read { principal, expires_at: record.expires_at, issued_at, label: None };
+        let read = Read { principal, issued_at, label: None };
         self.remember(presented, presentation, read, moment).await
     }
 
@@ -210,8 +215,7 @@ impl Access {
         };
         let principal = self.resolve(parts).await?;
         let issued_at = record.credential.rebuilt_at.unwrap_or(record.created_at);
-        let expires_at = Some(record.expires_at);
-        let read = Read { principal, expires_at, issued_at, label: Some(record.application) };
+        let read = Read { principal, issued_at, label: Some(record.application) };
         self.remember(presented, presentation, read, moment).await
     }
 
@@ -255,9 +259,9 @@ impl Access {
         moment: Moment,
     ) -> Result<Arc<Known>, Denial> {
         let (pepper, digest, lasting, ends) = match presentation {
-            Presentation::Current(pepper, digest) => (pepper, digest, true, read.expires_at),
+            Presentation::Current(pepper, digest) => (pepper, digest, true, read.principal.expires_at),
             Presentation::InGrace(pepper, digest, until) => {
-                (pepper, digest, false, Some(read.expires_at.map_or(until, |end| end.min(until))))
+                (pepper, digest, false, Some(read.principal.expires_at.map_or(until, |end| end.min(until))))
             }
             Presentation::Rebuilt | Presentation::Wrong => return Err(Refused::unknown(Reason::Unknown).into()),
         };
@@ -289,14 +293,6 @@ impl Access {
             && uses > 0
         {
             self.tally.used(token.id(), previous, super::TOKEN_DOOR, uses);
-        }
-    }
-
-    /// The scopes of these ids' names that a principal has, for those who ask who it is.
-    pub fn scope_names(&self, principal: &Principal) -> Vec<Scope> {
-        match &principal.scopes {
-            Some(scopes) => scopes.clone(),
-            None => self.scopes.iter().map(|(_, scope)| scope.clone()).collect(),
         }
     }
 }

@@ -24,7 +24,6 @@ use super::refusal::{self, Place};
 use super::state::Api;
 use super::table::{Need, Route, route};
 use crate::access::{Denial, LoginType, Principal, PrincipalKind, Reason, Refused, Scopes, TokenKind, Visit};
-use crate::integrations::ModelError;
 use crate::name::Name;
 use crate::telemetry;
 
@@ -143,14 +142,13 @@ async fn check(api: &Api, route: &'static Route, caller: &Caller, params: &RawPa
             }
         }
         Need::OnModel(right) => {
-            let found = match param("model") {
-                Some(name) => api.models.get(&name).await,
-                None => return Err(caller.refuse(Reason::OrganizationNotAllowed, "not there").await),
+            let organization = match param("model") {
+                Some(name) => api.models.organization_of(&name).await?,
+                None => None,
             };
-            match found {
-                Ok(model) => caller.require_in(right, &model.organization).await,
-                Err(ModelError::NotFound(_)) => Err(caller.refuse(Reason::OrganizationNotAllowed, "not there").await),
-                Err(error) => Err(error.into()),
+            match organization {
+                Some(organization) => caller.require_in(right, &organization).await,
+                None => Err(caller.refuse(Reason::OrganizationNotAllowed, "not there").await),
             }
         }
     }

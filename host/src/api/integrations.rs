@@ -5,7 +5,7 @@ mod input;
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,14 +17,16 @@ use self::input::{Uncertain, texts};
 use super::body::Json;
 use super::caller::Caller;
 use super::models::name;
+use super::organizations::named;
 use super::page::{Page, Wanted};
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
+use super::revision::{expected, tagged};
 use super::state::Api;
 use super::time::Time;
 use super::tokens::TokenStatus;
 use crate::access::Right;
-use crate::integrations::{self, FieldFault, IntegrationError, ModelError, Visible};
+use crate::integrations::{self, FieldFault, IntegrationError, Visible};
 use crate::name::Name;
 use crate::tokens::TokenKey;
 
@@ -184,12 +186,7 @@ impl Integration {
 
     /// The answer, with the revision as its `ETag`.
     fn answer(self, status: StatusCode) -> Response {
-        let tag = HeaderValue::try_from(format!("\"{}\"", self.revision));
-        let mut response = (status, axum::Json(self)).into_response();
-        if let Ok(tag) = tag {
-            response.headers_mut().insert(header::ETAG, tag);
-        }
-        response
+        tagged(status, self.revision, &self)
     }
 }
 
@@ -213,15 +210,6 @@ impl From<IntegrationError> for Problem {
             IntegrationError::Seal(error) => Self::internal(error),
         }
     }
-}
-
-/// The revision that the caller's `If-Match` asks for (RFC 9110 section 13.1.1).
-pub(super) fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let Some(value) = headers.get(header::IF_MATCH).filter(|value| *value != "*") else { return Ok(None) };
-    let tag = value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok());
-    // A tag that was never given matches nothing.
-    tag.map(Some)
-        .ok_or_else(|| Problem::new(Code::PreconditionFailed, "If-Match holds no ETag that this resource ever had"))
 }
 
 /// Lists the integrations, by name
@@ -279,20 +267,13 @@ pub(super) async fn make(
         caller.require(Right::SetProxy).await?;
     }
     let mut faults = Vec::new();
-    let mut parse = |field: &str, text: &str| {
-        let name: Result<Name, _> = text.parse();
-        name.inspect_err(|error| faults.push(Fault::new(field, "malformed", error.to_string()))).ok()
-    };
-    let (name, model) = (parse("name", &new.name), parse("model", &new.model));
-    let organization = new.organization.and_then(|organization| parse("organization", &organization));
+    let (name, model) = (named("name", &new.name, &mut faults), named("model", &new.model, &mut faults));
+    let organization = new.organization.and_then(|organization| named("organization", &organization, &mut faults));
     let (Some(name), Some(model), []) = (name, model, faults.as_slice()) else {
         return Err(Problem::invalid(faults));
     };
-    let of_model = match api.models.get(&model).await {
-        Ok(model) => model.organization.clone(),
-        Err(ModelError::NotFound(_)) => return Err(IntegrationError::ModelNotFound(model).into()),
-        Err(error) => return Err(error.into()),
-    };
+    let of_model = api.models.organization_of(&model).await?;
+    let of_model = of_model.ok_or_else(|| IntegrationError::ModelNotFound(model.clone()))?;
     caller.require_in(Right::ReadModels, &of_model).await?;
     caller.require_on(Right::WriteIntegrations, &name, organization.as_ref().unwrap_or(&of_model)).await?;
     let new = integrations::NewIntegration {
@@ -399,22 +380,4 @@ async fn test(State(api): State<Api>, Path(integration): Path<String>) -> Result
     let verdict = api.tokens.test(&name(&integration, "integration")?).await?;
     let attempt = verdict.attempt.map(|attempt| attempt.to_string());
     Ok(axum::Json(Verdict { ok: verdict.ok, line: verdict.line, field: verdict.field, attempt }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn if_match_is_a_revision() {
-        let check = |value: Option<&str>, outcome: Result<Option<u64>, Code>| {
-            let headers = value.into_iter().map(|value| (header::IF_MATCH, value.parse().unwrap())).collect();
-            assert_eq!(expected(&headers).map_err(|problem| problem.code()), outcome, "{value:?}");
-        };
-        check(None, Ok(None));
-        check(Some("*"), Ok(None));
-        check(Some("\"12\""), Ok(Some(12)));
-        check(Some("W/\"12\""), Err(Code::PreconditionFailed));
-        check(Some("12"), Err(Code::PreconditionFailed));
-    }
 }

@@ -28,6 +28,7 @@ mod principals;
 mod problem;
 mod query;
 mod refusal;
+mod revision;
 mod server;
 mod shelf;
 mod state;

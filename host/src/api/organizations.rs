@@ -3,7 +3,7 @@
 //! Who is limited to some sees and changes these and what is part of them, and puts nothing elsewhere.
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,11 +12,12 @@ use utoipa_axum::routes;
 
 use super::body::Json;
 use super::caller::Caller;
-use super::integrations::{expected, given};
+use super::integrations::given;
 use super::models::name;
 use super::page::{Page, Wanted};
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
+use super::revision::{expected, tagged};
 use super::state::Api;
 use super::time::Time;
 use crate::access::{Principal, Reason};
@@ -93,12 +94,7 @@ impl From<organizations::Organization> for Organization {
 impl Organization {
     /// The answer, with the revision as its `ETag`.
     fn answer(self, status: StatusCode) -> Response {
-        let tag = HeaderValue::try_from(format!("\"{}\"", self.revision));
-        let mut response = (status, axum::Json(self)).into_response();
-        if let Ok(tag) = tag {
-            response.headers_mut().insert(header::ETAG, tag);
-        }
-        response
+        tagged(status, self.revision, &self)
     }
 }
 
@@ -137,26 +133,28 @@ async fn require_sight(caller: &Caller, organization: &Name) -> Result<(), Probl
     Err(caller.refuse(Reason::OrganizationNotAllowed, organization.as_str()).await)
 }
 
-/// Refuses callers who are limited to organizations and would put one where they see nothing; none: at the top.
-async fn require_place(caller: &Caller, parent: Option<&Name>) -> Result<(), Problem> {
-    match (caller.reach(), parent) {
-        (None, _) => Ok(()),
-        (Some(_), Some(parent)) => require_sight(caller, parent).await,
-        (Some(_), None) => Err(caller.refuse(Reason::OrganizationNotAllowed, "at the top").await),
-    }
+/// Whether the caller may put an organization below this one; none: at the top, for those who see everything.
+fn may_place(caller: &Principal, parent: Option<&Name>) -> bool {
+    caller.reach().is_none() || parent.is_some_and(|parent| caller.sees(parent))
 }
 
-/// Refuses a caller who doesn't see everything what would lead beyond what they see: an organization that they don't see, or
-/// a parent that they don't, or none. What isn't there counts as seen: whether it may be made depends on its parent.
+/// Refuses callers who would put an organization where they see nothing.
+async fn require_place(caller: &Caller, parent: Option<&Name>) -> Result<(), Problem> {
+    if may_place(caller, parent) {
+        return Ok(());
+    }
+    Err(caller.refuse(Reason::OrganizationNotAllowed, parent.map_or("at the top", Name::as_str)).await)
+}
+
+/// The same for a row among many: refuses an organization, or a place for it, that the caller doesn't see. What isn't there
+/// counts as seen: whether it may be made depends on its parent.
 pub(super) fn check_reach(
     caller: &Principal,
     organization: Option<&Name>,
     parent: Option<Option<&Name>>,
 ) -> Result<(), Problem> {
     let is_seen = organization.is_none_or(|organization| caller.sees(organization));
-    let stays_seen =
-        parent.is_none_or(|parent| caller.reach().is_none() || parent.is_some_and(|parent| caller.sees(parent)));
-    if is_seen && stays_seen {
+    if is_seen && parent.is_none_or(|parent| may_place(caller, parent)) {
         return Ok(());
     }
     let detail = "it is outside your allowed organizations; name a parent that is one of them, or part of one";

@@ -161,6 +161,14 @@ impl Models {
         Ok(parsed?)
     }
 
+    /// The organization that a model belongs to, if there is such a model. Its document isn't read for that.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub async fn organization_of(&self, name: &Name) -> Result<Option<Name>, StoreError> {
+        Ok(SUMMARIES.get(&*self.store, &[name.as_str()]).await?.map(|found| found.value.organization))
+    }
+
     /// A model.
     ///
     /// # Errors

@@ -327,17 +327,12 @@ async fn read_page(
 /// The tree out of the store.
 async fn read_tree(store: &dyn Store) -> Result<Tree, StoreError> {
     let mut tree = Tree::default();
-    let mut after: Option<Name> = None;
-    loop {
-        let read = read_page(store, after.as_ref(), READ_AT_ONCE).await?;
-        let full = read.len() == READ_AT_ONCE;
+    let mut walk = ORGANIZATIONS.walk(store, &[], READ_AT_ONCE);
+    while let Some(read) = walk.next().await? {
         for found in read {
             let Organization { name, parent, .. } = found.value.organization(found.revision);
-            after = Some(name.clone());
             tree.put(name, parent);
         }
-        if !full {
-            return Ok(tree);
-        }
     }
+    Ok(tree)
 }

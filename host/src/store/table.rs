@@ -97,6 +97,11 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
         store.scan(scan).await?.iter().map(|entry| self.decode(entry)).collect()
     }
 
+    /// Goes through the records whose key parts begin with `under`, so many at a time.
+    pub fn walk<'a>(&'a self, store: &'a dyn Store, under: &'a [&'a str], at_once: usize) -> Walk<'a, T> {
+        Walk { table: self, store, under, at_once, after: None, is_over: false }
+    }
+
     /// Adds the writing of a record to a batch.
     ///
     /// # Errors
@@ -137,6 +142,38 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
             serde_json::error::Category::Eof => "it is cut short",
         };
         StoreError::Storage(format!("the record {}/{} can't be {verb}: {kind}", self.name, parts.join("/")))
+    }
+}
+
+/// A walk through the records of a table, in order. What comes or goes meanwhile is seen or not; nothing is seen twice.
+pub struct Walk<'a, T> {
+    table: &'a Table<T>,
+    store: &'a dyn Store,
+    /// What the key parts begin with.
+    under: &'a [&'a str],
+    /// Records read at once.
+    at_once: usize,
+    /// The key parts of the last record that was read.
+    after: Option<Vec<String>>,
+    /// Whether the last records were read.
+    is_over: bool,
+}
+
+impl<T: Serialize + DeserializeOwned> Walk<'_, T> {
+    /// The next records; none where there are no more.
+    ///
+    /// # Errors
+    /// As for [`Table::get`].
+    pub async fn next(&mut self) -> Result<Option<Vec<Versioned<T>>>, StoreError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let after = self.after.as_ref().map(|parts| parts.iter().map(String::as_str).collect::<Vec<_>>());
+        let page = Page { after: after.as_deref(), limit: self.at_once, reverse: false };
+        let read = self.table.list(self.store, self.under, page).await?;
+        self.is_over = read.len() < self.at_once;
+        self.after = read.last().map(|last| last.key.clone());
+        Ok((!read.is_empty()).then_some(read))
     }
 }
 
@@ -224,6 +261,17 @@ mod tests {
         assert_eq!(list(&["a"], all).await, [0, 1]);
         assert_eq!(list(&[], Page { after: Some(&["a", "2"]), limit: 1, ..all }).await, [2]);
         assert_eq!(list(&[], Page { after: Some(&["ab", "1"]), reverse: true, ..all }).await, [2, 1, 0]);
+
+        for (under, at_once, expected) in
+            [(&[][..], 1, vec![0, 1, 2, 3]), (&[], 2, vec![0, 1, 2, 3]), (&["a"], 9, vec![0, 1])]
+        {
+            let (mut walk, mut seen) = (NUMBERS.walk(&store, under, at_once), Vec::new());
+            while let Some(found) = walk.next().await.unwrap() {
+                assert!((1..=at_once).contains(&found.len()));
+                seen.extend(found.into_iter().map(|record| record.value));
+            }
+            assert_eq!(seen, expected, "{under:?} {at_once}");
+        }
 
         let mut batch = Batch::synced();
         NUMBERS.expect(&mut batch, &["a", "1"], Some(first.revision));

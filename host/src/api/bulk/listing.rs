@@ -14,7 +14,7 @@ use super::super::time::Time;
 use crate::access::application::ApplicationToken;
 use crate::access::personal::PersonalToken;
 use crate::access::user::User;
-use crate::access::{AccessError, Reason, Right, Standing, Status, UsageRecord, id_text, parse_id};
+use crate::access::{AccessError, Reason, Right, Standing, UsageRecord, id_text, parse_id};
 use crate::audit::{Filter, Record, Window};
 use crate::integrations::{Integration, IntegrationError, ModelSummary, Visible};
 use crate::name::Name;
@@ -175,10 +175,7 @@ fn time_if(at: Option<DateTime<Utc>>) -> Value {
 }
 
 fn status(standing: &Standing) -> Value {
-    match standing.status {
-        Status::Enabled => json!("enabled"),
-        Status::Disabled => json!("disabled"),
-    }
+    json!(standing.status.as_str())
 }
 
 impl Listing for (Integration, TokenStatus) {

@@ -1,7 +1,5 @@
 //! Application tokens over HTTP: made, looked at, changed, rebuilt, deleted. A value is in the answer that makes it, once.
 
-use std::time::Duration;
-
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
@@ -10,14 +8,14 @@ use utoipa_axum::routes;
 
 use super::super::body::{Json, JsonOrNothing};
 use super::super::caller::Caller;
-use super::super::integrations::expected;
 use super::super::page::{Page, Wanted};
 use super::super::problem::Problem;
 use super::super::query::Query;
+use super::super::revision::expected;
 use super::super::state::Api;
 use super::input::{ApplicationTokenInput, NewApplicationToken, Rebuild};
 use super::view::{ApplicationToken, Extras, texts};
-use super::{Id, answer, made, not_to_be_seen, note_standing, old_value_ends, state_in, told};
+use super::{Id, answer, made, not_to_be_seen, note_standing, rebuilt, state_in, told};
 use crate::access::application::{self, ApplicationChange};
 use crate::access::{AccessError, id_text};
 
@@ -169,14 +167,10 @@ async fn rebuild(
     Query::of(&uri).finish()?;
     let id = visible(&api, &caller, &id).await?.id;
     caller.note_token(id_text(&id));
-    let grace = Duration::from_secs(how.grace_seconds);
-    let (token, value) = match api.access.rebuild_application(&caller, &id, grace).await {
-        Ok(rebuilt) => rebuilt,
+    let (token, value) = match api.access.rebuild_application(&caller, &id, how.grace()).await {
+        Ok(done) => done,
         Err(error) => return Err(told(&caller, error, None).await),
     };
-    caller.note_secret("token", &value);
-    caller.note_detail("grace_seconds", how.grace_seconds.to_string());
-    let ends = old_value_ends(token.rebuilt_at, grace, token.expires_at);
-    let extras = Extras { value: Some(value), old_value_valid_until: ends.map(Into::into), usage: None };
+    let extras = rebuilt(&caller, &how, value, token.rebuilt_at, token.expires_at);
     Ok(shown(token, extras, StatusCode::OK))
 }

@@ -3,6 +3,8 @@
 //!
 //! What is left out stays or gets its default, null unsets. Passwords have no `Debug` and are never repeated.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -179,6 +181,13 @@ pub(in crate::api) struct Rebuild {
     /// Seconds that the old value works beside the new one, at most 604800. Default: 0
     #[serde(default)]
     pub(in crate::api) grace_seconds: u64,
+}
+
+impl Rebuild {
+    /// How long the old value works beside the new one.
+    pub(in crate::api) fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace_seconds)
+    }
 }
 
 /// What a new profile is made from.

@@ -11,10 +11,10 @@ use utoipa_axum::routes;
 
 use super::super::body::{Json, JsonOrNothing};
 use super::super::caller::Caller;
-use super::super::integrations::expected;
 use super::super::page::{Page, Wanted};
 use super::super::problem::Problem;
 use super::super::query::Query;
+use super::super::revision::expected;
 use super::super::state::Api;
 use super::super::time::Time;
 use super::input::{MyInput, PersonalTokenInput, Rebuild};
@@ -96,14 +96,14 @@ async fn manager(api: &Api, caller: &Caller) -> Result<Login, Problem> {
 }
 
 /// One of the caller's own tokens. Those of others, and of an earlier user of the same login, aren't there.
-async fn own(api: &Api, caller: &Caller, id: &str) -> Result<access::TokenId, Problem> {
+async fn own(api: &Api, caller: &Caller, id: &str) -> Result<access::personal::PersonalToken, Problem> {
     let login = manager(api, caller).await?;
     let Ok(Id(id)) = id.parse() else { return Err(personal::missing().into()) };
     let token = api.access.personal(&id).await.map_err(|error| match error {
         access::AccessError::NotFound { .. } => personal::missing(),
         error => error,
     })?;
-    if token.user == login && token.organization.is_some() { Ok(id) } else { Err(personal::missing().into()) }
+    if token.user == login && token.organization.is_some() { Ok(token) } else { Err(personal::missing().into()) }
 }
 
 async fn me(api: &Api, caller: &Caller) -> Result<Me, Problem> {
@@ -216,8 +216,8 @@ async fn create(
     params(("id" = String, Path, description = "Its public id")),
     responses((status = 200, description = "The token", body = PersonalToken, headers(("ETag" = String)))))]
 async fn get_token(State(api): State<Api>, Path(id): Path<String>, caller: Caller) -> Result<Response, Problem> {
-    let id = own(&api, &caller, &id).await?;
-    personal::show(&api, api.access.personal(&id).await?).await
+    let token = own(&api, &caller, &id).await?;
+    personal::show(&api, token).await
 }
 
 /// Changes one of the calling user's personal tokens; the change counts from the next request on
@@ -234,7 +234,7 @@ async fn change_token(
     Json(change): Json<PersonalTokenInput>,
 ) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
-    let id = own(&api, &caller, &id).await?;
+    let id = own(&api, &caller, &id).await?.id;
     personal::alter(&api, &caller, &id, &headers, change).await
 }
 
@@ -245,7 +245,7 @@ async fn change_token(
     params(("id" = String, Path, description = "Its public id")),
     responses((status = 204, description = "It is deleted")))]
 async fn delete_token(State(api): State<Api>, Path(id): Path<String>, caller: Caller) -> Result<StatusCode, Problem> {
-    let id = own(&api, &caller, &id).await?;
+    let id = own(&api, &caller, &id).await?.id;
     personal::remove(&api, &caller, &id).await
 }
 
@@ -264,6 +264,6 @@ async fn rebuild(
     JsonOrNothing(how): JsonOrNothing<Rebuild>,
 ) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
-    let id = own(&api, &caller, &id).await?;
+    let id = own(&api, &caller, &id).await?.id;
     personal::renew(&api, &caller, &id, &how).await
 }

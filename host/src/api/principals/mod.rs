@@ -13,17 +13,20 @@ mod view;
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 
+use self::input::Rebuild;
+use self::view::Extras;
 use super::caller::Caller;
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
+use super::revision::tagged;
 use super::state::Api;
 use crate::access::{AccessError, Reason, Standing, TokenId, TokenState, id_text, parse_id};
 
@@ -96,30 +99,34 @@ impl fmt::Display for Id {
 
 /// The parameter `state` of a list of tokens.
 fn state_in(query: &mut Query) -> Option<TokenState> {
-    const ALL: [TokenState; 5] =
-        [TokenState::Valid, TokenState::Expired, TokenState::Disabled, TokenState::Deleted, TokenState::NotAllowed];
     let text = query.text("state")?;
-    let found = ALL.into_iter().find(|state| state.as_str() == text);
+    let found = TokenState::ALL.into_iter().find(|state| state.as_str() == text);
     if found.is_none() {
         query.fault("state", "must be valid, expired, disabled, deleted or profile_not_allowed");
     }
     found
 }
 
-/// Until when an old value works beside the one that replaced it; none: it doesn't.
-fn old_value_ends(
+/// What the answer to a rebuild has besides: the new value, and until when the old one works beside it. Its digest goes into
+/// the audit record.
+fn rebuilt(
+    caller: &Caller,
+    how: &Rebuild,
+    value: SecretString,
     rebuilt_at: Option<DateTime<Utc>>,
-    grace: Duration,
     end: Option<DateTime<Utc>>,
-) -> Option<DateTime<Utc>> {
-    let until = rebuilt_at.filter(|_| !grace.is_zero())? + grace;
-    Some(end.map_or(until, |end| end.min(until)))
+) -> Extras {
+    caller.note_secret("token", &value);
+    caller.note_detail("grace_seconds", how.grace_seconds.to_string());
+    let until = rebuilt_at.filter(|_| how.grace_seconds > 0).map(|at| at + how.grace());
+    let until = until.map(|until| end.map_or(until, |end| end.min(until)));
+    Extras { value: Some(value), old_value_valid_until: until.map(Into::into), usage: None }
 }
 
 /// Puts into the audit record what a principal is from now on.
 fn note_standing(caller: &Caller, standing: &Standing) {
     let list = |names: Vec<&str>| names.join(", ");
-    caller.note_detail("status", view::status(standing.status));
+    caller.note_detail("status", standing.status.as_str());
     caller.note_detail("profiles", list(standing.profiles.iter().map(|name| name.as_str()).collect()));
     let allowed = list(standing.allowed_organizations.iter().map(|name| name.as_str()).collect());
     caller.note_detail("allowed_organizations", allowed);
@@ -127,13 +134,9 @@ fn note_standing(caller: &Caller, standing: &Standing) {
 
 /// An answer with the revision as its `ETag`; one with a token's value isn't to be kept by anybody in between.
 fn answer(status: StatusCode, revision: u64, has_value: bool, body: &impl Serialize) -> Response {
-    let mut response = (status, axum::Json(body)).into_response();
-    let headers = response.headers_mut();
-    if let Ok(tag) = HeaderValue::try_from(format!("\"{revision}\"")) {
-        headers.insert(header::ETAG, tag);
-    }
+    let mut response = tagged(status, revision, body);
     if has_value {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
 }

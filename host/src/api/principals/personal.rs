@@ -1,7 +1,5 @@
 //! Everyone's personal tokens over HTTP, for those who manage principals. What users do with their own is in [`super::me`].
 
-use std::time::Duration;
-
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
@@ -10,14 +8,14 @@ use utoipa_axum::routes;
 
 use super::super::body::{Json, JsonOrNothing};
 use super::super::caller::Caller;
-use super::super::integrations::expected;
 use super::super::page::{Page, Wanted};
 use super::super::problem::Problem;
 use super::super::query::Query;
+use super::super::revision::expected;
 use super::super::state::Api;
 use super::input::{NewPersonalToken, PersonalTokenInput, Rebuild};
 use super::view::{Extras, PersonalToken, texts};
-use super::{Id, answer, made, not_to_be_seen, old_value_ends, state_in, told, users};
+use super::{Id, answer, made, not_to_be_seen, rebuilt, state_in, told, users};
 use crate::access::personal::{self, PersonalChange};
 use crate::access::{AccessError, Login, TokenId, id_text};
 
@@ -119,15 +117,11 @@ pub(super) async fn remove(api: &Api, caller: &Caller, id: &TokenId) -> Result<S
 /// Replaces the value of a token that was found to be the caller's business.
 pub(super) async fn renew(api: &Api, caller: &Caller, id: &TokenId, how: &Rebuild) -> Result<Response, Problem> {
     caller.note_token(id_text(id));
-    let grace = Duration::from_secs(how.grace_seconds);
-    let (token, value) = match api.access.rebuild_personal(caller, id, grace).await {
-        Ok(rebuilt) => rebuilt,
+    let (token, value) = match api.access.rebuild_personal(caller, id, how.grace()).await {
+        Ok(done) => done,
         Err(error) => return Err(told(caller, error, None).await),
     };
-    caller.note_secret("token", &value);
-    caller.note_detail("grace_seconds", how.grace_seconds.to_string());
-    let ends = old_value_ends(token.rebuilt_at, grace, Some(token.expires_at));
-    let extras = Extras { value: Some(value), old_value_valid_until: ends.map(Into::into), usage: None };
+    let extras = rebuilt(caller, how, value, token.rebuilt_at, Some(token.expires_at));
     Ok(shown(token, extras, StatusCode::OK))
 }
 

@@ -8,10 +8,10 @@ use utoipa_axum::routes;
 
 use super::super::body::Json;
 use super::super::caller::Caller;
-use super::super::integrations::expected;
 use super::super::page::{Page, Wanted};
 use super::super::problem::Problem;
 use super::super::query::Query;
+use super::super::revision::expected;
 use super::super::state::Api;
 use super::input::{NewUser, UserInput};
 use super::view::User;

@@ -205,14 +205,6 @@ pub(super) struct Scope {
     shipped: bool,
 }
 
-/// A status as text.
-pub(super) fn status(status: access::Status) -> &'static str {
-    match status {
-        access::Status::Enabled => "enabled",
-        access::Status::Disabled => "disabled",
-    }
-}
-
 /// Names as texts.
 pub(super) fn texts<'a, T: ToString + 'a>(names: impl IntoIterator<Item = &'a T>) -> Vec<String> {
     names.into_iter().map(ToString::to_string).collect()
