@@ -18,8 +18,9 @@ impl OAuthFlow for ClientCredentials {
             .fields(oauth::fields::client())
             .field(oauth::fields::token_url())
             .fields(oauth::fields::target())
-            .field(oauth::fields::client_auth())
+            .fields(oauth::fields::client_auth())
             .fields(oauth::fields::refresh())
+            .field(oauth::fields::revocation_url())
     }
 
     fn request(context: &Context, purpose: Purpose) -> Result<Request, Failure> {

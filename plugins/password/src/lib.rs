@@ -19,8 +19,9 @@ impl OAuthFlow for Password {
             .field(Field::secret("password", "Password").help("The user's password.").required())
             .field(oauth::fields::token_url())
             .fields(oauth::fields::target())
-            .field(oauth::fields::client_auth())
+            .fields(oauth::fields::client_auth())
             .fields(oauth::fields::refresh())
+            .field(oauth::fields::revocation_url())
     }
 
     fn request(context: &Context, purpose: Purpose) -> Result<Request, Failure> {
