@@ -75,7 +75,11 @@ impl ClientAuth {
 /// # Errors
 /// A field that the method needs is not set, or has a value that it can't have.
 pub fn authenticated(context: &Context, url: &str, parameters: Form, method: ClientAuth) -> Result<Request, Failure> {
-    let client_id = context.required("client_id")?;
+    let client_id = match method {
+        // Grants that say by themselves who is asking need no client.
+        ClientAuth::None => context.value("client_id").unwrap_or_default(),
+        _ => context.required("client_id")?,
+    };
     method.secret().map_or(Ok(()), |secret| context.required_secret(secret))?;
     let request = Request::post(url).header("accept", Part::text("application/json"));
     Ok(match method {
@@ -88,6 +92,7 @@ pub fn authenticated(context: &Context, url: &str, parameters: Form, method: Cli
         }
         ClientAuth::SecretJwt => asserted(context, request, parameters, client_id, "client_secret", "HS256")?,
         ClientAuth::KeyJwt => asserted(context, request, parameters, client_id, "private_key", "RS256")?,
+        ClientAuth::None if client_id.is_empty() => request.form(parameters),
         ClientAuth::Tls | ClientAuth::None => request.form(parameters.text("client_id", client_id)),
     })
 }
@@ -104,18 +109,14 @@ fn asserted(
     key: &str,
     default: &str,
 ) -> Result<Request, Failure> {
-    // Some providers want their issuer here, and some only the token URL; for all endpoints alike.
-    let audience = match context.value("assertion_audience") {
-        Some(audience) => audience,
-        None => without_query(context.required("token_url")?),
-    };
+    let audience = audience(context)?;
     let algorithm = context.value("signing_algorithm").unwrap_or(default);
     let symmetric = algorithm.starts_with("HS");
     if symmetric != (key == "client_secret") {
         let message = format!("the field signing_algorithm is {algorithm}, which doesn't go with {key}");
         return Err(Failure::reconfigure("invalid_field", message));
     }
-    let assertion = Assertion { key, algorithm, issuer: client_id, subject: Some(client_id), audience };
+    let assertion = Assertion { key, algorithm, issuer: client_id, subject: Some(client_id), audience, scope: None };
     Ok(request.derive(CLIENT_ASSERTION, assertion.derivation(context)).form(
         parameters
             .text("client_id", client_id)
@@ -137,6 +138,8 @@ pub struct Assertion<'a> {
     pub subject: Option<&'a str>,
     /// `aud`.
     pub audience: &'a str,
+    /// `scope`, where a provider wants it within the JWT.
+    pub scope: Option<&'a str>,
 }
 
 impl Assertion<'_> {
@@ -149,9 +152,12 @@ impl Assertion<'_> {
         if let Some(subject) = self.subject {
             claims = claims.text("/sub", subject);
         }
+        claims = claims.text("/aud", self.audience);
+        if let Some(scope) = self.scope {
+            claims = claims.text("/scope", scope);
+        }
         let fresh = context.entropy.iter().rev().take(16).map(|byte| format!("{byte:02x}")).collect::<String>();
         let claims = claims
-            .text("/aud", self.audience)
             .text("/jti", fresh)
             .literal("/iat", &context.now.to_string())
             .literal("/exp", &context.now.saturating_add(ASSERTION_LIFETIME).to_string());
@@ -165,7 +171,13 @@ impl Assertion<'_> {
     }
 }
 
-/// A URL without its query.
-pub(super) fn without_query(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or(url)
+/// The `aud` of assertions: the field `assertion_audience`, else the token URL without its query, for all endpoints alike.
+///
+/// # Errors
+/// Neither is set.
+pub fn audience(context: &Context) -> Result<&str, Failure> {
+    match context.value("assertion_audience") {
+        Some(audience) => Ok(audience),
+        None => context.required("token_url").map(|url| url.split(['?', '#']).next().unwrap_or(url)),
+    }
 }

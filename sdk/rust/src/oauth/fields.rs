@@ -10,8 +10,8 @@ use crate::types::Field;
 const ALGORITHMS: [&str; 12] =
     ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256", "HS384", "HS512"];
 
-/// The ways of client authentication in which the secret takes part.
-const WITH_SECRET: [&str; 5] = ["basic", "basic-raw", "basic-percent", "post", "client_secret_jwt"];
+/// The ways of client authentication in which `client_secret` takes part.
+pub const WITH_SECRET: [&str; 5] = ["basic", "basic-raw", "basic-percent", "post", "client_secret_jwt"];
 
 /// `client_id` and `client_secret`.
 pub fn client() -> [Field; 2] {
@@ -50,27 +50,29 @@ pub fn target() -> [Field; 3] {
 /// and `assertion_audience`.
 pub fn client_auth() -> [Field; 5] {
     [
-        Field::choice("client_auth", "Client authentication", &METHODS.map(|(name, _)| name))
-            .help(
-                "How the client authenticates itself. basic: the Authorization header, ID and secret form-encoded \
-                 first, as RFC 6749 section 2.3.1 says; basic-raw: the same without encoding; basic-percent: the same \
-                 with a space as %20; post: ID and secret among the parameters; client_secret_jwt and private_key_jwt: \
-                 a JWT signed with the secret or the private key (RFC 7523); tls_client_auth: the client certificate of \
-                 the integration's transport (RFC 8705); none: only the ID. Providers differ; where one says \
-                 invalid_client though ID and secret are right, try another.",
-            )
-            .default_value("basic"),
+        client_auth_method("basic"),
         private_key().required_when("client_auth", &["private_key_jwt"]),
         key_id(),
-        Field::choice("signing_algorithm", "Signing algorithm", &ALGORITHMS).help(
-            "The algorithm that signs the JWT (RFC 7518). Unset: HS256 with client_secret_jwt, RS256 with \
-             private_key_jwt. It has to go with the key.",
+        signing_algorithm().help(
+            "The algorithm that signs the JWT by which the client authenticates itself (RFC 7518). Unset: HS256 with \
+             client_secret_jwt, RS256 with private_key_jwt. It has to go with the key.",
         ),
-        Field::text("assertion_audience", "Audience of assertions").help(
-            "The aud of the JWT by which the client authenticates itself. Unset: the token URL; some providers want \
-             their issuer.",
-        ),
+        assertion_audience(),
     ]
+}
+
+/// `client_auth`, with its default.
+pub fn client_auth_method(default: &str) -> Field {
+    Field::choice("client_auth", "Client authentication", &METHODS.map(|(name, _)| name))
+        .help(
+            "How the client authenticates itself. basic: the Authorization header, ID and secret form-encoded first, \
+             as RFC 6749 section 2.3.1 says; basic-raw: the same without encoding; basic-percent: the same with a \
+             space as %20; post: ID and secret among the parameters; client_secret_jwt and private_key_jwt: a JWT \
+             signed with the secret or the private key (RFC 7523); tls_client_auth: the client certificate of the \
+             integration's transport (RFC 8705); none: only the ID. Providers differ; where one says invalid_client \
+             though ID and secret are right, try another.",
+        )
+        .default_value(default)
 }
 
 /// `private_key`, which nothing requires yet.
@@ -81,6 +83,18 @@ pub fn private_key() -> Field {
 /// `key_id`.
 pub fn key_id() -> Field {
     Field::text("key_id", "Key ID").help("The kid of signed JWTs: how the provider finds the key. Unset: none is sent.")
+}
+
+/// `signing_algorithm`.
+pub fn signing_algorithm() -> Field {
+    Field::choice("signing_algorithm", "Signing algorithm", &ALGORITHMS)
+        .help("The algorithm that signs JWTs (RFC 7518). It has to go with the key.")
+}
+
+/// `assertion_audience`.
+pub fn assertion_audience() -> Field {
+    Field::text("assertion_audience", "Audience of assertions")
+        .help("The aud of signed JWTs. Unset: the token URL; some providers want their issuer.")
 }
 
 /// `revocation_url`.

@@ -22,6 +22,15 @@ pub fn acquire(context: &Context, grant: Form) -> Result<Request, Failure> {
     for resource in context.words("resource") {
         parameters = parameters.text("resource", resource);
     }
+    ask(context, parameters)
+}
+
+/// A request of exactly these parameters, sent to `token_url` by the authenticated client: for grants that write scope and
+/// audience in their own way.
+///
+/// # Errors
+/// As for [`acquire`].
+pub fn ask(context: &Context, parameters: Form) -> Result<Request, Failure> {
     authenticated(context, context.required("token_url")?, parameters, ClientAuth::of(context, "client_auth")?)
 }
 
@@ -94,7 +103,7 @@ fn impossible(field: &str, value: &str) -> Failure {
 }
 
 /// The wanted scope, its words separated by one space, if there is any.
-fn scope(context: &Context) -> Option<String> {
+pub fn scope(context: &Context) -> Option<String> {
     let words: Vec<&str> = context.words("scope").collect();
     (!words.is_empty()).then(|| words.join(" "))
 }
