@@ -24,7 +24,7 @@ impl OAuthFlow for ClientCredentials {
     }
 
     fn request(context: &Context, purpose: Purpose) -> Result<Request, Failure> {
-        oauth::request(context, purpose, form().text("grant_type", "client_credentials"))
+        oauth::request(context, purpose, oauth::grants::client_credentials())
     }
 }
 

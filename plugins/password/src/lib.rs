@@ -25,11 +25,7 @@ impl OAuthFlow for Password {
     }
 
     fn request(context: &Context, purpose: Purpose) -> Result<Request, Failure> {
-        let grant = form()
-            .text("grant_type", "password")
-            .text("username", context.required("username")?)
-            .secret("password", "password");
-        oauth::request(context, purpose, grant)
+        oauth::request(context, purpose, oauth::grants::password(context)?)
     }
 }
 

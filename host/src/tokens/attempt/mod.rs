@@ -4,6 +4,7 @@
 //! nor does it know who waits for it (`flight`).
 
 mod exchange;
+mod rotation;
 mod settle;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
+use self::rotation::Rotation;
 use super::failure::{self, Ended};
 use super::journal::{AttemptRecord, AttemptStory, Outcome, Stage, StepStory};
 use super::key::TokenKey;
@@ -27,6 +29,8 @@ use crate::flows::step::{Context, Event, Failure, Purpose, Remedy, Response, Ste
 use crate::integrations::Integration;
 use crate::secrets::{Cleaner, Secrets};
 use crate::telemetry;
+
+pub(super) use self::rotation::Proven;
 
 /// Steps of one attempt; a device flow polls, and no other takes more than a few.
 const MAX_STEPS: usize = 200;
@@ -44,6 +48,8 @@ pub(super) struct Attempt {
     present: Option<Token>,
     /// The integration's secrets and the present token's.
     secrets: Secrets,
+    /// Further values of the integration's secrets.
+    rotation: Rotation,
     /// Where its requests may go.
     destinations: Destinations,
     /// Cleans what is kept for people.
@@ -154,6 +160,7 @@ impl Attempt {
             }
         }
         let cleaner = Cleaner::new(&secrets);
+        let rotation = Rotation::of(&mut secrets, integration.updated_at, token.proven.as_ref());
         let urls = flow.description().fields.iter().filter(|field| field.is_url());
         let urls = urls.filter_map(|field| integration.values.get(&field.name)).map(String::as_str);
         let destinations = Destinations::of(urls);
@@ -165,6 +172,7 @@ impl Attempt {
             flow,
             present,
             secrets,
+            rotation,
             destinations,
             cleaner,
             record,
@@ -249,10 +257,12 @@ impl Attempt {
                     let message = "the flow wants to send a person to the provider";
                     return Err(self.fail("person_needed", message, Remedy::Reconfigure, None).await);
                 }
+                Ok(Step::Revoked) if self.record.story.purpose == Purpose::Revoke => return Err(self.revoked().await),
                 Ok(Step::Revoked) => {
                     let message = "the flow revoked the token instead of getting one";
                     return Err(self.fail("plugin_fault", message, Remedy::Reconfigure, None).await);
                 }
+                Err(failure) if self.rotate(&failure) => Event::Begin(self.record.story.purpose),
                 Err(failure) => match self.fall_back(&failure) {
                     true => Event::Begin(Purpose::Acquire),
                     false => return Err(self.give_up(failure).await),

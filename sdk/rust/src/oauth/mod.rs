@@ -4,7 +4,9 @@
 //! All read the fields that [`fields`] declares, so a flow that uses them lists those.
 
 pub mod client;
+pub mod discovery;
 pub mod fields;
+pub mod grants;
 
 use client::{ClientAuth, authenticated};
 
