@@ -127,6 +127,7 @@ impl World {
             clock,
             metrics: telemetry::metrics().unwrap(),
             public,
+            public_url: "http://127.0.0.1:8420".to_owned(),
         });
         Self { api, router, token, _folder: folder }
     }
