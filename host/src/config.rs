@@ -246,7 +246,9 @@ fn public_url(text: &str) -> Result<String, String> {
     };
     match url.filter(plain) {
         Some(url) => Ok(url.as_str().trim_end_matches('/').to_owned()),
-        None => Err("must be an http or https URL without user, query and fragment, e.g. https://tokens.example".to_owned()),
+        None => {
+            Err("must be an http or https URL without user, query and fragment, e.g. https://tokens.example".to_owned())
+        }
     }
 }
 

@@ -90,11 +90,7 @@ struct Prompt {
     params(("integration" = String, Path, description = "The integration"),
         ("scope" = Option<String>, Query, description = "Scopes, space-separated, instead of the integration's own")),
     responses((status = 200, description = "What a person has to do now", body = Connection)))]
-async fn connect(
-    State(api): State<Api>,
-    Path(integration): Path<String>,
-    uri: Uri,
-) -> Result<Response, Problem> {
+async fn connect(State(api): State<Api>, Path(integration): Path<String>, uri: Uri) -> Result<Response, Problem> {
     let key = key(&name(&integration, "integration")?, Query::of(&uri))?;
     let connecting = api.tokens.connect(&key).await?;
     let mut answer = Connection {
@@ -154,7 +150,8 @@ async fn come_back(State(api): State<Api>, request: Request) -> Response {
         return page::looked_at();
     }
     let Some(query) = parameters(&parts.uri) else {
-        return refuse(&api, &parts, CALLBACK, Unwelcome::Refused("its query is too long, or says something twice")).await;
+        return refuse(&api, &parts, CALLBACK, Unwelcome::Refused("its query is too long, or says something twice"))
+            .await;
     };
     let coming = tokio::spawn(async move {
         match api.tokens.come_back(query, &browsers(&parts.headers)).await {

@@ -51,8 +51,8 @@ use utoipa::openapi::{ContentBuilder, OpenApi, RefOr, Response, ResponseBuilder,
 use utoipa::{IntoParams, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 
-use self::problem::{Code, Problem};
 pub use self::connect::CALLBACK;
+use self::problem::{Code, Problem};
 pub use self::server::{listen, serve};
 pub use self::shelf::Shelf;
 pub use self::state::{Api, Rooms};

@@ -94,7 +94,8 @@ impl Egress {
         let is_allowed = url.scheme() == "https" || (url.scheme() == "http" && self.policy.allow_http);
         if !is_allowed {
             let origin = url.origin().ascii_serialization();
-            let message = format!("{origin} isn't https; let an operator set TOKENHOST_EGRESS_HTTP=true where that is right");
+            let message =
+                format!("{origin} isn't https; let an operator set TOKENHOST_EGRESS_HTTP=true where that is right");
             return Err(Problem::operator("url", message));
         }
         policy::check_userinfo("url", &url)?;

@@ -264,7 +264,8 @@ impl Tokens {
         }
         let held = Held { url: None, query, ..held };
         let sealed = seal_held(&self.parts.ledger.keyring, found.value.story.id, &held);
-        found.value.stage = Stage::Returned { held: sealed.map_err(|ended| self.error_of(ended, &found.value.story.key, None))? };
+        found.value.stage =
+            Stage::Returned { held: sealed.map_err(|ended| self.error_of(ended, &found.value.story.key, None))? };
         if let Some(person) = &mut found.value.person {
             person.returns += 1;
         }
@@ -350,7 +351,9 @@ impl Tokens {
             Stage::Away { until, .. } => self.expire_later(key, id, until),
             _ => match self.revive(record).await {
                 Ok(attempt) => drop(self.walk(attempt, true)),
-                Err(ended) => tracing::warn!(%key, attempt = %id, ?ended, "a connection that a stop cut short can't go on"),
+                Err(ended) => {
+                    tracing::warn!(%key, attempt = %id, ?ended, "a connection that a stop cut short can't go on")
+                }
             },
         }
     }

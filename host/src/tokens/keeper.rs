@@ -236,7 +236,9 @@ impl Tokens {
             let name = key.integration();
             TokenError::PersonNeeded(match connecting {
                 Some(id) => format!("{why}; connecting is under way (attempt {id}) and waits for the person"),
-                None => format!("{why}; run `tokenhost integration connect {name}`, or POST /v1/integrations/{name}/connect"),
+                None => format!(
+                    "{why}; run `tokenhost integration connect {name}`, or POST /v1/integrations/{name}/connect"
+                ),
             })
         };
         match ended {
@@ -289,7 +291,9 @@ impl Tokens {
             (Plan::Resume(_), None) => Err(Ended::Void),
             (Plan::Attempt { purpose, again }, _) => {
                 let (key, token, cause) = (key.clone(), record, errand.cause);
-                Attempt::new(&self.parts, Start { integration, flow, key, token, purpose, again, cause, asking: None })?.run().await
+                Attempt::new(&self.parts, Start { integration, flow, key, token, purpose, again, cause, asking: None })?
+                    .run()
+                    .await
             }
             (Plan::Wait(_), _) => {
                 Err(record.failure.map_or(Ended::Void, |failure| Ended::Failed(Box::new(failure), None)))

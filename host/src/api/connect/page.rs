@@ -31,9 +31,10 @@ pub(super) fn connected(integration: &str, attempt: &str) -> Response {
 pub(super) fn failed(integration: &str, attempt: &str, error: &TokenError) -> Response {
     let (what, remedy) = match error {
         TokenError::Failed { code, message, .. } => (format!("{code}: {message}"), remedy(code)),
-        TokenError::Pending { .. } => {
-            ("the provider hasn't answered yet".to_owned(), "It may still succeed: see the attempt before you start again.")
-        }
+        TokenError::Pending { .. } => (
+            "the provider hasn't answered yet".to_owned(),
+            "It may still succeed: see the attempt before you start again.",
+        ),
         TokenError::Changed => (
             "the integration or its token was changed meanwhile, or another connection took its place".to_owned(),
             "What you brought was thrown away, and not used.",
@@ -60,7 +61,9 @@ fn remedy(code: &str) -> &'static str {
         "access_denied" => "Access was denied at the provider: start again, and consent there.",
         "expired" => "It took too long: start again.",
         "temporarily_unavailable" | "server_error" => "The provider has trouble: start again later.",
-        "invalid_client" | "unauthorized_client" => "The operator has to correct client_id, client_secret or client_auth.",
+        "invalid_client" | "unauthorized_client" => {
+            "The operator has to correct client_id, client_secret or client_auth."
+        }
         "invalid_scope" => "The operator has to correct the scope.",
         _ => "The operator finds more in the attempt.",
     }

@@ -119,7 +119,8 @@ impl Attempt {
         self.record.stage = Stage::Answered { held, left_at: answer.left_at, spends };
         // What the provider gave for a spent token, or after a person's consent, exists nowhere else: hold it until the
         // storage takes it.
-        self.insist(spends || self.record.person.is_some(), || self.parts.ledger.put(&self.record, Batch::synced())).await?;
+        self.insist(spends || self.record.person.is_some(), || self.parts.ledger.put(&self.record, Batch::synced()))
+            .await?;
         Ok(Event::Answered(state, response))
     }
 

@@ -118,7 +118,9 @@ impl Attempt {
             Ok(shown) => self.tell(|story| story.sent_to = Some(shown)),
             Err(problem) => {
                 let message = format!("the person isn't sent to where the flow wants: {problem}");
-                return Err(self.fail("request_refused", &message, Remedy::Reconfigure, Some("authorization_url")).await);
+                return Err(self
+                    .fail("request_refused", &message, Remedy::Reconfigure, Some("authorization_url"))
+                    .await);
             }
         }
         let held = self.seal_held(&Held { url: Some(url.to_owned()), ..Held::notes(state) })?;

@@ -3,7 +3,10 @@
 //! [`acquire`] takes what is special to a grant and adds the rest; [`refresh`] needs nothing from the flow. Both read
 //! the fields that [`fields`] declares, so a flow that uses them lists those.
 
+pub mod authorize;
+pub mod device;
 pub mod fields;
+pub mod pkce;
 
 use crate::request::{Form, form};
 use crate::types::{BasicEncoding, Context, Derivation, Failure, Part, Purpose, Request};

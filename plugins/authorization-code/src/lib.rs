@@ -1,0 +1,66 @@
+//! The OAuth 2.0 authorization-code grant (RFC 6749 section 4.1) with PKCE (RFC 7636), and the refresh of its tokens.
+
+use tokenhost_flow::oauth::{authorize, pkce};
+use tokenhost_flow::prelude::*;
+use tokenhost_flow::token_response;
+use tokenhost_flow::types::{Answered, Redirect, Returned, Send};
+
+/// The flow.
+#[derive(Debug)]
+pub struct AuthorizationCode;
+
+/// The states after the requests that redeem a code and refresh a token. Before, the state is the code verifier.
+const REDEEMING: &str = "redeeming";
+const REFRESHING: &str = "refreshing";
+
+impl Flow for AuthorizationCode {
+    fn describe() -> Description {
+        Description::new("authorization-code", env!("CARGO_PKG_VERSION"), "OAuth 2.0 authorization code")
+            .summary(
+                "For services that act for a person who signs in and consents in a browser (RFC 6749 section 4.1, with \
+                 PKCE). The person connects once; as long as the provider refreshes the token, nobody is needed again.",
+            )
+            .handles("oauth2", "authorizationCode")
+            .attended()
+            .fields(oauth::fields::client())
+            .field(authorize::authorization_url())
+            .field(oauth::fields::token_url())
+            .fields(oauth::fields::target())
+            .fields(authorize::authorize())
+            .field(oauth::fields::client_auth())
+            .fields(oauth::fields::refresh())
+    }
+
+    fn advance(context: &Context, event: Event) -> Result<Step, Failure> {
+        match event {
+            Event::Begin(Purpose::Acquire) => {
+                let verifier = pkce::verifier(context);
+                let url = authorize::url(context, &verifier)?;
+                Ok(Step::Redirect(Redirect { url, state: verifier }))
+            }
+            Event::Begin(Purpose::Refresh) => {
+                Ok(Step::Send(Send { request: oauth::refresh(context)?, state: REFRESHING.into() }))
+            }
+            Event::Begin(Purpose::Revoke) => {
+                Err(Failure::unsupported("this flow knows no address at which a token is revoked"))
+            }
+            Event::Returned(returned) => {
+                let code = authorize::code(context, &returned)?;
+                let Returned { state: verifier, .. } = &returned;
+                let request = authorize::redeem(context, code, verifier)?;
+                Ok(Step::Send(Send { request, state: REDEEMING.into() }))
+            }
+            Event::Answered(Answered { state, response }) => {
+                let purpose = if state == REFRESHING { Purpose::Refresh } else { Purpose::Acquire };
+                token_response::parse(context, purpose, &response).map(Step::Done)
+            }
+            Event::Unanswered(what) => Err(Failure::unanswered(&what)),
+            Event::Elapsed(_) => Err(Failure::retry("unexpected_event", "the flow never waits", None)),
+        }
+    }
+}
+
+tokenhost_flow::export!(AuthorizationCode);
+
+#[cfg(test)]
+mod tests;
