@@ -24,6 +24,12 @@ export async function createProvider(issuer, settings) {
     id_token_signed_response_alg: 'ES256',
   };
   const grants = ['client_credentials', 'password', 'refresh_token'];
+  const byBrowser = {
+    application_type: 'native',
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    redirect_uris: [settings.redirectUri],
+  };
   const registered = {
     basic: {
       client_id: 'crm-basic', client_secret: settings.clientSecret, token_endpoint_auth_method: 'client_secret_basic', grant_types: grants,
@@ -44,6 +50,16 @@ export async function createProvider(issuer, settings) {
       token_endpoint_auth_method: 'private_key_jwt',
       grant_types: grants,
       jwks: { keys: [{ ...createPublicKey(clientKey).export({ format: 'jwk' }), kid: 'crm-jwt-1', alg: 'ES256', use: 'sig' }] },
+    },
+    // For people with browsers; only where a test says where they are to be sent back to.
+    ...settings.redirectUri && {
+      code: {
+        client_id: 'crm-code',
+        client_secret: settings.clientSecret,
+        token_endpoint_auth_method: 'client_secret_basic',
+        ...byBrowser,
+      },
+      code_public: { client_id: 'crm-code-public', token_endpoint_auth_method: 'none', ...byBrowser },
     },
     device: {
       client_id: 'crm-device', token_endpoint_auth_method: 'none', grant_types: [DEVICE_CODE, 'refresh_token'],

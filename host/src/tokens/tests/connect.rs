@@ -261,7 +261,7 @@ async fn a_crash_at_any_write_sends_no_code_twice() {
             loop {
                 let world = attended().await;
                 let person = sent_away(&world).await;
-                world.store.plan_nth(world.store.commits() + crash, fate.clone());
+                world.store.plan_nth(crash, fate.clone());
                 let what = format!("{fate:?} at commit {crash}, power cut: {power_cut}");
                 let back = tokio::select! {
                     back = person.returns(&world) => back.ok(),
@@ -370,9 +370,8 @@ async fn asking_goes_on_after_a_crash_at_any_write() {
             for _ in 0..2 {
                 world.provider.next(Mood::Say(418, ""));
             }
-            let from = world.store.commits();
-            // The start and the first wait are what the person was told after.
-            world.store.plan_nth(from + 2 + crash, Fate::CrashBefore);
+            // The start and the first wait are written before the person is told.
+            world.store.plan_nth(2 + crash, Fate::CrashBefore);
             let attempt = prompted(&world).await;
             until(|| world.store.is_dead()).await;
             world.tokens.shutdown().await;
