@@ -78,6 +78,7 @@ impl AttemptRecord {
     /// Until when a person may take part, where one does and it isn't over.
     pub(super) fn awaiting(&self) -> Option<Awaiting> {
         let until = match (&self.stage, &self.person) {
+            _ if self.story.outcome.is_some() => return None,
             (Stage::Ended, _) | (_, None) => return None,
             (Stage::Away { until, .. }, _) => *until,
             (_, Some(person)) => person.deadline,

@@ -197,7 +197,8 @@ impl Tokens {
             let changes = self.changes.load(Ordering::Acquire);
             let integration = Arc::new(self.parts.integrations.read(&name).await?);
             let (record, _) = self.parts.ledger.token(key, integration.target).await?;
-            let connecting = record.connecting;
+            // One that holds an answer for a repaired plugin waits for no person.
+            let connecting = record.connecting.filter(|id| record.stalled != Some(*id));
             let present = self.present(key, &record)?;
             if let Some(live) = present.as_ref().filter(|live| self.is_enough(live, errand)) {
                 match self.remember(key, live, changes) {

@@ -2,6 +2,8 @@
 //!
 //! [`acquire`] takes what is special to a grant and adds the rest; [`refresh`] needs nothing from the flow. Both read
 //! the fields that [`fields`] declares, so a flow that uses them lists those.
+//!
+//! The pieces of the grants in which a person takes part are in [`authorize`] (with [`pkce`]) and [`device`].
 
 pub mod authorize;
 pub mod device;
