@@ -319,9 +319,10 @@ mod tests {
         let config = load(file, overrides, HOME).unwrap();
         assert_eq!((config.data, config.listen.port(), config.egress.http), ("/a".into(), 0, false));
         assert_eq!(config.public_url, None);
+        assert!(matches!(config.key, KeySource::File(path) if path == Path::new("/k")));
+
         let config = load("public_url = 'https://tokens.example/th/'", Overrides::default(), HOME).unwrap();
         assert_eq!(config.public_url.as_deref(), Some("https://tokens.example/th"));
-        assert!(matches!(config.key, KeySource::File(path) if path == Path::new("/k")));
 
         let config = load("key_file = '/k'", Overrides::default(), &[("TOKENHOST_KEY", "abc"), HOME[0]]).unwrap();
         assert!(matches!(config.key, KeySource::Given(_)));

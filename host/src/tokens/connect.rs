@@ -14,7 +14,7 @@ use subtle::ConstantTimeEq as _;
 use tokio::sync::oneshot;
 use ulid::Ulid;
 
-use super::attempt::{Ask, Attempt, Start, digest, open_held, seal_held, unguessable};
+use super::attempt::{Ask, Attempt, SUPERSEDED, Start, digest, open_held, seal_held, unguessable};
 use super::error::TokenError;
 use super::failure::Ended;
 use super::journal::{ATTEMPTS, AttemptRecord, Held, Outcome, Stage};
@@ -182,11 +182,26 @@ impl Tokens {
             record.stage = Stage::Ended;
             record.story.finished_at = Some(self.parts.clock.now());
             record.story.outcome = Some(Outcome::Void);
-            record.story.notes.push("another connection took its place".to_owned());
+            record.story.notes.push(SUPERSEDED.to_owned());
             ATTEMPTS.expect(batch, &parts, Some(found.revision));
             Ledger::put_attempt(batch, &record)?;
         }
         Ok(())
+    }
+
+    /// Ends an attempt that rests until a person comes back, since something took its place.
+    pub(super) async fn dismiss(&self, key: &TokenKey, former: Option<Ulid>) -> Result<(), StoreError> {
+        let Some(id) = former else { return Ok(()) };
+        let mut batch = Batch::synced();
+        self.end_rest(&mut batch, key, id).await?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        match self.parts.ledger.store.commit(batch).await {
+            // The person came back just now; the attempt finds out by itself.
+            Ok(_) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Walks an attempt, from its start or from what the journal holds, in a task of the daemon's own.

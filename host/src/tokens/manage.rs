@@ -139,7 +139,9 @@ impl Tokens {
             .and_then(|seconds| created_at.checked_add_signed(TimeDelta::try_seconds(i64::try_from(seconds).ok()?)?))
             .or(manual.expires_at);
         let keyring = &self.parts.ledger.keyring;
+        let mut former = None;
         self.change(key, |record| {
+            former = record.connecting;
             let token = Token {
                 access_token: manual.access_token.clone(),
                 refresh_token: manual.refresh_token.clone(),
@@ -160,6 +162,7 @@ impl Tokens {
         })
         .await??;
         self.live.invalidate(key);
+        self.dismiss(key, former).await?;
         self.status(key).await
     }
 
@@ -168,7 +171,9 @@ impl Tokens {
     /// # Errors
     /// There is no such integration, or the storage failed.
     pub async fn delete(&self, key: &TokenKey) -> Result<(), TokenError> {
+        let mut former = None;
         self.change(key, |record| {
+            former = record.connecting;
             // An attempt under way follows the old number, so that what it brings is void.
             *record = TokenRecord { generation: record.generation + 1, ..TokenRecord::new(key.clone(), record.target) };
             Ok::<(), ()>(())
@@ -176,6 +181,7 @@ impl Tokens {
         .await?
         .ok();
         self.live.invalidate(key);
+        self.dismiss(key, former).await?;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::tokens::TokenError;
 
 /// The pages' style.
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem;color:#1b1f24}\
-    code{font:14px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}b.code{font:1.6rem ui-monospace,monospace}\
+    code,kbd{font:14px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}b.code{font:1.6rem ui-monospace,monospace}\
     small{color:#57606a}";
 
 /// Headers of every answer to a person's browser.
@@ -84,7 +84,7 @@ pub(super) fn refused(support_id: &str) -> Response {
         &format!(
             "<p>This link, or this return from a provider, doesn't count: it is unknown, was used already, came too late, or \
              came in another browser than the one that opened the link. Nothing was changed.</p>\
-             <p>Start again with <code>tokenhost integration connect NAME</code>, and finish in the same browser, with \
+             <p>Start again with <kbd>tokenhost integration connect NAME</kbd>, and finish in the same browser, with \
              cookies allowed.</p><p><small>The operator finds the reason by this support id:<br><code>{}</code></small></p>",
             Text(support_id)
         ),

@@ -62,7 +62,8 @@ fn is_refused(world: &World, answer: &Answer) -> String {
     assert_eq!((answer.status.as_u16(), reason(world, answer).as_str()), (403, "return_refused"), "{}", answer.text);
     assert!(answer.text.contains("tokenhost integration connect NAME"), "{}", answer.text);
     // Alike but for the support id.
-    answer.text.split("<code>").enumerate().filter(|(part, _)| *part != 2).map(|(_, text)| text).collect()
+    let (before, after) = answer.text.split_once("<code>").unwrap();
+    format!("{before}{}", after.split_once("</code>").unwrap().1)
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ use crate::telemetry;
 /// Steps of one attempt; no flow takes more than a few. Where a person is waited for, steps between two waits: these are
 /// bounded by the attempt's deadline.
 const MAX_STEPS: usize = 200;
+/// Why an attempt of a person ended though nothing failed.
+pub(super) const SUPERSEDED: &str = "another connection took its place, or the token was deleted or entered by hand";
 /// Characters of what a plugin printed that are kept with a step.
 const PRINTED: usize = 4096;
 /// The name of the secret that works once.
@@ -260,7 +262,7 @@ impl Attempt {
         let mut steps = 0;
         while steps < MAX_STEPS {
             if self.is_superseded().await? {
-                self.note("another connection took its place, or the token was deleted or entered by hand");
+                self.note(SUPERSEDED);
                 return Err(self.end(Outcome::Void, |_| {}).await.err().unwrap_or(Ended::Void));
             }
             steps += 1;

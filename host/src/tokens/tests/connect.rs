@@ -1,6 +1,7 @@
 //! Attempts in which a person takes part: sent away and back, in the right browser, once, across crashes; asked for again
 //! and again; and what callers meet meanwhile.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use ulid::Ulid;
 use super::flow::PlainFlow;
 use super::provider::{Mood, until};
 use super::world::{World, key, name};
+use crate::integrations::Change;
 use crate::store::memory::Fate;
 use crate::tokens::{Back, Next, Outcome, State, Status, TokenError, Unwelcome};
 
@@ -170,9 +172,18 @@ async fn what_takes_its_place_ends_an_attempt_and_no_code_is_sent() {
     assert_eq!(outcome_of(&world, first.attempt).await, Some(Outcome::Void));
     refused(first.returns(&world).await);
     world.tokens.delete(&key()).await.unwrap();
-    let back = second.returns(&world).await.unwrap();
-    assert!(matches!(back.outcome, Err(TokenError::Changed)), "{back:?}");
+    refused(second.returns(&world).await);
     assert_eq!(outcome_of(&world, second.attempt).await, Some(Outcome::Void));
+    // What was for somewhere else isn't brought there.
+    let third = sent_away(&world).await;
+    let fields = BTreeMap::from([
+        ("token_url".to_owned(), Some("http://127.0.0.1:9/token".to_owned())),
+        ("client_secret".to_owned(), Some("another".to_owned())),
+    ]);
+    world.integrations.change(&name(), Change { fields, ..Change::default() }).await.unwrap();
+    let back = third.returns(&world).await.unwrap();
+    assert!(matches!(back.outcome, Err(TokenError::Changed)), "{back:?}");
+    assert_eq!(outcome_of(&world, third.attempt).await, Some(Outcome::Void));
     assert_eq!(codes(&world), 0);
     person_needed(world.token().await);
 }
