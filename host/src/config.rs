@@ -35,6 +35,9 @@ pub struct Overrides {
     /// Address and port to listen on; port 0: the system chooses [default: 127.0.0.1:8420]
     #[arg(long, env = "TOKENHOST_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<String>,
+    /// Where people's browsers reach the daemon, for flows that need a person [default: http:// and the address listened on]
+    #[arg(long, env = "TOKENHOST_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
     /// File of the master key [default: ${XDG_CONFIG_HOME:-~/.config}/tokenhost/master.key]; TOKENHOST_KEY has the key itself
     #[arg(long, env = "TOKENHOST_KEY_FILE", value_name = "FILE")]
     pub key_file: Option<String>,
@@ -68,6 +71,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where the API listens.
     pub listen: SocketAddr,
+    /// Where people's browsers reach it: without a slash at its end. None: where it listens.
+    pub public_url: Option<String>,
     /// Where the master key comes from.
     pub key: KeySource,
     /// The folder of flow components.
@@ -199,6 +204,7 @@ impl Config {
                 text.parse()
                     .map_err(|_| "must be an IP address and a port, e.g. 127.0.0.1:8420 or [::1]:8420".to_owned())
             }),
+            public_url: layers.read("public_url", None, |text| public_url(text).map(Some)),
             public: layers.read("public", Public::default(), public),
             connections: layers.read("connections", CONNECTIONS, |text| {
                 let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
@@ -229,6 +235,20 @@ impl Config {
             },
         };
         if layers.faults.is_empty() { Ok(config) } else { Err(ConfigError { faults: layers.faults }) }
+    }
+}
+
+/// A base for URLs that browsers open.
+fn public_url(text: &str) -> Result<String, String> {
+    let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let plain = |url: &url::Url| {
+        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none()
+    };
+    match url.filter(plain) {
+        Some(url) => Ok(url.as_str().trim_end_matches('/').to_owned()),
+        None => {
+            Err("must be an http or https URL without user, query and fragment, e.g. https://tokens.example".to_owned())
+        }
     }
 }
 
@@ -298,7 +318,11 @@ mod tests {
         };
         let config = load(file, overrides, HOME).unwrap();
         assert_eq!((config.data, config.listen.port(), config.egress.http), ("/a".into(), 0, false));
+        assert_eq!(config.public_url, None);
         assert!(matches!(config.key, KeySource::File(path) if path == Path::new("/k")));
+
+        let config = load("public_url = 'https://tokens.example/th/'", Overrides::default(), HOME).unwrap();
+        assert_eq!(config.public_url.as_deref(), Some("https://tokens.example/th"));
 
         let config = load("key_file = '/k'", Overrides::default(), &[("TOKENHOST_KEY", "abc"), HOME[0]]).unwrap();
         assert!(matches!(config.key, KeySource::Given(_)));
@@ -355,6 +379,8 @@ mod tests {
         check("egress = 1", none(), HOME, &["egress in FILE: no such"]);
         check("log = 'x'", none(), HOME, &["log in FILE: no such setting"]);
         check("", none(), &[], &["data: no HOME", "key_file: no HOME"]);
+        check("public_url = 'tokens.example'", none(), HOME, &["public_url in FILE: must be an http or https URL"]);
+        check("public_url = 'https://a@b'", none(), HOME, &["public_url in FILE: must be an http"]);
         check("connections = 0", none(), HOME, &["connections in FILE: must be a number from 1"]);
         let both = Overrides { key_file: Some("/k".into()), ..none() };
         check("", both, &[("TOKENHOST_KEY", "hunter2"), HOME[0]], &["key and key_file in the environment"]);

@@ -4,7 +4,7 @@
 
 use std::fs::DirBuilder;
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -169,6 +169,8 @@ impl Daemon {
 
         let listener = api::listen(config.listen)?;
         let address = listener.local_addr().context("the address that was bound isn't known")?;
+        let public_url = config.public_url.clone().unwrap_or_else(|| reachable(address));
+        tokens.set_callback_url(format!("{public_url}{}", api::CALLBACK));
         let resumed = tokens.recover().await.context("the attempts that the last stop cut short can't be read")?;
         let accounts = Accounts { access: Arc::clone(&access), audit: Arc::clone(&audit), tally: Arc::clone(&tally) };
         let accounts = Arc::new(accounts);
@@ -188,6 +190,7 @@ impl Daemon {
             clock,
             metrics: metrics.clone(),
             public: config.public,
+            public_url,
         });
         let stop = CancellationToken::new();
         let serving = tokio::spawn(api::serve(listener, router, config.connections, stop.clone().cancelled_owned()));
@@ -219,6 +222,17 @@ impl Daemon {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Where a browser on this machine reaches what listens here.
+fn reachable(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{address}")
 }
 
 /// Makes the data folder, the master key's file where there is none, and the first administrator.

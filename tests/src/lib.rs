@@ -3,16 +3,23 @@
 //!
 //! Whatever a test starts ends with it: everything here is ended when it is dropped. Nothing here decides what is right.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a harness for tests: what goes wrong in it ends the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a harness for tests: what goes wrong in it ends the test"
+)]
 
 pub mod client;
 pub mod daemon;
 pub mod mock;
+pub mod person;
 pub mod provider;
 
 pub use client::{Answer, Client};
 pub use daemon::{Daemon, Options};
 pub use mock::{Act, Mock, Seen};
+pub use person::Person;
 pub use provider::Provider;
 
 use std::time::Duration;

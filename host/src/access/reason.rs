@@ -67,6 +67,8 @@ reasons! {
     CrossSite "cross_site" "call from a page of this daemon, or from a program";
     /// The proxy didn't prove that it is one that may name users, or named several.
     ProxyNotTrusted "proxy_not_trusted" "check access.external: the proxy's address, its secret, and that it sends the user's header once";
+    /// A browser came with a link or a return of a connection that doesn't count, or not from it.
+    ReturnRefused "return_refused" "connect the integration again, and finish in the browser that opened the link";
     /// The principal lacks the right.
     RightMissing "right_missing" "give the principal a profile with the right that the call needs";
     /// The call isn't for this kind of principal or token.

@@ -32,7 +32,7 @@ struct Attempt {
     key: String,
     /// `acquire`, `refresh` or `revoke`.
     purpose: &'static str,
-    /// Why it was made: `needed`, `ageing`, `rejected` or `asked`.
+    /// Why it was made: `needed`, `ageing`, `rejected`, `asked` or `connect`.
     cause: &'static str,
     /// The flow's name, version and abbreviated digest.
     flow: String,
@@ -89,6 +89,15 @@ struct Step {
     /// What came back.
     #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<Answer>,
+    /// Where a person was sent, without the query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_to: Option<String>,
+    /// What a person came back with: values only where they can be no secret.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    returned: Vec<Pair>,
+    /// How many steps of the same kind this one stands for besides itself, while a provider was asked again and again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeats: Option<u32>,
     /// What the plugin printed.
     #[serde(skip_serializing_if = "String::is_empty")]
     printed: String,
@@ -170,6 +179,7 @@ impl From<AttemptStory> for Attempt {
                 Cause::Rejected => "rejected",
                 Cause::Asked => "asked",
                 Cause::Deleted => "deleted",
+                Cause::Connect => "connect",
             },
             flow: story.flow,
             started_at: story.started_at.into(),
@@ -201,6 +211,9 @@ impl From<StepStory> for Step {
                 bytes: answer.bytes,
                 milliseconds: answer.milliseconds,
             }),
+            sent_to: story.sent_to,
+            returned: pairs(story.returned),
+            repeats: Some(story.repeats).filter(|repeats| *repeats > 0),
             printed: story.printed,
             problem: story.problem,
         }

@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod bulk;
 mod caller;
+mod connect;
 mod credentials;
 mod docs;
 mod flows;
@@ -50,6 +51,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi, RefOr, Response, ResponseBuilder,
 use utoipa::{IntoParams, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 
+pub use self::connect::CALLBACK;
 use self::problem::{Code, Problem};
 pub use self::server::{listen, serve};
 pub use self::shelf::Shelf;
@@ -117,6 +119,7 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(integrations::routes())
         .merge(tokens::routes())
         .merge(attempts::routes())
+        .merge(connect::routes())
         .merge(flows::routes())
         .merge(organizations::routes())
         .merge(bulk::routes())

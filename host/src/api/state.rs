@@ -47,6 +47,8 @@ pub struct Rooms {
     pub metrics: PrometheusHandle,
     /// What may be read without a token.
     pub public: Public,
+    /// Where people's browsers reach the daemon, without a slash at its end.
+    pub public_url: String,
 }
 
 /// The rooms, and what the API keeps. Cheap to clone.

@@ -123,6 +123,10 @@ pub(super) const TABLE: &[Route] = {
         get("/v1/integrations/{integration}/token/status", OnIntegration(ReadIntegrations)),
         post("/v1/integrations/{integration}/token/refresh", OnIntegration(UseTokens), "token.refresh"),
         post("/v1/integrations/{integration}/token/reject", OnIntegration(UseTokens), ""),
+        post("/v1/integrations/{integration}/connect", OnIntegration(WriteIntegrations), "integration.connect"),
+        // Browsers come here without a credential: what lets them in are the ticket, and the return key with the cookie.
+        get("/v1/connect/{ticket}", Nothing),
+        get("/v1/callback", Nothing),
         get("/v1/integrations/{integration}/attempts", OnIntegration(ReadIntegrations)),
         get("/v1/integrations/{integration}/attempts/{attempt}", OnIntegration(ReadIntegrations)),
         get("/v1/flows", right(ReadFlows)),

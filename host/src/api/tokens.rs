@@ -73,6 +73,18 @@ pub(super) struct TokenStatus {
     /// Why there is no newer one.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
+    /// The connection under way, in which a person takes part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connecting: Option<Awaiting>,
+}
+
+/// A connection under way.
+#[derive(Debug, Serialize, ToSchema)]
+struct Awaiting {
+    /// Its attempt.
+    attempt: String,
+    /// When it ends, whatever the person does.
+    expires_at: Time,
 }
 
 /// Why there is no newer token.
@@ -142,6 +154,7 @@ impl From<Status> for TokenStatus {
                 TokenState::Valid => "valid",
                 TokenState::Expired => "expired",
                 TokenState::Rejected => "rejected",
+                TokenState::PersonNeeded => "person_needed",
             },
             renewing: status.renewing,
             generation: status.generation,
@@ -155,6 +168,10 @@ impl From<Status> for TokenStatus {
                 count: failure.count,
                 at: failure.at.into(),
                 retry_at: failure.retry_at.into(),
+            }),
+            connecting: status.connecting.map(|connecting| Awaiting {
+                attempt: connecting.attempt.to_string(),
+                expires_at: connecting.until.into(),
             }),
         }
     }
@@ -236,7 +253,7 @@ async fn get_slowly(api: &Api, request: Request) -> Result<Response, Problem> {
 }
 
 /// Which token of an integration a call means.
-fn key(integration: &crate::name::Name, mut query: Query) -> Result<TokenKey, Problem> {
+pub(super) fn key(integration: &crate::name::Name, mut query: Query) -> Result<TokenKey, Problem> {
     let scope = query.text("scope").filter(|scope| !scope.trim().is_empty());
     // RFC 6749 section 3.3.
     let allowed = |byte: u8| matches!(byte, b' ' | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);

@@ -80,6 +80,17 @@ fn short_outcome(attempt: &Value) -> String {
 /// One step: what the flow was told, what it wanted, what was sent, what came back.
 pub(super) fn step(number: usize, step: &Value) -> String {
     let mut text = format!("{number}. {} -> {}\n", cell(step, "event"), cell(step, "step"));
+    if let Some(page) = member(step, "sent_to") {
+        text += &format!("   a person was sent to {page}\n");
+    }
+    let returned = items(step, "returned");
+    if !returned.is_empty() {
+        text += "   a person came back with\n";
+        text += &self::pairs(returned, "", "=");
+    }
+    if let Some(repeats) = member(step, "repeats") {
+        text += &format!("   and {repeats} times before\n");
+    }
     if let Some(request) = step.get("request").filter(|request| request.is_object()) {
         text += &self::request(request);
     }
@@ -159,6 +170,13 @@ mod tests {
             ],
             "outcome": {"result": "failed", "code": "invalid_client", "message": "no"}, "notes": ["tried once"],
         });
+        let person = json!({"event": "returned", "step": "redirect", "sent_to": "https://idp/authorize", "repeats": 7,
+            "returned": [{"name": "code", "value": "[sensitive, 43 bytes, sha256 00000000]"}]});
+        assert_eq!(
+            step(3, &person),
+            "3. returned -> redirect\n   a person was sent to https://idp/authorize\n   a person came back with\n     \
+             code=[sensitive, 43 bytes, sha256 00000000]\n   and 7 times before\n"
+        );
         assert_eq!(
             show(&attempt),
             "attempt   01J\ntoken of  crm\npurpose   acquire\ncause     needed\nflow      client-credentials 0.1.0\n\

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Client, Connection};
 use super::exit::Failure;
-use super::output::{Output, Pairs, can_ask, member};
+use super::output::{Output, Pairs, can_ask, cell, member};
 use super::values::{SecretReader, Source};
 
 /// Tokens: get one that is valid, look at it, renew it, enter one by hand
@@ -237,6 +237,12 @@ fn show(token: &Value) -> String {
     if let Some(failure) = token.get("failure").filter(|failure| failure.is_object()) {
         pairs.add("failure", Some(self::failure(failure)));
     }
+    if let Some(connecting) = token.get("connecting").filter(|connecting| connecting.is_object()) {
+        let (attempt, until) = (cell(connecting, "attempt"), cell(connecting, "expires_at"));
+        pairs.add("connecting", format!("attempt {attempt}, until {until}"));
+    } else if token.get("state").and_then(Value::as_str) == Some("person_needed") {
+        pairs.add("remedy", "a person connects it: tokenhost integration connect".to_owned());
+    }
     pairs.to_text("")
 }
 
@@ -300,6 +306,17 @@ mod tests {
              refresh_token  none\n\
              failure        invalid_client: no\n               at 2026-11-22T10:00:05Z\n               in a row 2\n               look at client_secret\n"
         );
+    }
+
+    #[test]
+    fn where_a_person_is_needed_it_says_what_to_do() {
+        assert_eq!(
+            show(&json!({"state": "person_needed"})),
+            "state   person_needed\nremedy  a person connects it: tokenhost integration connect\n"
+        );
+        let connecting = json!({"attempt": "01J", "expires_at": "2026-11-22T10:10:00Z"});
+        let text = show(&json!({"state": "person_needed", "connecting": connecting}));
+        assert!(text.ends_with("connecting  attempt 01J, until 2026-11-22T10:10:00Z\n"), "{text}");
     }
 
     #[test]

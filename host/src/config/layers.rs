@@ -11,6 +11,7 @@ use super::{ConfigFault, Overrides};
 const KEYS: &[(&str, Shape)] = &[
     ("data", Shape::Text),
     ("listen", Shape::Text),
+    ("public_url", Shape::Text),
     ("key", Shape::Text),
     ("key_file", Shape::Text),
     ("flows", Shape::Text),
@@ -147,6 +148,7 @@ impl Layers {
         let given = [
             ("data", &overrides.data, "TOKENHOST_DATA"),
             ("listen", &overrides.listen, "TOKENHOST_LISTEN"),
+            ("public_url", &overrides.public_url, "TOKENHOST_PUBLIC_URL"),
             ("flows", &overrides.flows, "TOKENHOST_FLOWS"),
             ("egress.allow", &overrides.egress_allow, "TOKENHOST_EGRESS_ALLOW"),
             ("egress.http", &overrides.egress_http, "TOKENHOST_EGRESS_HTTP"),

@@ -14,6 +14,7 @@ use crate::config::{Egress as EgressSettings, Log, Public};
 fn config(folder: &Path) -> Config {
     Config {
         data: folder.join("data"),
+        public_url: None,
         listen: "127.0.0.1:0".parse().unwrap(),
         key: KeySource::File(folder.join("keys/master.key")),
         flows: folder.to_owned(),

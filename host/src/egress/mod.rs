@@ -82,6 +82,29 @@ impl Egress {
         transport.check(&self.policy, &self.tls).map(drop)
     }
 
+    /// Whether a person may be sent to this URL: https, unless the operator allows otherwise, and at one of these origins
+    /// where they are given. Says what may be shown of it.
+    ///
+    /// A person's browser dials it, not the daemon: so its address isn't held against the allowed networks.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_link(&self, url: &str, to: Option<&Destinations>) -> Result<String, Problem> {
+        let url = Url::parse(url).map_err(|_| Problem::flow("url", "is no absolute URL"))?;
+        let is_allowed = url.scheme() == "https" || (url.scheme() == "http" && self.policy.allow_http);
+        if !is_allowed {
+            let origin = url.origin().ascii_serialization();
+            let message =
+                format!("{origin} isn't https; let an operator set TOKENHOST_EGRESS_HTTP=true where that is right");
+            return Err(Problem::operator("url", message));
+        }
+        policy::check_userinfo("url", &url)?;
+        if let Some(to) = to {
+            to.check(&url)?;
+        }
+        Ok(policy::shown(&url))
+    }
+
     /// Renders a flow's request, computes its derived values, and holds it against policy and destinations.
     ///
     /// `extras` are merged in first. The caller decides which apply. Signing with an RSA key takes some milliseconds.

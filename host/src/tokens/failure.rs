@@ -1,5 +1,6 @@
 //! How attempts end without a token, and what people are told of it. Decides nothing.
 
+use chrono::{DateTime, Utc};
 use ulid::Ulid;
 
 use super::record::FailureRecord;
@@ -20,10 +21,14 @@ pub(super) enum Ended {
     Revoked,
     /// It was cut short by an earlier stop of the daemon.
     Interrupted,
+    /// Another attempt brought this generation meanwhile; what a person brought comes after it.
+    Overtaken(u64),
     /// The integration lacks values that its flow needs.
     Incomplete(Vec<FieldFault>),
     /// Only a person can get a token.
-    Person(&'static str),
+    Person(String),
+    /// A person was sent away, and may come back until then; the journal holds what is needed to go on.
+    Away(DateTime<Utc>),
     /// The flow of this name isn't installed.
     NoFlow(String),
     /// The daemon is stopping; the journal holds what is needed to go on.

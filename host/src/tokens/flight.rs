@@ -66,6 +66,11 @@ impl Flights {
         }
     }
 
+    /// Runs something that belongs to the daemon and is no flight: nobody joins it, and it is waited for when the daemon stops.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(task);
+    }
+
     /// Whether a flight for this key is under way.
     pub(super) fn is_under_way(&self, key: &TokenKey) -> bool {
         self.under_way.contains_key(key)

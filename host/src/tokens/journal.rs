@@ -6,13 +6,15 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use super::key::TokenKey;
 use super::plan::Cause;
-use crate::egress::RequestRecord;
-use crate::flows::step::{Purpose, Response};
+use super::view::Awaiting;
+use crate::egress::{Pair, RequestRecord};
+use crate::flows::step::{Purpose, Response, State};
 use crate::seal::Sealed;
 use crate::store::table::Table;
 
@@ -24,6 +26,18 @@ pub(super) const ATTEMPTS: Table<AttemptRecord> = Table::new("attempt");
 
 /// The attempts that haven't ended, by id: the integration of each.
 pub(super) const OPEN: Table<String> = Table::new("open-attempt");
+
+/// The attempts that wait for a person to come back: by the digest of what the person brings.
+pub(super) const AWAITED: Table<Awaited> = Table::new("awaited-attempt");
+
+/// Which attempt a person's return, or first visit, belongs to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Awaited {
+    /// Its integration.
+    pub(super) integration: String,
+    /// Its id.
+    pub(super) attempt: Ulid,
+}
 
 /// The record of an attempt.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,6 +54,37 @@ pub(super) struct AttemptRecord {
     pub(super) seed: Sealed,
     /// How far it is.
     pub(super) stage: Stage,
+    /// What there is besides where a person takes part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) person: Option<PersonRecord>,
+}
+
+/// What is kept of an attempt in which a person takes part. Such an attempt doesn't follow a generation: it holds for as
+/// long as the token's record names it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct PersonRecord {
+    /// When the attempt ends, whatever the person does.
+    pub(super) deadline: DateTime<Utc>,
+    /// Whether a person was told what to do.
+    pub(super) asked: bool,
+    /// How often the person came back: each redirect has a return key of its own.
+    pub(super) returns: u32,
+    /// What is listed in [`AWAITED`] while a person is awaited: digests of the return key and of the ticket.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) digests: Vec<String>,
+}
+
+impl AttemptRecord {
+    /// Until when a person may take part, where one does and it isn't over.
+    pub(super) fn awaiting(&self) -> Option<Awaiting> {
+        let until = match (&self.stage, &self.person) {
+            _ if self.story.outcome.is_some() => return None,
+            (Stage::Ended, _) | (_, None) => return None,
+            (Stage::Away { until, .. }, _) => *until,
+            (_, Some(person)) => person.deadline,
+        };
+        Some(Awaiting { attempt: self.story.id, until })
+    }
 }
 
 /// How far an attempt is, and what is needed to go on from there.
@@ -50,6 +95,10 @@ pub(super) enum Stage {
     Sent {
         /// Whether the request holds something that works once.
         spends: bool,
+        /// The flow's notes, sealed, where the flow is told after a crash that no answer came: it asks a provider again
+        /// and again whether a person has done something.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held: Option<Sealed>,
     },
     /// An answer came and isn't parsed yet.
     Answered {
@@ -67,6 +116,21 @@ pub(super) enum Stage {
         /// Until when.
         until: DateTime<Utc>,
     },
+    /// A person was sent away, or is about to be, and may come back.
+    Away {
+        /// The flow's notes and the provider's URL, sealed.
+        held: Sealed,
+        /// Until when the person may come back.
+        until: DateTime<Utc>,
+        /// The digest of the browser's cookie, once it was sent on. Only this browser may come back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        browser: Option<String>,
+    },
+    /// The person came back, and the flow isn't told yet. What was brought, a code, works once, and hasn't left.
+    Returned {
+        /// The flow's notes and the query, sealed.
+        held: Sealed,
+    },
     /// It has ended.
     Ended,
 }
@@ -79,6 +143,19 @@ pub(super) struct Held {
     /// The provider's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) answer: Option<HeldAnswer>,
+    /// Where the person is to be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) url: Option<String>,
+    /// What the person came back with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) query: Vec<(String, String)>,
+}
+
+impl Held {
+    /// The flow's notes alone.
+    pub(super) fn notes(state: &State) -> Self {
+        Self { state: state.expose_secret().to_owned(), answer: None, url: None, query: Vec::new() }
+    }
 }
 
 /// A provider's answer, to be sealed.
@@ -132,12 +209,25 @@ pub struct StepStory {
     /// What came back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<AnswerStory>,
+    /// Where a person was sent, without the query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_to: Option<String>,
+    /// What a person came back with: names, and values only where they can be no secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub returned: Vec<Pair>,
+    /// How many steps of the same kind, while a provider was asked again and again, this one stands for besides itself.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeats: u32,
     /// What the plugin printed, cleaned.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub printed: String,
     /// Why it failed, or why no answer came, cleaned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A provider's answer as people see it.

@@ -1,7 +1,7 @@
 //! Serves tokens: from memory where they are good enough, else from a flight that gets a new one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -53,7 +53,7 @@ pub struct Tokens {
     /// Renewals ahead of time.
     schedule: Schedule,
     /// Itself, for the flights that it starts.
-    me: Weak<Self>,
+    pub(super) me: Weak<Self>,
 }
 
 /// What a flight is to bring.
@@ -86,6 +86,7 @@ impl Tokens {
                 budget: Budget::new(Arc::clone(&clock)),
                 clock,
                 margin,
+                callback_url: OnceLock::new(),
                 stopping: CancellationToken::new(),
             }),
             live: Cache::new(IN_MEMORY),
@@ -196,6 +197,8 @@ impl Tokens {
             let changes = self.changes.load(Ordering::Acquire);
             let integration = Arc::new(self.parts.integrations.read(&name).await?);
             let (record, _) = self.parts.ledger.token(key, integration.target).await?;
+            // One that holds an answer for a repaired plugin waits for no person.
+            let connecting = record.connecting.filter(|id| record.stalled != Some(*id));
             let present = self.present(key, &record)?;
             if let Some(live) = present.as_ref().filter(|live| self.is_enough(live, errand)) {
                 match self.remember(key, live, changes) {
@@ -216,22 +219,40 @@ impl Tokens {
                     errand.cause = Cause::Needed;
                 }
                 Err(Ended::Void | Ended::Interrupted | Ended::Revoked) => {}
-                Err(Ended::Failed(failure, attempt)) => {
-                    let error = self.failed(&failure, attempt);
+                Err(ended) => {
+                    let error = self.error_of(ended, key, connecting);
                     if let (Some(live), TokenError::Failed { retry_after, .. }) = (self.live.get(key), &error) {
                         live.hush(&*self.parts.clock, *retry_after);
                     }
                     return Err(error);
                 }
-                Err(Ended::Incomplete(faults)) => return Err(TokenError::Incomplete(faults)),
-                Err(Ended::Person(why)) => return Err(TokenError::PersonNeeded(why.to_owned())),
-                Err(Ended::NoFlow(name)) => return Err(TokenError::FlowMissing(name)),
-                Err(Ended::Stopping) => return Err(TokenError::Stopping),
-                Err(Ended::Store(error)) => return Err(error.into()),
-                Err(Ended::Seal(error)) => return Err(error.into()),
             }
         }
         Err(TokenError::Changed)
+    }
+
+    /// What callers are told of an attempt that ended without a token. `connecting`: the attempt by which a person connects.
+    pub(super) fn error_of(&self, ended: Ended, key: &TokenKey, connecting: Option<Ulid>) -> TokenError {
+        let person = |why: String| {
+            let name = key.integration();
+            TokenError::PersonNeeded(match connecting {
+                Some(id) => format!("{why}; connecting is under way (attempt {id}) and waits for the person"),
+                None => format!(
+                    "{why}; run `tokenhost integration connect {name}`, or POST /v1/integrations/{name}/connect"
+                ),
+            })
+        };
+        match ended {
+            Ended::Failed(failure, attempt) => self.failed(&failure, attempt),
+            Ended::Void | Ended::Interrupted | Ended::Revoked | Ended::Overtaken(_) => TokenError::Changed,
+            Ended::Incomplete(faults) => TokenError::Incomplete(faults),
+            Ended::Person(why) => person(why),
+            Ended::Away(_) => person("the flow has sent a person to the provider".to_owned()),
+            Ended::NoFlow(name) => TokenError::FlowMissing(name),
+            Ended::Stopping => TokenError::Stopping,
+            Ended::Store(error) => error.into(),
+            Ended::Seal(error) => error.into(),
+        }
     }
 
     /// Plans and makes one attempt.
@@ -271,12 +292,14 @@ impl Tokens {
             (Plan::Resume(_), None) => Err(Ended::Void),
             (Plan::Attempt { purpose, again }, _) => {
                 let (key, token, cause) = (key.clone(), record, errand.cause);
-                Attempt::new(&self.parts, Start { integration, flow, key, token, purpose, again, cause })?.run().await
+                Attempt::new(&self.parts, Start { integration, flow, key, token, purpose, again, cause, asking: None })?
+                    .run()
+                    .await
             }
             (Plan::Wait(_), _) => {
                 Err(record.failure.map_or(Ended::Void, |failure| Ended::Failed(Box::new(failure), None)))
             }
-            (Plan::Person(why), _) => Err(Ended::Person(why)),
+            (Plan::Person(why), _) => Err(Ended::Person(why.to_owned())),
         }
     }
 
@@ -286,7 +309,7 @@ impl Tokens {
         match errand.cause {
             Cause::Needed | Cause::Rejected => matches!(quality, Quality::Good | Quality::Ageing),
             Cause::Ageing => quality == Quality::Good,
-            Cause::Asked | Cause::Deleted => false,
+            Cause::Asked | Cause::Connect | Cause::Deleted => false,
         }
     }
 
@@ -357,6 +380,10 @@ impl Tokens {
         let attempts = self.parts.ledger.open_attempts().await?;
         let count = attempts.len();
         for attempt in attempts {
+            if attempt.person.is_some() && attempt.story.outcome.is_none() {
+                self.recover_connecting(attempt).await;
+                continue;
+            }
             let key = attempt.story.key.clone();
             let (me, flying) = (self.me.clone(), key.clone());
             self.flights.join(
@@ -375,6 +402,16 @@ impl Tokens {
     }
 
     async fn resume(&self, attempt: AttemptRecord) -> Result<(), Ended> {
+        let (is_stalled, digest) = (attempt.story.outcome.is_some(), attempt.digest.clone());
+        let attempt = self.revive(attempt).await?;
+        if is_stalled && attempt.flow_digest() == digest {
+            return Ok(()); // the plugin is still the same
+        }
+        attempt.run_held().await.map(drop)
+    }
+
+    /// An attempt out of the journal.
+    pub(super) async fn revive(&self, attempt: AttemptRecord) -> Result<Attempt, Ended> {
         let name: Name = attempt.story.key.integration().parse().map_err(|_| Ended::Void)?;
         let integration = match self.parts.integrations.read(&name).await {
             Ok(integration) => Arc::new(integration),
@@ -385,11 +422,8 @@ impl Tokens {
             Err(error) => return Err(Ended::Store(StoreError::Storage(error.to_string()))),
         };
         let flow = self.parts.flows.get(&integration.flow).ok_or_else(|| Ended::NoFlow(integration.flow.clone()))?;
-        if attempt.story.outcome.is_some() && attempt.digest == flow.digest() {
-            return Ok(()); // stalled, and the plugin is still the same
-        }
         let (record, _) = self.parts.ledger.token(&attempt.story.key, integration.target).await?;
-        Attempt::resume(&self.parts, integration, flow, &record, attempt)?.run_held().await.map(drop)
+        Attempt::resume(&self.parts, integration, flow, &record, attempt)
     }
 
     /// Lets attempts under way end, for a while.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ulid::Ulid;
 
-use super::journal::{ATTEMPTS, AttemptRecord, KEPT, OPEN, Stage};
+use super::journal::{ATTEMPTS, AWAITED, AttemptRecord, Awaited, KEPT, OPEN, Stage};
 use super::key::TokenKey;
 use super::record::{TOKENS, TokenRecord};
 use crate::seal::Keyring;
@@ -62,7 +62,22 @@ impl Ledger {
             Stage::Ended => OPEN.remove(batch, &[&id]),
             _ => OPEN.put(batch, &[&id], &integration.to_owned())?,
         }
+        for digest in attempt.person.iter().flat_map(|person| &person.digests) {
+            match attempt.stage {
+                Stage::Away { .. } => {
+                    let awaited = Awaited { integration: integration.to_owned(), attempt: attempt.story.id };
+                    AWAITED.put(batch, &[digest], &awaited)?;
+                }
+                _ => AWAITED.remove(batch, &[digest]),
+            }
+        }
         Ok(())
+    }
+
+    /// The attempt that awaits a person who brings something of this digest, and its revision.
+    pub(super) async fn awaited(&self, digest: &str) -> Result<Option<Versioned<AttemptRecord>>, StoreError> {
+        let Some(found) = AWAITED.get(&*self.store, &[digest]).await? else { return Ok(None) };
+        ATTEMPTS.get(&*self.store, &[&found.value.integration, &found.value.attempt.to_string()]).await
     }
 
     /// Adds the removal of all but the last attempts of an integration to a batch. One more is about to be written.
@@ -135,6 +150,9 @@ impl Ledger {
                 let id = attempt.value.story.id.to_string();
                 ATTEMPTS.remove(&mut batch, &[integration, &id]);
                 OPEN.remove(&mut batch, &[&id]);
+                for digest in attempt.value.person.iter().flat_map(|person| &person.digests) {
+                    AWAITED.remove(&mut batch, &[digest]);
+                }
             }
             self.store.commit(batch).await?;
         }

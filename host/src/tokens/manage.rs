@@ -8,12 +8,12 @@ use ulid::Ulid;
 
 use super::error::TokenError;
 use super::expiry::ExpirySource;
-use super::journal::AttemptStory;
+use super::journal::{AttemptRecord, AttemptStory};
 use super::keeper::{Errand, PATIENCE, Tokens};
 use super::key::TokenKey;
 use super::ledger::Ledger;
 use super::plan::Cause;
-use super::record::{StoredToken, TokenRecord};
+use super::record::{RefreshState, StoredToken, TokenRecord};
 use super::token::{ManualToken, Served, Token};
 use super::view::{FailureView, Rejection, State, Status, Verdict};
 use crate::integrations::Integration;
@@ -31,12 +31,23 @@ impl Tokens {
     /// # Errors
     /// There is no such integration, or the storage failed.
     pub async fn status(&self, key: &TokenKey) -> Result<Status, TokenError> {
-        let (_, record, _) = self.read(key).await?;
+        let (integration, record, _) = self.read(key).await?;
         let ended =
             self.present(key, &record)?.is_some_and(|live| live.remaining(&*self.parts.clock) == Some(Duration::ZERO));
         let token = record.token.as_ref();
+        let connecting = match record.connecting {
+            Some(id) => self.parts.ledger.attempt(key.integration(), id).await?,
+            None => None,
+        };
+        let flow = self.parts.flows.get(&integration.flow);
+        let is_attended = flow.is_some_and(|flow| !flow.description().unattended);
+        let can_refresh = integration.values.get("refresh").is_none_or(|refresh| refresh != "never")
+            && record.refresh != RefreshState::Spent
+            && record.has_refresh_token(self.parts.clock.now());
         Ok(Status {
             state: match token {
+                Some(_) if record.rejected_at.is_none() && !ended => State::Valid,
+                _ if is_attended && !can_refresh => State::PersonNeeded,
                 None => State::Absent,
                 Some(_) if record.rejected_at.is_some() => State::Rejected,
                 Some(_) if ended => State::Expired,
@@ -56,6 +67,7 @@ impl Tokens {
                 count: failure.count,
                 at: failure.at,
             }),
+            connecting: connecting.as_ref().and_then(AttemptRecord::awaiting),
         })
     }
 
@@ -127,7 +139,9 @@ impl Tokens {
             .and_then(|seconds| created_at.checked_add_signed(TimeDelta::try_seconds(i64::try_from(seconds).ok()?)?))
             .or(manual.expires_at);
         let keyring = &self.parts.ledger.keyring;
+        let mut former = None;
         self.change(key, |record| {
+            former = record.connecting;
             let token = Token {
                 access_token: manual.access_token.clone(),
                 refresh_token: manual.refresh_token.clone(),
@@ -143,10 +157,12 @@ impl Tokens {
             };
             let sealed = StoredToken::seal(&token, key, keyring)?;
             record.succeed(token.generation, sealed);
+            record.connecting = None;
             Ok::<(), SealError>(())
         })
         .await??;
         self.live.invalidate(key);
+        self.dismiss(key, former).await?;
         self.status(key).await
     }
 
@@ -155,7 +171,9 @@ impl Tokens {
     /// # Errors
     /// There is no such integration, or the storage failed.
     pub async fn delete(&self, key: &TokenKey) -> Result<(), TokenError> {
+        let mut former = None;
         self.change(key, |record| {
+            former = record.connecting;
             // An attempt under way follows the old number, so that what it brings is void.
             *record = TokenRecord { generation: record.generation + 1, ..TokenRecord::new(key.clone(), record.target) };
             Ok::<(), ()>(())
@@ -163,6 +181,7 @@ impl Tokens {
         .await?
         .ok();
         self.live.invalidate(key);
+        self.dismiss(key, former).await?;
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 
 mod attempt;
 mod backoff;
+mod connect;
 mod error;
 mod expiry;
 mod failure;
@@ -21,6 +22,7 @@ mod schedule;
 mod token;
 mod view;
 
+pub use self::connect::{Back, Connecting, Next, Onward, Unwelcome};
 pub use self::error::TokenError;
 pub use self::expiry::{ExpirySource, Margin};
 pub use self::journal::{AnswerStory, AttemptStory, Outcome, StepStory};
@@ -29,7 +31,7 @@ pub use self::key::TokenKey;
 pub use self::plan::Cause;
 pub use self::revoke::Revocation;
 pub use self::token::{ManualToken, Served, Token};
-pub use self::view::{FailureView, Rejection, State, Status, Verdict};
+pub use self::view::{Awaiting, FailureView, Rejection, State, Status, Verdict};
 
 #[cfg(test)]
 mod tests;

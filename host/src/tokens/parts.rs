@@ -1,6 +1,6 @@
 //! What an attempt works with, put together once.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,8 @@ pub(super) struct Parts {
     pub(super) clock: SharedClock,
     pub(super) budget: Budget,
     pub(super) margin: Margin,
+    /// Where a provider sends people back to, once that is known.
+    pub(super) callback_url: OnceLock<String>,
     /// Cancelled when the daemon stops.
     pub(super) stopping: CancellationToken,
 }

@@ -22,6 +22,8 @@ pub enum Cause {
     Asked,
     /// The integration is being deleted, and its token with it.
     Deleted,
+    /// A person connects it.
+    Connect,
 }
 
 /// What is known, besides the record, when a plan is made.
@@ -68,11 +70,16 @@ pub(super) fn plan(record: &TokenRecord, facts: Facts) -> Plan {
     {
         return Plan::Resume(attempt);
     }
-    if let Some(wait) = record.failure.as_ref().and_then(|failure| failure.wait(facts.now))
-        && !facts.forced
-    {
-        return Plan::Wait(wait);
+    let plan = unhurried(record, facts);
+    // No wait helps where a person is needed.
+    match record.failure.as_ref().and_then(|failure| failure.wait(facts.now)) {
+        Some(wait) if !facts.forced && !matches!(plan, Plan::Person(_)) => Plan::Wait(wait),
+        _ => plan,
     }
+}
+
+/// The same without failures before.
+fn unhurried(record: &TokenRecord, facts: Facts) -> Plan {
     let acquire = |why| match facts.unattended {
         true => Plan::Attempt { purpose: Purpose::Acquire, again: false },
         false => Plan::Person(why),

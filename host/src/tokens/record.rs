@@ -51,6 +51,9 @@ pub(super) struct TokenRecord {
     /// An attempt that holds an answer which the plugin couldn't handle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) stalled: Option<Ulid>,
+    /// The attempt by which a person connects this, until it ends or another one takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) connecting: Option<Ulid>,
 }
 
 /// What is known of a refresh token.
@@ -168,6 +171,7 @@ impl TokenRecord {
             learned_lifetime: None,
             proven: None,
             stalled: None,
+            connecting: None,
         }
     }
 

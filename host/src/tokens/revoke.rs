@@ -41,7 +41,7 @@ impl Tokens {
             for token in self.parts.ledger.tokens(name.as_str(), integration.target).await? {
                 let (integration, flow, key) = (Arc::clone(&integration), Arc::clone(&flow), token.key.clone());
                 let (purpose, again, cause) = (Purpose::Revoke, false, Cause::Deleted);
-                let start = Start { integration, flow, key: key.clone(), token, purpose, again, cause };
+                let start = Start { integration, flow, key: key.clone(), token, purpose, again, cause, asking: None };
                 let ended = match Attempt::new(&self.parts, start) {
                     Ok(attempt) => attempt.run().await.err(),
                     Err(ended) => Some(ended),

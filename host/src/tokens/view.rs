@@ -18,6 +18,8 @@ pub enum State {
     Expired,
     /// A service refused it.
     Rejected,
+    /// There is none that works, and only a person can bring one.
+    PersonNeeded,
 }
 
 /// What is known of a key's token.
@@ -39,6 +41,17 @@ pub struct Status {
     pub has_refresh_token: bool,
     /// Why there is no newer one.
     pub failure: Option<FailureView>,
+    /// The connection under way, in which a person takes part.
+    pub connecting: Option<Awaiting>,
+}
+
+/// A connection under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Awaiting {
+    /// Its attempt.
+    pub attempt: Ulid,
+    /// Until when the person may take.
+    pub until: DateTime<Utc>,
 }
 
 /// Why there is no newer token.

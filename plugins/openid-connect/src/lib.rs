@@ -1,7 +1,7 @@
 //! OpenID Connect discovery in front of the OAuth 2.0 grants: the provider's metadata document says where to ask.
 
 use tokenhost_flow::flow::{self, Flow};
-use tokenhost_flow::oauth::discovery;
+use tokenhost_flow::oauth::{authorize, device, discovery};
 use tokenhost_flow::prelude::*;
 
 /// The flow.
@@ -9,7 +9,7 @@ use tokenhost_flow::prelude::*;
 pub struct OpenIdConnect;
 
 /// The grants, as the field names them.
-const GRANTS: [&str; 2] = ["client_credentials", "password"];
+const GRANTS: [&str; 4] = ["authorization_code", "client_credentials", "device_code", "password"];
 
 impl Flow for OpenIdConnect {
     fn describe() -> Description {
@@ -24,8 +24,9 @@ impl Flow for OpenIdConnect {
             .field(
                 Field::choice("grant", "Grant", &GRANTS)
                     .help(
-                        "How the token is got. client_credentials: by the client's own ID and secret; password: for a \
-                         user's name and password.",
+                        "How the token is got. authorization_code: a person signs in and consents in a browser; \
+                         client_credentials: by the client's own ID and secret; device_code: a person enters a code on \
+                         any device; password: for a user's name and password.",
                     )
                     .default_value("client_credentials"),
             )
@@ -41,13 +42,18 @@ impl Flow for OpenIdConnect {
                     .required_when("grant", &["password"]),
             )
             .fields(fields::target())
+            .field(authorize::parameters())
             .fields(fields::client_auth())
             .fields(fields::refresh())
             .field(fields::revocation_url())
     }
 
     fn advance(context: &Context, event: Event) -> Result<Step, Failure> {
-        discovery::advance(context, event, |context, event| flow::advance(context, event, request))
+        discovery::advance(context, event, |context, event| match context.value("grant") {
+            Some("authorization_code") => authorize::advance(context, event),
+            Some("device_code") => device::advance(context, event),
+            _ => flow::advance(context, event, request),
+        })
     }
 }
 

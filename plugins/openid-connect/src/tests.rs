@@ -74,3 +74,39 @@ fn a_document_that_is_none_ends_the_attempt() {
     }
     assert!(robot().acquire().unanswered(false, "no route").failure_line().starts_with("no_answer, retry: "));
 }
+
+#[test]
+fn a_person_signs_in_where_the_document_says() {
+    let metadata = r#"{
+        "issuer": "https://id.example", "token_endpoint": "https://token.example/t",
+        "authorization_endpoint": "https://id.example/authorize", "authorization_response_iss_parameter_supported": true
+    }"#;
+    let run = robot()
+        .value("grant", "authorization_code")
+        .context(|context| {
+            context.callback_url = Some("https://host.example/v1/callback".into());
+            context.return_key = Some("key".into());
+        })
+        .acquire()
+        .answer(200, metadata);
+    let Ok(tokenhost_flow::types::Step::Redirect(redirect)) = run.clone().outcome() else { panic!("no redirect") };
+    assert!(redirect.url.starts_with("https://id.example/authorize?response_type=code&client_id=robot&"));
+    let stranger = run.clone().returned(&[("code", "c"), ("iss", "https://evil.example")]).failure_line();
+    assert!(stranger.starts_with("issuer_mismatch, reconfigure: "), "{stranger}");
+    let redeeming = run.returned(&[("code", "c"), ("iss", "https://id.example")]);
+    assert!(redeeming.request().starts_with("POST https://token.example/t\n"));
+    assert!(redeeming.request().contains("\n\ngrant_type=authorization_code&code={sensitive}&"));
+}
+
+#[test]
+fn a_code_is_entered_where_the_document_says() {
+    let metadata = r#"{
+        "token_endpoint": "https://token.example/t", "device_authorization_endpoint": "https://id.example/device"
+    }"#;
+    let asking = robot().value("grant", "device_code").acquire().answer(200, metadata);
+    assert!(asking.request().starts_with("POST https://id.example/device\n"));
+    let answer = r#"{"device_code":"d","user_code":"AB-CD","verification_uri":"https://id.example/go","interval":1}"#;
+    let polling = asking.answer(200, answer).elapsed();
+    assert!(polling.request().starts_with("POST https://token.example/t\n"));
+    assert_eq!(polling.answer(200, r#"{"access_token":"t"}"#).token().access_token.as_deref(), Some("t"));
+}

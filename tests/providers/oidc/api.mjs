@@ -3,12 +3,14 @@
 
 import { readFile } from 'node:fs/promises';
 
+import { revokeConsents } from './memory.mjs';
+
 const contacts = [
   { id: 1, name: 'Charles Babbage', company: 'Difference Works' },
   { id: 2, name: 'Mary Somerville', company: 'Mechanism of the Heavens' },
 ];
 
-/** Middleware: everything below `/api`, the document, and `/_device/approve`. */
+/** Middleware: everything below `/api`, the document, `/_device/approve` and `/_consents`. */
 export function crmApi(provider, issuer) {
   const answer = (ctx, status, body) => {
     ctx.status = status;
@@ -52,6 +54,9 @@ export function crmApi(provider, issuer) {
       const document = JSON.parse(await readFile(new URL('./openapi.json', import.meta.url), 'utf8'));
       document.servers[0].variables.origin.default = issuer;
       answer(ctx, 200, document);
+    } else if (ctx.path === '/_consents' && ctx.method === 'DELETE') {
+      revokeConsents();
+      answer(ctx, 200, { revoked: true });
     } else if (ctx.path === '/_device/approve' && ctx.method === 'POST') {
       await approve(provider, ctx, answer);
     } else {

@@ -21,6 +21,11 @@ setInterval(() => {
   for (const [key, entry] of entries) if (entry.until <= now) forget(key);
 }, 60_000).unref();
 
+/** Takes back all that people consented to: every grant, and every token of one. They are signed out, too. */
+export function revokeConsents() {
+  for (const key of [...entries.keys()]) if (!/^(Client|InitialAccessToken)/.test(key)) forget(key);
+}
+
 /** The adapter that oidc-provider's documentation asks for, one instance for each kind of record. */
 export class MemoryAdapter {
   /** Name of the record's kind, the first part of its key. */

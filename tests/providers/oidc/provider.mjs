@@ -39,6 +39,12 @@ export async function createProvider(issuer, settings) {
     id_token_signed_response_alg: 'ES256',
   };
   const grants = ['client_credentials', 'password', 'refresh_token'];
+  const byBrowser = {
+    application_type: 'native',
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    redirect_uris: [settings.redirectUri],
+  };
   const registered = {
     basic: {
       client_id: 'crm-basic', client_secret: settings.clientSecret, token_endpoint_auth_method: 'client_secret_basic', grant_types: grants,
@@ -69,6 +75,16 @@ export async function createProvider(issuer, settings) {
     // Known by the name in its certificate (RFC 8705 section 2.1).
     tls: {
       client_id: 'crm-tls', token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_san_dns: 'crm-tls.example', grant_types: grants,
+    },
+    // For people with browsers; only where a test says where they are to be sent back to.
+    ...settings.redirectUri && {
+      code: {
+        client_id: 'crm-code',
+        client_secret: settings.clientSecret,
+        token_endpoint_auth_method: 'client_secret_basic',
+        ...byBrowser,
+      },
+      code_public: { client_id: 'crm-code-public', token_endpoint_auth_method: 'none', ...byBrowser },
     },
     device: {
       client_id: 'crm-device', token_endpoint_auth_method: 'none', grant_types: [DEVICE_CODE, 'refresh_token'],

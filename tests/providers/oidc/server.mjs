@@ -27,6 +27,7 @@ const { values } = parseArgs({
     username: { type: 'string', default: process.env.PROVIDER_USERNAME ?? 'ada' },
     password: { type: 'string', default: process.env.PROVIDER_PASSWORD ?? 'analytical-engine' },
     tls: { type: 'string' },
+    'redirect-uri': { type: 'string', default: '' },
     stay: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -42,6 +43,7 @@ if (values.help) {
   --username U         the user; U0 to U9999 exist too (PROVIDER_USERNAME, ada)
   --password P         the password of all users (PROVIDER_PASSWORD)
   --tls FOLDER         https, with server.pem and server.key of that folder, and clients' certificates by its ca.pem
+  --redirect-uri URL   where people are sent back to: adds clients that they consent to in a browser
   --stay               go on when standard input closes`);
   process.exit(2);
 }
@@ -62,6 +64,7 @@ const settings = {
   clientSecret: values['client-secret'],
   username: values.username,
   password: values.password,
+  redirectUri: values['redirect-uri'],
 };
 
 // The issuer holds the port, so the socket comes first and the provider second.
@@ -91,6 +94,8 @@ server.listen(number('port', 0), '127.0.0.1', async () => {
     token_url: provider.urlFor('token'),
     introspection_url: provider.urlFor('introspection'),
     revocation_url: provider.urlFor('revocation'),
+    authorization_url: provider.urlFor('authorization'),
+    revoke_consents_url: `${issuer}/_consents`,
     device_authorization_url: provider.urlFor('device_authorization'),
     device_approve_url: `${issuer}/_device/approve`,
     api_url: `${issuer}/api/me`,

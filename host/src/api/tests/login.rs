@@ -52,7 +52,14 @@ async fn change_ada(world: &World, change: UserChange) {
 }
 
 /// Sends a request with these headers from this address.
-async fn send(world: &World, method: &str, path: &str, body: &str, headers: &[(&str, &str)], from: &str) -> Answer {
+pub(super) async fn send(
+    world: &World,
+    method: &str,
+    path: &str,
+    body: &str,
+    headers: &[(&str, &str)],
+    from: &str,
+) -> Answer {
     let mut request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
     for (name, value) in headers {
         request.headers_mut().append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
@@ -87,7 +94,7 @@ async fn with_cookie(world: &World, method: &str, path: &str, cookie: &str, head
 }
 
 /// The exact reason of a refusal.
-fn reason(world: &World, answer: &Answer) -> String {
+pub(super) fn reason(world: &World, answer: &Answer) -> String {
     let id = match answer.header("content-type") {
         "application/problem+json" => answer.json()["support_id"].as_str().unwrap().to_owned(),
         _ => answer.text.split("<code>").nth(1).unwrap().split('<').next().unwrap().to_owned(),
@@ -389,7 +396,14 @@ async fn rest_services_need_their_profile_unless_the_settings_say_otherwise() {
 
 /// Takes what is logged.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    /// All of it.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -424,7 +438,7 @@ async fn the_log_tells_reasons_and_no_secrets() {
             "192.0.2.1",
         )
         .await;
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let text = lines.text();
         for told in ["bad_password", "proxy_not_trusted", "let in", "login_type=\"form\"", "user/ada"] {
             assert_eq!(text.contains(told), login_debug, "{told}: {text}");
         }

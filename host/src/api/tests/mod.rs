@@ -1,6 +1,7 @@
 //! The API over real rooms on a store in memory, with a flow that reaches no network.
 
 mod audit;
+mod connect;
 mod document;
 mod escalation;
 mod export;

@@ -17,7 +17,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::Public;
 use crate::egress::{Egress, Policy};
 use crate::flows::description::{Field, FieldKind, Requirement, SchemeMatch};
-use crate::flows::step::{Context, Event, Failure, Remedy};
+use crate::flows::step::{Context, Event, Failure, FlowToken, Remedy, Step};
 use crate::flows::{Catalog, Description, Engine, EngineOptions, Flow, Flows, PluginError, StepRun};
 use crate::integrations::{Integrations, Models};
 use crate::organizations::Organizations;
@@ -127,6 +127,7 @@ impl World {
             clock,
             metrics: telemetry::metrics().unwrap(),
             public,
+            public_url: "http://127.0.0.1:8420".to_owned(),
         });
         Self { api, router, token, _folder: folder }
     }
@@ -232,13 +233,32 @@ impl Flow for Unwilling {
         "0000000000000000000000000000000000000000000000000000000000000000"
     }
 
-    async fn advance(&self, _: &Context, _: Event) -> Result<StepRun, PluginError> {
+    async fn advance(&self, context: &Context, event: Event) -> Result<StepRun, PluginError> {
+        if let Some(key) = &context.return_key {
+            return Ok(StepRun { outcome: with_a_person(key, event), printed: String::new() });
+        }
         let failure = Failure {
             code: "invalid_client".to_owned(),
             message: "the provider doesn't know it".to_owned(),
             remedy: Remedy::Reconfigure,
         };
         Ok(StepRun { outcome: Err(failure), printed: String::new() })
+    }
+}
+
+/// The same flow where a person takes part: whoever comes back with a code gets a token.
+fn with_a_person(key: &str, event: Event) -> Result<Step, Failure> {
+    let Event::Returned(_, query) = event else {
+        return Ok(Step::Redirect(format!("https://idp.example/authorize?state={key}"), "".into()));
+    };
+    let find = |wanted: &str| query.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+    match find("code") {
+        Some(code) => Ok(Step::Done(Box::new(FlowToken { access_token: Some(code), ..FlowToken::default() }))),
+        None => Err(Failure {
+            code: "access_denied".to_owned(),
+            message: find("error_description").unwrap_or_default().expose_secret().to_owned(),
+            remedy: Remedy::Reconfigure,
+        }),
     }
 }
 

@@ -1,10 +1,12 @@
 //! `tokenhost integration …`: configured instances of a model, made, looked at, changed, tested.
 
+mod connect;
 mod inputs;
 
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use self::connect::Connect;
 use self::inputs::Inputs;
 use super::attempt;
 use super::client::{Client, Connection};
@@ -90,6 +92,11 @@ enum Command {
         /// The integration
         name: String,
     },
+    /// Connect an integration whose flow needs a person: tell them what to do, and wait until there is a token
+    #[command(
+        after_help = "The person opens a page in a browser, signs in at the provider and consents; or enters a code there. The integration's present token is used until then. Exit code 0: it is connected; 1: it isn't.\n\nExamples:\n  tokenhost integration connect crm-prod\n  tokenhost integration connect crm-prod --no-browser\n  tokenhost integration connect crm-prod --no-wait --json"
+    )]
+    Connect(Connect),
     /// List the last attempts to get a token, newest first
     #[command(after_help = "Examples:\n  tokenhost integration attempts crm-prod")]
     Attempts {
@@ -167,6 +174,7 @@ impl Integration {
                 output.show(&verdict, |verdict| cell(verdict, "line"))?;
                 if verdict.get("ok") == Some(&Value::Bool(true)) { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
             }
+            Command::Connect(connect) => connect.run(&self.connection.client()?, output).await,
             Command::Attempts { name } => {
                 let attempts = self.connection.client()?.list(&["integrations", &name, "attempts"], &[]).await?;
                 output.show(&Value::Array(attempts), attempt::list)
@@ -219,6 +227,17 @@ fn ask(name: &str) -> Option<Result<String, Failure>> {
     can_ask().then(|| SecretReader::ask(name).map(|value| value.expose_secret().to_owned()))
 }
 
+/// What a person can do where only a person can bring a token.
+fn remedy(integration: &Value) -> Option<String> {
+    let token = integration.get("token")?;
+    if let Some(connecting) = token.get("connecting").filter(|connecting| connecting.is_object()) {
+        let (attempt, until) = (cell(connecting, "attempt"), cell(connecting, "expires_at"));
+        return Some(format!("a person is connecting it: attempt {attempt}, until {until}"));
+    }
+    let is_needed = token.get("state").and_then(Value::as_str) == Some("person_needed");
+    is_needed.then(|| format!("a person is needed: tokenhost integration connect {}", cell(integration, "name")))
+}
+
 /// Integrations as a table.
 fn list(integrations: &Value) -> String {
     let rows: Vec<_> = integrations
@@ -263,6 +282,9 @@ fn show(integration: &Value) -> String {
         if !lines.is_empty() {
             text += &format!("\n{title}:\n{lines}");
         }
+    }
+    if let Some(remedy) = remedy(integration) {
+        text += &format!("\n{remedy}");
     }
     for fault in items(integration, "missing") {
         text += &format!("\n{}: {}", cell(fault, "field"), cell(fault, "message"));
@@ -324,5 +346,7 @@ mod tests {
              Connection:\n  proxy       http://p:3128\n  client_key  (secret, set)\n\n\
              fields.password: must be given"
         );
+        let text = show(&json!({"name": "crm-prod", "token": {"state": "person_needed", "generation": 3}}));
+        assert!(text.ends_with("a person is needed: tokenhost integration connect crm-prod"), "{text}");
     }
 }

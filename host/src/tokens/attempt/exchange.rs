@@ -5,13 +5,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
-use secrecy::ExposeSecret;
 use url::Url;
 
 use super::super::failure::{self, Ended};
 use super::super::journal::{AnswerStory, Held, HeldAnswer, Stage};
 use super::super::record::RefreshState;
-use super::{Attempt, FIRST_PAUSE, Last, REFRESH_TOKEN, bound_to};
+use super::{Attempt, FIRST_PAUSE, Last, REFRESH_TOKEN, person};
 use crate::egress::{Answer, Blame, Prepared, Refusal, Unsent};
 use crate::flows::description::FieldKind;
 use crate::flows::request::Request;
@@ -21,6 +20,8 @@ use crate::store::{Batch, StoreError};
 
 /// The longest time that a flow may wait between two steps.
 const MAX_WAIT: Duration = Duration::from_secs(600);
+/// The shortest, where a person is waited for and steps aren't limited.
+const SHORTEST_POLL: Duration = if cfg!(test) { Duration::from_millis(1) } else { Duration::from_secs(1) };
 
 impl Attempt {
     /// Sends a request and journals what comes back. What it spends is on disk before it leaves.
@@ -36,26 +37,32 @@ impl Attempt {
                 return Err(self.fail("request_refused", &message, Remedy::Reconfigure, field).await);
             }
         };
-        let spends = prepared.secret_names().contains(REFRESH_TOKEN);
         self.rotation.sent.clone_from(prepared.secret_names());
+        let refreshes = prepared.secret_names().contains(REFRESH_TOKEN);
+        // What a person brought back works once.
+        let spends = refreshes || self.has_returned();
         prepared.teach(&mut self.cleaner);
         let mut sent = prepared.record().clone();
         sent.clean(&self.cleaner);
         self.tell(|story| story.request = Some(sent));
         self.budget(&request.url).await?;
         let durability = if spends { Batch::synced() } else { Batch::buffered() };
-        self.record.stage = Stage::Sent { spends };
+        let held = match self.record.person {
+            Some(_) => Some(self.seal_held(&Held::notes(&state))?),
+            None => None,
+        };
+        self.record.stage = Stage::Sent { spends, held };
         if let Err(error) = self.parts.ledger.put(&self.record, durability).await {
             return Err(self.fail("storage", &error.to_string(), Remedy::Retry(None), None).await);
         }
         let last_refresh = self.refresh;
-        if spends {
+        if refreshes {
             self.doubt();
         }
         match self.parts.egress.send(prepared).await {
             Ok(answer) => {
                 // A complete answer ends the doubt, unless the provider itself doesn't know.
-                if spends && answer.response.status < 500 {
+                if refreshes && answer.response.status < 500 {
                     self.refresh = RefreshState::Ready;
                 }
                 self.learn_destinations(&request.url, &answer.response);
@@ -104,17 +111,17 @@ impl Attempt {
         let response = answer.response;
         self.last = Last::Answered(response.status, answer.left_at);
         self.tell(|story| story.answer = Some(AnswerStory::of(&response, answer.taken)));
-        let held = Held {
-            state: state.expose_secret().to_owned(),
-            answer: Some(HeldAnswer {
-                status: response.status,
-                headers: response.headers.clone(),
-                body: STANDARD.encode(&response.body),
-            }),
+        let held = HeldAnswer {
+            status: response.status,
+            headers: response.headers.clone(),
+            body: STANDARD.encode(&response.body),
         };
-        self.record.stage = Stage::Answered { held: self.seal_held(&held)?, left_at: answer.left_at, spends };
-        // What the provider gave for a spent token exists nowhere else: hold it until the storage takes it.
-        self.insist(spends, || self.parts.ledger.put(&self.record, Batch::synced())).await?;
+        let held = self.seal_held(&Held { answer: Some(held), ..Held::notes(&state) })?;
+        self.record.stage = Stage::Answered { held, left_at: answer.left_at, spends };
+        // What the provider gave for a spent token, or after a person's consent, exists nowhere else: hold it until the
+        // storage takes it.
+        self.insist(spends || self.record.person.is_some(), || self.parts.ledger.put(&self.record, Batch::synced()))
+            .await?;
         Ok(Event::Answered(state, response))
     }
 
@@ -127,11 +134,16 @@ impl Attempt {
 
     /// Waits as the flow wishes, across restarts.
     pub(super) async fn wait(&mut self, wait: Wait) -> Result<Event, Ended> {
-        let time = Duration::from_secs(wait.seconds.into()).min(MAX_WAIT);
+        let mut time = Duration::from_secs(wait.seconds.into()).min(MAX_WAIT);
+        let ask = self.ask_of(wait.prompt).await?;
+        if self.record.person.is_some() {
+            time = time.max(SHORTEST_POLL);
+            self.fold_polls();
+        }
         let until = self.parts.clock.now() + TimeDelta::from_std(time).unwrap_or_default();
-        let held = Held { state: wait.state.expose_secret().to_owned(), answer: None };
-        self.record.stage = Stage::Waiting { held: self.seal_held(&held)?, until };
+        self.record.stage = Stage::Waiting { held: self.seal_held(&Held::notes(&wait.state))?, until };
         self.parts.ledger.put(&self.record, Batch::synced()).await?;
+        self.tell_asker(ask);
         self.pause_for(time).await?;
         Ok(Event::Elapsed(wait.state))
     }
@@ -162,16 +174,12 @@ impl Attempt {
         }
     }
 
-    fn seal_held(&self, held: &Held) -> Result<Sealed, Ended> {
-        let text = serde_json::to_vec(held)
-            .map(zeroize::Zeroizing::new)
-            .map_err(|error| StoreError::Storage(error.to_string()))?;
-        Ok(self.parts.ledger.keyring.seal(&bound_to(self.id(), "held"), &text)?)
+    pub(super) fn seal_held(&self, held: &Held) -> Result<Sealed, Ended> {
+        person::seal_held(&self.parts.ledger.keyring, self.id(), held)
     }
 
     pub(super) fn open_held(&self, held: &Sealed) -> Result<(State, Option<Response>), Ended> {
-        let text = self.parts.ledger.keyring.open(&bound_to(self.id(), "held"), held)?;
-        let held: Held = serde_json::from_slice(&text).map_err(|error| StoreError::Storage(error.to_string()))?;
+        let held = person::open_held(&self.parts.ledger.keyring, self.id(), held)?;
         let response = held.answer.map(|answer| Response {
             status: answer.status,
             headers: answer.headers,

@@ -4,6 +4,7 @@
 //! nor does it know who waits for it (`flight`).
 
 mod exchange;
+mod person;
 mod rotation;
 mod settle;
 
@@ -13,11 +14,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
 use ulid::Ulid;
 
+pub(super) use self::person::{Ask, digest, open_held, seal_held, unguessable};
+pub(super) use self::rotation::Proven;
 use self::rotation::Rotation;
 use super::failure::{self, Ended};
-use super::journal::{AttemptRecord, AttemptStory, Outcome, Stage, StepStory};
+use super::journal::{AttemptRecord, AttemptStory, Outcome, PersonRecord, Stage, StepStory};
 use super::key::TokenKey;
 use super::parts::Parts;
 use super::plan::Cause;
@@ -25,15 +29,16 @@ use super::record::{RefreshState, TokenRecord};
 use super::token::Token;
 use crate::egress::{Destinations, Fault};
 use crate::flows::Flow;
-use crate::flows::step::{Context, Event, Failure, Purpose, Remedy, Response, Step};
+use crate::flows::step::{Context, Event, Failure, Purpose, Remedy, Response, Step, Unanswered};
 use crate::integrations::Integration;
 use crate::secrets::{Cleaner, Secrets};
 use crate::telemetry;
 
-pub(super) use self::rotation::Proven;
-
-/// Steps of one attempt; a device flow polls, and no other takes more than a few.
+/// Steps of one attempt; no flow takes more than a few. Where a person is waited for, steps between two waits: these are
+/// bounded by the attempt's deadline.
 const MAX_STEPS: usize = 200;
+/// Why an attempt of a person ended though nothing failed.
+pub(super) const SUPERSEDED: &str = "another connection took its place, or the token was deleted or entered by hand";
 /// Characters of what a plugin printed that are kept with a step.
 const PRINTED: usize = 4096;
 /// The name of the secret that works once.
@@ -68,6 +73,8 @@ pub(super) struct Attempt {
     learned: Option<u64>,
     /// Whether the journal keeps the stored answer though the attempt ends.
     holding: bool,
+    /// Who is told what a person has to do, until they are.
+    asking: Option<oneshot::Sender<Ask>>,
 }
 
 /// How the last request of an attempt ended.
@@ -91,6 +98,8 @@ pub(super) struct Start {
     pub(super) purpose: Purpose,
     pub(super) again: bool,
     pub(super) cause: Cause,
+    /// Who is told what a person has to do. None: no person takes part.
+    pub(super) asking: Option<oneshot::Sender<Ask>>,
 }
 
 impl Attempt {
@@ -115,11 +124,13 @@ impl Attempt {
             follows: start.token.generation,
             digest: start.flow.digest().to_owned(),
             seed: parts.ledger.keyring.seal(&bound_to(id, "seed"), &seed)?,
-            stage: Stage::Sent { spends: false },
+            stage: Stage::Sent { spends: false, held: None },
+            person: start.asking.as_ref().map(|_| PersonRecord::new(parts.clock.now())),
             story,
         };
         let mut attempt = Self::with_record(parts, start.integration, start.flow, &start.token, record)?;
         attempt.seed = seed;
+        attempt.asking = start.asking;
         if start.again {
             attempt.refresh = RefreshState::Spent;
             attempt.note("the refresh token was sent before and no answer came; it is tried once more");
@@ -148,7 +159,8 @@ impl Attempt {
         token: &TokenRecord,
         record: AttemptRecord,
     ) -> Result<Self, Ended> {
-        let present = token.open(&parts.ledger.keyring)?;
+        // A person's consent has nothing to do with the present token, which other attempts renew meanwhile.
+        let present = if record.person.is_none() { token.open(&parts.ledger.keyring)? } else { None };
         let mut secrets = integration.secrets.clone();
         if let Some(present) = &present {
             secrets.insert("token.access_token", present.access_token.clone());
@@ -164,7 +176,7 @@ impl Attempt {
         let urls = flow.description().fields.iter().filter(|field| field.is_url());
         let urls = urls.filter_map(|field| integration.values.get(&field.name)).map(String::as_str);
         let destinations = Destinations::of(urls);
-        let failures = token.failure.as_ref().map_or(0, |failure| failure.count);
+        let failures = token.failure.as_ref().filter(|_| record.person.is_none()).map_or(0, |failure| failure.count);
         Ok(Self {
             parts: Arc::clone(parts),
             refresh: token.refresh,
@@ -181,12 +193,23 @@ impl Attempt {
             failures,
             learned: token.learned_lifetime,
             holding: false,
+            asking: None,
         })
     }
 
     /// Its id.
     pub(super) fn id(&self) -> Ulid {
         self.record.story.id
+    }
+
+    /// What is kept of it.
+    pub(super) fn record(&self) -> &AttemptRecord {
+        &self.record
+    }
+
+    /// The digest of the component that it goes on with.
+    pub(super) fn flow_digest(&self) -> &str {
+        self.flow.digest()
     }
 
     /// Runs it from the start.
@@ -215,8 +238,20 @@ impl Attempt {
                 self.pause_for(left).await?;
                 Event::Elapsed(state)
             }
-            Stage::Sent { spends } => {
-                if spends {
+            Stage::Sent { spends: false, held: Some(held) } if self.has_asked() => {
+                let (state, _) = self.open_held(&held)?;
+                self.note("the daemon stopped before an answer came; the flow goes on");
+                let reason = "the daemon was stopped meanwhile".to_owned();
+                Event::Unanswered(state, Unanswered { left: true, reason })
+            }
+            Stage::Away { until, .. } => return Err(Ended::Away(until)),
+            Stage::Returned { held } => self.event_of_return(&held)?,
+            Stage::Sent { spends, .. } => {
+                if spends && self.record.person.is_some() {
+                    self.note(
+                        "the daemon stopped after what the person brought may have left; it works once, and isn't sent again",
+                    );
+                } else if spends {
                     self.doubt();
                     self.note(
                         "the daemon stopped after the refresh token may have left; whether it still works is uncertain",
@@ -231,8 +266,19 @@ impl Attempt {
 
     /// The loop: one step of the flow, and what it wants done.
     async fn go_on(mut self, mut event: Event) -> Result<Token, Ended> {
-        for _ in 0..MAX_STEPS {
+        let mut steps = 0;
+        while steps < MAX_STEPS {
+            if self.is_superseded().await? {
+                self.note(SUPERSEDED);
+                return Err(self.end(Outcome::Void, |_| {}).await.err().unwrap_or(Ended::Void));
+            }
+            steps += 1;
             let (context, event_name) = (self.context(), event.name().to_owned());
+            let returned = match &event {
+                Event::Returned(_, query) => self.story_of_return(query),
+                _ => Vec::new(),
+            };
+            let told = self.rotation.copy(&event);
             let began = self.parts.clock.elapsed();
             let run = self.flow.advance(&context, event).await;
             let taken = self.parts.clock.elapsed().saturating_sub(began);
@@ -245,27 +291,33 @@ impl Attempt {
             self.record.story.steps.push(StepStory {
                 event: event_name,
                 now: context.now,
+                returned,
                 printed,
                 ..StepStory::default()
             });
             self.tell(|story| story.step = step_name(&run.outcome).to_owned());
             event = match run.outcome {
-                Ok(Step::Send(request, state)) => self.exchange(request, state).await?,
-                Ok(Step::Wait(wait)) => self.wait(wait).await?,
-                Ok(Step::Done(token)) => return self.succeed(*token).await,
-                Ok(Step::Redirect(..)) => {
-                    let message = "the flow wants to send a person to the provider";
-                    return Err(self.fail("person_needed", message, Remedy::Reconfigure, None).await);
+                Ok(Step::Send(request, state)) => {
+                    self.rotation.asked = told;
+                    self.exchange(request, state).await?
                 }
+                Ok(Step::Wait(wait)) => {
+                    if self.record.person.is_some() {
+                        steps = 0;
+                    }
+                    self.wait(wait).await?
+                }
+                Ok(Step::Done(token)) => return self.succeed(*token).await,
+                Ok(Step::Redirect(url, state)) => return Err(self.send_away(&url, &state).await),
                 Ok(Step::Revoked) if self.record.story.purpose == Purpose::Revoke => return Err(self.revoked().await),
                 Ok(Step::Revoked) => {
                     let message = "the flow revoked the token instead of getting one";
                     return Err(self.fail("plugin_fault", message, Remedy::Reconfigure, None).await);
                 }
-                Err(failure) if self.rotate(&failure) => Event::Begin(self.record.story.purpose),
-                Err(failure) => match self.fall_back(&failure) {
-                    true => Event::Begin(Purpose::Acquire),
-                    false => return Err(self.give_up(failure).await),
+                Err(failure) => match self.rotate(&failure) {
+                    Some(told) => told,
+                    None if self.fall_back(&failure) => Event::Begin(Purpose::Acquire),
+                    None => return Err(self.give_up(failure).await),
                 },
             };
         }
@@ -284,7 +336,8 @@ impl Attempt {
             values.extend(present.values.iter().map(|(name, value)| (format!("token.{name}"), value.clone())));
             values.extend(present.scope.iter().map(|scope| ("token.scope".to_owned(), scope.clone())));
         }
-        let step = self.record.story.steps.len().to_be_bytes();
+        let steps = self.record.story.steps.iter();
+        let step = steps.map(|step| u64::from(step.repeats) + 1).sum::<u64>().to_be_bytes();
         let entropy = Sha256::new().chain_update(self.seed).chain_update(step).finalize();
         Context {
             scheme_name: self.integration.scheme.clone(),
@@ -294,8 +347,8 @@ impl Attempt {
             revealed: Vec::new(),
             now: u64::try_from(self.parts.clock.now().timestamp()).unwrap_or_default(),
             entropy: entropy.into(),
-            callback_url: None,
-            return_key: None,
+            callback_url: self.record.person.as_ref().and_then(|_| self.parts.callback_url.get().cloned()),
+            return_key: self.return_key(),
         }
     }
 

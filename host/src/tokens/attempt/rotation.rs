@@ -1,4 +1,4 @@
-//! Secrets with several values: where a provider refuses the client, the attempt is made again with the next value, so that
+//! Secrets with several values: where a provider refuses the client, the step is made again with the next value, so that
 //! the rotation of a secret causes no outage. The flow sees one name. Which value worked is remembered with the key.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::record::RefreshState;
 use super::{Attempt, Last};
-use crate::flows::step::Failure;
+use crate::flows::step::{Event, Failure};
 use crate::secrets::{Secrets, further};
 
 /// The error code by which a provider refuses the client itself (RFC 6749 section 5.2).
@@ -34,6 +34,8 @@ pub(super) struct Rotation {
     since: DateTime<Utc>,
     /// The secrets that the last request held.
     pub(super) sent: BTreeSet<String>,
+    /// What the flow was told before it made the last request.
+    pub(super) asked: Option<Event>,
 }
 
 impl Rotation {
@@ -48,8 +50,8 @@ impl Rotation {
                 left.entry(first.to_owned()).or_default().push_back((number, value));
             }
         }
-        let mut rotation =
-            Self { in_use: left.keys().map(|name| (name.clone(), 1)).collect(), left, since, sent: BTreeSet::new() };
+        let in_use = left.keys().map(|name| (name.clone(), 1)).collect();
+        let mut rotation = Self { in_use, left, since, sent: BTreeSet::new(), asked: None };
         for (name, number) in proven.filter(|proven| proven.since == since).into_iter().flat_map(|it| &it.values) {
             rotation.put_in_front(secrets, name, *number);
         }
@@ -65,6 +67,11 @@ impl Rotation {
             secrets.insert(name, value);
             self.in_use.insert(name.to_owned(), number);
         }
+    }
+
+    /// What the flow is about to be told, if it may have to be told once more.
+    pub(super) fn copy(&self, event: &Event) -> Option<Event> {
+        self.left.values().any(|left| !left.is_empty()).then(|| event.clone())
     }
 
     /// Puts the next value of a secret that was sent in its place. Returns the secret's name and the value's number.
@@ -89,12 +96,13 @@ impl Rotation {
 }
 
 impl Attempt {
-    /// Whether the attempt goes on, from the start of its purpose, with the next value of a secret.
-    pub(super) fn rotate(&mut self, failure: &Failure) -> bool {
+    /// What to tell the flow again, for the last request to be made with the next value of a secret.
+    pub(super) fn rotate(&mut self, failure: &Failure) -> Option<Event> {
         if failure.code != CLIENT_REFUSED || !matches!(self.last, Last::Answered(..499, _)) {
-            return false;
+            return None;
         }
-        let Some((name, number)) = self.rotation.next(&mut self.secrets) else { return false };
+        let asked = self.rotation.asked.take()?;
+        let (name, number) = self.rotation.next(&mut self.secrets)?;
         let message = self.cleaner.clean(&failure.message);
         self.tell(|story| story.problem = Some(format!("{CLIENT_REFUSED}: {message}")));
         self.note(&format!("the provider refused the client; tried again with value {number} of {name}"));
@@ -103,6 +111,6 @@ impl Attempt {
             self.refresh = RefreshState::Ready;
         }
         self.last = Last::Nothing;
-        true
+        Some(asked)
     }
 }

@@ -20,6 +20,20 @@ use crate::integrations::IntegrationError;
 use crate::store::{Batch, StoreError};
 use crate::telemetry;
 
+/// Errors of RFC 6749 section 5.2 that say nothing of a refresh token: once the client is put right, it works again.
+const NOT_THE_TOKEN: [&str; 5] =
+    ["invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "unsupported_grant_type"];
+
+/// How what an attempt brings stands to what there is.
+enum Standing {
+    /// It counts, and is committed.
+    Current,
+    /// It doesn't count any more.
+    Void,
+    /// It counts, and there is a newer generation than it followed: this one. Nothing is committed.
+    Overtaken(u64),
+}
+
 impl Attempt {
     /// Whether a failed refresh goes on as an acquisition, within the same attempt.
     pub(super) fn fall_back(&mut self, failure: &Failure) -> bool {
@@ -41,7 +55,7 @@ impl Attempt {
             self.refresh = RefreshState::Spent;
         }
         self.last = Last::Nothing;
-        self.record.stage = Stage::Sent { spends: false };
+        self.record.stage = Stage::Sent { spends: false, held: None };
         self.record.story.purpose = Purpose::Acquire;
         true
     }
@@ -49,7 +63,12 @@ impl Attempt {
     /// Ends with what the flow says.
     pub(super) async fn give_up(&mut self, failure: Failure) -> Ended {
         let refused = matches!(self.last, Last::Answered(status, _) if status < 500 && status != 429);
-        if self.record.story.purpose == Purpose::Refresh && refused {
+        let is_attended = !self.flow.description().unattended;
+        // Where only a person could get another one, a refresh token isn't given up for the client's own faults.
+        let is_spent = self.record.story.purpose == Purpose::Refresh
+            && refused
+            && !(is_attended && NOT_THE_TOKEN.contains(&failure.code.as_str()));
+        if is_spent {
             self.refresh = RefreshState::Spent;
         }
         let field = match self.last {
@@ -57,7 +76,14 @@ impl Attempt {
             Last::Unanswered(..) => Some("token_url"),
             Last::Answered(..) | Last::Nothing => failure::field_of(&failure.code),
         };
-        self.fail(&failure.code, &failure.message, failure.remedy, field).await
+        let ended = self.fail(&failure.code, &failure.message, failure.remedy, field).await;
+        match ended {
+            Ended::Failed(record, _) if is_spent && is_attended => Ended::Person(format!(
+                "the provider no longer accepts the refresh token ({}: {})",
+                record.code, record.message
+            )),
+            ended => ended,
+        }
     }
 
     /// The plugin failed. A spent token's answer stays in the journal for a repaired plugin.
@@ -87,11 +113,16 @@ impl Attempt {
         let mut kept = None;
         let outcome = Outcome::Failed { code: code.clone(), message: message.clone() };
         let stalled = self.holding.then_some(id);
+        let is_persons = self.record.person.is_some();
         let ended = self
             .end(outcome, |token| {
-                let mut failure = FailureRecord::backed_off(token.failure.as_ref(), &code, &message, now, remedy);
+                let before = token.failure.as_ref().filter(|_| !is_persons);
+                let mut failure = FailureRecord::backed_off(before, &code, &message, now, remedy);
                 failure.field = field.map(str::to_owned);
-                token.failure = Some(failure.clone());
+                // What a person didn't bring about is no reason to leave the present token unrenewed.
+                if !is_persons {
+                    token.failure = Some(failure.clone());
+                }
                 token.stalled = stalled.or(token.stalled);
                 kept = Some(failure);
             })
@@ -109,20 +140,27 @@ impl Attempt {
             Last::Answered(_, left_at) => left_at,
             Last::Nothing | Last::Unanswered(..) => self.parts.clock.now(),
         };
-        let token = match self.next(flow_token, left_at) {
+        let mut token = match self.next(flow_token, left_at) {
             Ok(token) => token,
             Err(message) => return Err(self.fail("invalid_token_response", message, Remedy::Retry(None), None).await),
         };
-        let outcome = Outcome::Token { generation: token.generation };
         let parts = Arc::clone(&self.parts);
-        let sealed = StoredToken::seal(&token, &self.record.story.key, &parts.ledger.keyring)?;
         let proven = self.rotation.proven();
-        self.end(outcome, |record| {
-            record.succeed(token.generation, sealed.clone());
-            record.proven.clone_from(&proven);
-        })
-        .await?;
-        Ok(token)
+        loop {
+            token.generation = self.record.follows + 1;
+            let outcome = Outcome::Token { generation: token.generation };
+            let sealed = StoredToken::seal(&token, &self.record.story.key, &parts.ledger.keyring)?;
+            let ended = self.end(outcome, |record| {
+                record.succeed(token.generation, sealed.clone());
+                record.proven.clone_from(&proven);
+            });
+            match ended.await {
+                Ok(()) => return Ok(token),
+                // The present token was renewed while the person was away: theirs comes after it.
+                Err(Ended::Overtaken(generation)) => self.record.follows = generation,
+                Err(ended) => return Err(ended),
+            }
+        }
     }
 
     /// Forgets the token, which the provider has ended.
@@ -188,7 +226,11 @@ impl Attempt {
         mut change: impl FnMut(&mut TokenRecord),
     ) -> Result<(), Ended> {
         self.record.story.finished_at = Some(self.parts.clock.now());
-        let spent = matches!(self.record.stage, Stage::Answered { spends: true, .. });
+        let spent = match self.record.stage {
+            Stage::Answered { spends, .. } => spends || self.record.person.is_some(),
+            _ => false,
+        };
+        let stage = self.record.stage.clone();
         if !self.holding {
             self.record.stage = Stage::Ended;
         }
@@ -196,9 +238,17 @@ impl Attempt {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.try_end(&parts, &outcome, &mut change).await {
-                Ok(current) => {
-                    self.count(if current { &outcome } else { &Outcome::Void });
-                    return if current { Ok(()) } else { Err(Ended::Void) };
+                Ok(Standing::Current) => {
+                    self.count(&outcome);
+                    return Ok(());
+                }
+                Ok(Standing::Void) => {
+                    self.count(&Outcome::Void);
+                    return Err(Ended::Void);
+                }
+                Ok(Standing::Overtaken(generation)) => {
+                    self.record.stage = stage;
+                    return Err(Ended::Overtaken(generation));
                 }
                 Err(StoreError::Conflict) => {}
                 Err(error) if spent => {
@@ -210,13 +260,13 @@ impl Attempt {
         }
     }
 
-    /// One try of the batch. False: what came is void.
+    /// One try of the batch.
     async fn try_end(
         &mut self,
         parts: &Parts,
         outcome: &Outcome,
         change: &mut impl FnMut(&mut TokenRecord),
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Standing, StoreError> {
         let mut batch = Batch::synced();
         let integration = match parts.integrations.read(&self.integration.name).await {
             Ok(integration) => Some(integration),
@@ -229,12 +279,24 @@ impl Attempt {
             self.record.stage = Stage::Ended;
             Ledger::put_attempt(&mut batch, &self.record)?;
             parts.ledger.store.commit(batch).await?;
-            return Ok(false);
+            return Ok(Standing::Void);
         };
         let (mut token, read) = parts.ledger.token(&self.record.story.key, self.record.target).await?;
-        let current = token.generation == self.record.follows;
+        let is_persons = self.record.person.is_some();
+        let current = match is_persons {
+            true => token.connecting == Some(self.id()),
+            false => token.generation == self.record.follows,
+        };
+        let brings_token = matches!(outcome, Outcome::Token { .. });
+        if current && is_persons && brings_token && token.generation != self.record.follows {
+            return Ok(Standing::Overtaken(token.generation));
+        }
         if current {
-            token.refresh = self.refresh;
+            if !is_persons {
+                token.refresh = self.refresh;
+            } else if !self.holding {
+                token.connecting = None;
+            }
             change(&mut token);
             integration.expect(&mut batch);
             Ledger::put_token(&mut batch, &token, read)?;
@@ -243,7 +305,7 @@ impl Attempt {
         Ledger::put_attempt(&mut batch, &self.record)?;
         parts.ledger.prune(&mut batch, self.record.story.key.integration(), self.id()).await?;
         parts.ledger.store.commit(batch).await?;
-        Ok(current)
+        Ok(if current { Standing::Current } else { Standing::Void })
     }
 
     fn count(&self, outcome: &Outcome) {

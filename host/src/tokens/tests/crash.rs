@@ -67,6 +67,7 @@ async fn crash(world: &World) {
         _ = world.token() => {}
         () = until(|| world.store.is_dead()) => {}
     }
+    assert!(world.store.is_dead(), "there was no crash");
 }
 
 #[tokio::test]
@@ -75,7 +76,7 @@ async fn an_answer_that_was_stored_before_the_crash_needs_no_further_request() {
     world.token().await.unwrap();
     world.pass(100);
     // The refresh writes: sent, answered, done.
-    world.store.plan_nth(world.store.commits() + 3, Fate::CrashBefore);
+    world.store.plan_nth(3, Fate::CrashBefore);
     crash(&world).await;
     assert_eq!(world.provider.requests().len(), 2);
     let after = world.after_power_cut().await;
@@ -88,7 +89,7 @@ async fn a_refresh_token_that_left_before_the_crash_is_not_sent_again() {
     let world = World::new().await;
     world.token().await.unwrap();
     world.pass(100);
-    world.store.plan_nth(world.store.commits() + 2, Fate::CrashBefore);
+    world.store.plan_nth(2, Fate::CrashBefore);
     crash(&world).await;
     let after = world.after_power_cut().await;
     after.token().await.unwrap();

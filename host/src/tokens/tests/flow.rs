@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use secrecy::ExposeSecret;
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use crate::flows::description::{Description, Field, FieldKind, Requirement, SchemeMatch};
 use crate::flows::request::{Body, Method, Part, Request};
-use crate::flows::step::{Context, Event, Failure, FlowToken, Purpose, Remedy, Step};
+use crate::flows::step::{Context, Event, Failure, FlowToken, Prompt, Purpose, Remedy, Step, Wait};
 use crate::flows::{Catalog, Flow, PluginError, StepRun};
 
 /// The flow, and the only one in its catalog.
@@ -18,6 +18,10 @@ pub(super) struct PlainFlow {
     digest: String,
     /// Whether it fails at answers.
     pub(super) broken: AtomicBool,
+    /// Whether it asks again and again instead of sending a person away.
+    pub(super) polls: AtomicBool,
+    /// Whether it sends people elsewhere than it may.
+    pub(super) strays: AtomicBool,
 }
 
 impl PlainFlow {
@@ -46,6 +50,8 @@ impl PlainFlow {
             },
             digest: format!("{version:0<64}"),
             broken: AtomicBool::new(false),
+            polls: AtomicBool::new(false),
+            strays: AtomicBool::new(false),
         })
     }
 }
@@ -62,25 +68,53 @@ impl Flow for PlainFlow {
 
     async fn advance(&self, context: &Context, event: Event) -> Result<StepRun, PluginError> {
         let failed = |code: &str, message: String, remedy| Err(Failure { code: code.to_owned(), message, remedy });
+        let url = context.values.iter().find(|(name, _)| name == "token_url").unwrap().1.clone();
+        let send = |name: &str, part: Part, state: &str| {
+            let request = Request {
+                method: Method::Post,
+                url: url.clone(),
+                query: Vec::new(),
+                headers: Vec::new(),
+                body: Body::Form(vec![(name.to_owned(), vec![part])]),
+                derived: Vec::new(),
+            };
+            Ok(Step::Send(request, state.into()))
+        };
+        let wait = |prompt| Ok(Step::Wait(Wait { seconds: 0, prompt, state: "polling".into() }));
+        let is_alone = self.description.unattended;
         let outcome = match event {
+            Event::Begin(Purpose::Acquire) if !is_alone && self.polls.load(Ordering::SeqCst) => {
+                let page = Some("http://elsewhere.example/device".to_owned());
+                wait(Some(Prompt { message: "enter it".to_owned(), url: page, code: Some("WDJB".to_owned()) }))
+            }
+            Event::Begin(Purpose::Acquire) if !is_alone => {
+                let key = context.return_key.clone().unwrap_or_default();
+                let base = if self.strays.load(Ordering::SeqCst) { "http://elsewhere.example/" } else { url.as_str() };
+                Ok(Step::Redirect(format!("{base}?state={key}"), "verifier".into()))
+            }
             Event::Begin(purpose) => {
                 let (name, secret) = match purpose {
                     Purpose::Refresh => ("refresh", "token.refresh_token"),
                     Purpose::Acquire => ("secret", "client_secret"),
                     Purpose::Revoke => ("revoke", "token.refresh_token"),
                 };
-                let url = context.values.iter().find(|(name, _)| name == "token_url").unwrap().1.clone();
-                Ok(Step::Send(
-                    Request {
-                        method: Method::Post,
-                        url,
-                        query: Vec::new(),
-                        headers: Vec::new(),
-                        body: Body::Form(vec![(name.to_owned(), vec![Part::Secret(secret.to_owned())])]),
-                        derived: Vec::new(),
-                    },
-                    purpose.as_str().into(),
-                ))
+                send(name, Part::Secret(secret.to_owned()), purpose.as_str())
+            }
+            Event::Returned(state, query) => {
+                assert_eq!(state.expose_secret(), "verifier");
+                let find = |wanted: &str| query.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+                match (find("code"), find("error")) {
+                    (Some(code), None) => send("code", Part::Sensitive(code.clone()), "redeeming"),
+                    (_, error) => {
+                        let error = error.map_or("nothing", |error| error.expose_secret());
+                        failed(error, "the person came back without a code".to_owned(), Remedy::Reconfigure)
+                    }
+                }
+            }
+            Event::Elapsed(_) => send("poll", Part::Text("x".to_owned()), "polling"),
+            Event::Unanswered(state, _) if state.expose_secret() == "polling" => wait(None),
+            Event::Answered(state, response) if state.expose_secret() == "polling" && response.status == 418 => {
+                wait(None)
             }
             Event::Answered(_, _) if self.broken.load(Ordering::SeqCst) => {
                 return Err(PluginError {
@@ -103,15 +137,13 @@ impl Flow for PlainFlow {
                         expires_in: body["expires_in"].as_u64(),
                         ..FlowToken::default()
                     }))),
-                    None => failed(
-                        body["error"].as_str().unwrap_or("invalid_grant"),
-                        format!("it said {}", response.status),
-                        Remedy::Retry(retry_after),
-                    ),
+                    None => {
+                        let code = body["error"].as_str().unwrap_or("invalid_grant");
+                        failed(code, format!("it said {}", response.status), Remedy::Retry(retry_after))
+                    }
                 }
             }
             Event::Unanswered(_, unanswered) => failed("unanswered", unanswered.reason, Remedy::Retry(None)),
-            Event::Elapsed(_) | Event::Returned(..) => unreachable!("it never waits"),
         };
         Ok(StepRun { outcome, printed: String::new() })
     }

@@ -4,6 +4,7 @@ mod flow;
 mod provider;
 mod world;
 
+mod connect;
 mod crash;
 mod failing;
 mod life;

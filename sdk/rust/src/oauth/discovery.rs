@@ -103,7 +103,10 @@ fn read(context: &Context, response: &Response) -> Result<Map<String, Value>, Fa
     if !member("token_endpoint").is_some_and(Value::is_string) {
         return Err(unreadable());
     }
-    let found = ENDPOINTS.iter().filter_map(|(field, name)| match member(name) {
+    // Who doesn't say that people come back with `iss` sends them back without (RFC 9207 section 3).
+    let says_issuer = member("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true));
+    let wanted = ENDPOINTS.iter().filter(|(field, _)| *field != "issuer" || says_issuer);
+    let found = wanted.filter_map(|(field, name)| match member(name) {
         Some(Value::String(url)) if !url.is_empty() => Some(((*field).to_owned(), Value::from(url.as_str()))),
         _ => None,
     });

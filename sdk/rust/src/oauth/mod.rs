@@ -2,11 +2,17 @@
 //!
 //! [`acquire`] takes what is special to a grant and adds the rest; [`refresh`] and [`revoke`] need nothing from the flow.
 //! All read the fields that [`fields`] declares, so a flow that uses them lists those.
+//!
+//! The pieces of the grants in which a person takes part are in [`authorize`] (with [`pkce`]) and [`device`]; [`discovery`]
+//! stands in front of any of them.
 
+pub mod authorize;
 pub mod client;
+pub mod device;
 pub mod discovery;
 pub mod fields;
 pub mod grants;
+pub mod pkce;
 
 use client::{ClientAuth, authenticated};
 

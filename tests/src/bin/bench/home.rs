@@ -58,6 +58,7 @@ impl Home {
             key: KeySource::File(folder.path().join("key/master.key")),
             flows: built()?.join("flows"),
             public: Public::default(),
+            public_url: None,
             connections: CONNECTIONS,
             egress: EgressConfig { allow: vec!["127.0.0.0/8".parse()?], http: true },
             access: tokenhost::access::Policy::default(),

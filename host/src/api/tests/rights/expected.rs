@@ -14,7 +14,15 @@ pub(super) enum Place {
 use Place::{Any, Everywhere, Within};
 
 /// Routes that look at credentials themselves, or need none.
-pub(super) const OPEN: &[&str] = &["GET /healthz", "GET /readyz", "GET /login", "POST /login", "POST /logout"];
+pub(super) const OPEN: &[&str] = &[
+    "GET /healthz",
+    "GET /readyz",
+    "GET /login",
+    "POST /login",
+    "POST /logout",
+    "GET /v1/connect/{ticket}",
+    "GET /v1/callback",
+];
 
 /// Each: route; the profiles that let in: `A`dministrator, `C`onfiguration Manager, `I`ntegration User, `R`EST Services User,
 /// a`U`ditor, rights on `o`ne integration, rights in an or`g`anization; where; and for which credentials: application
@@ -40,6 +48,7 @@ pub(super) const EXPECTED: &[(&str, &str, Place, &str)] = &[
     ("GET /v1/integrations/{integration}/token/status", "ACIUog", Within, "tps"),
     ("POST /v1/integrations/{integration}/token/refresh", "ACIo", Within, "tps"),
     ("POST /v1/integrations/{integration}/token/reject", "ACIo", Within, "tps"),
+    ("POST /v1/integrations/{integration}/connect", "ACg", Within, "tps"),
     ("GET /v1/integrations/{integration}/attempts", "ACIUog", Within, "tps"),
     ("GET /v1/integrations/{integration}/attempts/{attempt}", "ACIUog", Within, "tps"),
     ("GET /v1/flows", "ACIU", Any, "tps"),
