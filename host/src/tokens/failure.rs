@@ -17,6 +17,8 @@ pub(super) enum Ended {
     Failed(Box<FailureRecord>, Option<Ulid>),
     /// The integration, or its token, was changed meanwhile: what came was thrown away.
     Void,
+    /// The provider has ended the token, as was asked.
+    Revoked,
     /// It was cut short by an earlier stop of the daemon.
     Interrupted,
     /// Another attempt brought this generation meanwhile; what a person brought comes after it.

@@ -72,6 +72,9 @@ pub(super) struct PersonRecord {
     /// What is listed in [`AWAITED`] while a person is awaited: digests of the return key and of the ticket.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) digests: Vec<String>,
+    /// The origins that metadata fetched in this attempt named, besides the integration's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) learned: Vec<String>,
 }
 
 impl AttemptRecord {
@@ -279,6 +282,8 @@ pub enum Outcome {
         /// For people.
         message: String,
     },
+    /// The provider has ended the token, as was asked.
+    Revoked,
     /// The daemon stopped before an answer was stored.
     Interrupted,
     /// The integration was changed or removed meanwhile, or a token was entered by hand; what came was thrown away.
@@ -291,6 +296,7 @@ impl Outcome {
         match self {
             Self::Token { .. } => "token",
             Self::Failed { .. } => "failed",
+            Self::Revoked => "revoked",
             Self::Interrupted => "interrupted",
             Self::Void => "void",
         }

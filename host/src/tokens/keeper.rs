@@ -218,7 +218,7 @@ impl Tokens {
                     }
                     errand.cause = Cause::Needed;
                 }
-                Err(Ended::Void | Ended::Interrupted) => {}
+                Err(Ended::Void | Ended::Interrupted | Ended::Revoked) => {}
                 Err(ended) => {
                     let error = self.error_of(ended, key, connecting);
                     if let (Some(live), TokenError::Failed { retry_after, .. }) = (self.live.get(key), &error) {
@@ -244,7 +244,7 @@ impl Tokens {
         };
         match ended {
             Ended::Failed(failure, attempt) => self.failed(&failure, attempt),
-            Ended::Void | Ended::Interrupted | Ended::Overtaken(_) => TokenError::Changed,
+            Ended::Void | Ended::Interrupted | Ended::Revoked | Ended::Overtaken(_) => TokenError::Changed,
             Ended::Incomplete(faults) => TokenError::Incomplete(faults),
             Ended::Person(why) => person(why),
             Ended::Away(_) => person("the flow has sent a person to the provider".to_owned()),
@@ -309,7 +309,7 @@ impl Tokens {
         match errand.cause {
             Cause::Needed | Cause::Rejected => matches!(quality, Quality::Good | Quality::Ageing),
             Cause::Ageing => quality == Quality::Good,
-            Cause::Asked | Cause::Connect => false,
+            Cause::Asked | Cause::Connect | Cause::Deleted => false,
         }
     }
 

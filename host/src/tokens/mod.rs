@@ -17,6 +17,7 @@ mod manage;
 mod parts;
 mod plan;
 mod record;
+mod revoke;
 mod schedule;
 mod token;
 mod view;
@@ -28,6 +29,7 @@ pub use self::journal::{AnswerStory, AttemptStory, Outcome, StepStory};
 pub use self::keeper::Tokens;
 pub use self::key::TokenKey;
 pub use self::plan::Cause;
+pub use self::revoke::Revocation;
 pub use self::token::{ManualToken, Served, Token};
 pub use self::view::{Awaiting, FailureView, Rejection, State, Status, Verdict};
 

@@ -22,6 +22,8 @@ pub enum Cause {
     Asked,
     /// A person connects it.
     Connect,
+    /// The integration is being deleted, and its token with it.
+    Deleted,
 }
 
 /// What is known, besides the record, when a plan is made.

@@ -9,9 +9,10 @@ use tokenhost_flow::types::{Answered, Redirect, Returned, Send};
 #[derive(Debug)]
 pub struct AuthorizationCode;
 
-/// The states after the requests that redeem a code and refresh a token. Before, the state is the code verifier.
+/// The states after the requests that redeem a code, and refresh and revoke a token. Before, the state is the code verifier.
 const REDEEMING: &str = "redeeming";
 const REFRESHING: &str = "refreshing";
+const REVOKING: &str = "revoking";
 
 impl Flow for AuthorizationCode {
     fn describe() -> Description {
@@ -27,8 +28,9 @@ impl Flow for AuthorizationCode {
             .field(oauth::fields::token_url())
             .fields(oauth::fields::target())
             .fields(authorize::authorize())
-            .field(oauth::fields::client_auth())
+            .fields(oauth::fields::client_auth())
             .fields(oauth::fields::refresh())
+            .field(oauth::fields::revocation_url())
     }
 
     fn advance(context: &Context, event: Event) -> Result<Step, Failure> {
@@ -42,7 +44,7 @@ impl Flow for AuthorizationCode {
                 Ok(Step::Send(Send { request: oauth::refresh(context)?, state: REFRESHING.into() }))
             }
             Event::Begin(Purpose::Revoke) => {
-                Err(Failure::unsupported("this flow knows no address at which a token is revoked"))
+                Ok(Step::Send(Send { request: oauth::revoke(context)?, state: REVOKING.into() }))
             }
             Event::Returned(returned) => {
                 let code = authorize::code(context, &returned)?;
@@ -50,10 +52,11 @@ impl Flow for AuthorizationCode {
                 let request = authorize::redeem(context, code, verifier)?;
                 Ok(Step::Send(Send { request, state: REDEEMING.into() }))
             }
-            Event::Answered(Answered { state, response }) => {
-                let purpose = if state == REFRESHING { Purpose::Refresh } else { Purpose::Acquire };
-                token_response::parse(context, purpose, &response).map(Step::Done)
-            }
+            Event::Answered(Answered { state, response }) => match state.as_str() {
+                REVOKING => token_response::revoked(context, &response).map(|()| Step::Revoked),
+                REFRESHING => token_response::parse(context, Purpose::Refresh, &response).map(Step::Done),
+                _ => token_response::parse(context, Purpose::Acquire, &response).map(Step::Done),
+            },
             Event::Unanswered(what) => Err(Failure::unanswered(&what)),
             Event::Elapsed(_) => Err(Failure::retry("unexpected_event", "the flow never waits", None)),
         }

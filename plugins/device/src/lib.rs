@@ -9,9 +9,10 @@ use tokenhost_flow::types::{Answered, Response, Send};
 #[derive(Debug)]
 pub struct DeviceAuthorization;
 
-/// The states after the request for a code and after a refresh. In between, the state is the [`Device`].
+/// The states after the request for a code, and after a refresh and a revocation. In between, the state is the [`Device`].
 const AUTHORIZING: &str = "authorizing";
 const REFRESHING: &str = "refreshing";
+const REVOKING: &str = "revoking";
 
 impl Flow for DeviceAuthorization {
     fn describe() -> Description {
@@ -27,17 +28,16 @@ impl Flow for DeviceAuthorization {
             .field(device::device_authorization_url())
             .field(oauth::fields::token_url())
             .fields(oauth::fields::target())
-            .field(oauth::fields::client_auth())
+            .fields(oauth::fields::client_auth())
             .fields(oauth::fields::refresh())
+            .field(oauth::fields::revocation_url())
     }
 
     fn advance(context: &Context, event: Event) -> Result<Step, Failure> {
         match event {
             Event::Begin(Purpose::Acquire) => send(device::authorize(context)?, AUTHORIZING),
             Event::Begin(Purpose::Refresh) => send(oauth::refresh(context)?, REFRESHING),
-            Event::Begin(Purpose::Revoke) => {
-                Err(Failure::unsupported("this flow knows no address at which a token is revoked"))
-            }
+            Event::Begin(Purpose::Revoke) => send(oauth::revoke(context)?, REVOKING),
             Event::Answered(Answered { state, response }) => answered(context, &state, &response),
             Event::Elapsed(state) => match Device::of_state(&state) {
                 Some(device) => send(device.poll(context)?, &state),
@@ -56,6 +56,7 @@ impl Flow for DeviceAuthorization {
 fn answered(context: &Context, state: &str, response: &Response) -> Result<Step, Failure> {
     match (state, Device::of_state(state)) {
         (AUTHORIZING, _) => Device::begin(context, response).map(|(_, wait)| Step::Wait(wait)),
+        (REVOKING, _) => token_response::revoked(context, response).map(|()| Step::Revoked),
         (REFRESHING, _) => token_response::parse(context, Purpose::Refresh, response).map(Step::Done),
         (_, Some(device)) => Ok(match device.polled(context, response)? {
             Ok(token) => Step::Done(token),

@@ -121,3 +121,10 @@ fn a_token_is_refreshed() {
         refreshing.answer(400, r#"{"error":"invalid_grant"}"#).failure_line().starts_with("invalid_grant, reacquire")
     );
 }
+
+#[test]
+fn a_token_is_revoked() {
+    let revoking = tv().value("revocation_url", "https://id.example/revoke").revoke();
+    assert!(revoking.request().contains("token={token.access_token}&token_type_hint=access_token&client_id=tv"));
+    assert!(matches!(revoking.answer(200, "").outcome(), Ok(Step::Revoked)));
+}

@@ -40,6 +40,7 @@ impl Attempt {
         let refreshes = prepared.secret_names().contains(REFRESH_TOKEN);
         // What a person brought back works once.
         let spends = refreshes || self.has_returned();
+        self.rotation.sent.clone_from(prepared.secret_names());
         prepared.teach(&mut self.cleaner);
         let mut sent = prepared.record().clone();
         sent.clean(&self.cleaner);
@@ -90,6 +91,9 @@ impl Attempt {
             && let Err(problem) = self.destinations.extend_from_metadata(&url, &response.body)
         {
             self.note(&problem.to_string());
+        }
+        if let (true, Some(person)) = (is_metadata, &mut self.record.person) {
+            person.learned = self.destinations.origins().map(str::to_owned).collect();
         }
     }
 

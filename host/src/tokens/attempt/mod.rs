@@ -5,6 +5,7 @@
 
 mod exchange;
 mod person;
+mod rotation;
 mod settle;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::sync::oneshot;
 use ulid::Ulid;
 
 pub(super) use self::person::{Ask, digest, open_held, seal_held, unguessable};
+use self::rotation::Rotation;
 use super::failure::{self, Ended};
 use super::journal::{AttemptRecord, AttemptStory, Outcome, PersonRecord, Stage, StepStory};
 use super::key::TokenKey;
@@ -30,6 +32,8 @@ use crate::flows::step::{Context, Event, Failure, Purpose, Remedy, Response, Ste
 use crate::integrations::Integration;
 use crate::secrets::{Cleaner, Secrets};
 use crate::telemetry;
+
+pub(super) use self::rotation::Proven;
 
 /// Steps of one attempt; no flow takes more than a few. Where a person is waited for, steps between two waits: these are
 /// bounded by the attempt's deadline.
@@ -50,6 +54,8 @@ pub(super) struct Attempt {
     present: Option<Token>,
     /// The integration's secrets and the present token's.
     secrets: Secrets,
+    /// Further values of the integration's secrets.
+    rotation: Rotation,
     /// Where its requests may go.
     destinations: Destinations,
     /// Cleans what is kept for people.
@@ -167,9 +173,11 @@ impl Attempt {
             }
         }
         let cleaner = Cleaner::new(&secrets);
+        let rotation = Rotation::of(&mut secrets, integration.updated_at, token.proven.as_ref());
         let urls = flow.description().fields.iter().filter(|field| field.is_url());
         let urls = urls.filter_map(|field| integration.values.get(&field.name)).map(String::as_str);
-        let destinations = Destinations::of(urls);
+        let learned = record.person.iter().flat_map(|person| &person.learned).map(String::as_str);
+        let destinations = Destinations::of(urls.chain(learned));
         let failures = token.failure.as_ref().filter(|_| record.person.is_none()).map_or(0, |failure| failure.count);
         Ok(Self {
             parts: Arc::clone(parts),
@@ -178,6 +186,7 @@ impl Attempt {
             flow,
             present,
             secrets,
+            rotation,
             destinations,
             cleaner,
             record,
@@ -259,6 +268,8 @@ impl Attempt {
 
     /// The loop: one step of the flow, and what it wants done.
     async fn go_on(mut self, mut event: Event) -> Result<Token, Ended> {
+        // From what the flow makes its request anew, with the next value of a secret: nobody is sent away twice for that.
+        let mut again = self.record.person.is_none().then(|| Event::Begin(self.record.story.purpose));
         let mut steps = 0;
         while steps < MAX_STEPS {
             if self.is_superseded().await? {
@@ -270,6 +281,10 @@ impl Attempt {
             let returned = match &event {
                 Event::Returned(_, query) => self.story_of_return(query),
                 _ => Vec::new(),
+            };
+            again = match &event {
+                Event::Begin(_) | Event::Returned(..) | Event::Elapsed(_) => Some(event.clone()),
+                Event::Answered(..) | Event::Unanswered(..) => again,
             };
             let began = self.parts.clock.elapsed();
             let run = self.flow.advance(&context, event).await;
@@ -298,9 +313,13 @@ impl Attempt {
                 }
                 Ok(Step::Done(token)) => return self.succeed(*token).await,
                 Ok(Step::Redirect(url, state)) => return Err(self.send_away(&url, &state).await),
+                Ok(Step::Revoked) if self.record.story.purpose == Purpose::Revoke => return Err(self.revoked().await),
                 Ok(Step::Revoked) => {
                     let message = "the flow revoked the token instead of getting one";
                     return Err(self.fail("plugin_fault", message, Remedy::Reconfigure, None).await);
+                }
+                Err(failure) if again.is_some() && self.rotate(&failure) => {
+                    again.clone().unwrap_or(Event::Begin(self.record.story.purpose))
                 }
                 Err(failure) => match self.fall_back(&failure) {
                     true => Event::Begin(Purpose::Acquire),

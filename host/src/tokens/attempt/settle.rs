@@ -145,17 +145,33 @@ impl Attempt {
             Err(message) => return Err(self.fail("invalid_token_response", message, Remedy::Retry(None), None).await),
         };
         let parts = Arc::clone(&self.parts);
+        let proven = self.rotation.proven();
         loop {
             token.generation = self.record.follows + 1;
             let outcome = Outcome::Token { generation: token.generation };
             let sealed = StoredToken::seal(&token, &self.record.story.key, &parts.ledger.keyring)?;
-            match self.end(outcome, |record| record.succeed(token.generation, sealed.clone())).await {
+            let ended = self.end(outcome, |record| {
+                record.succeed(token.generation, sealed.clone());
+                record.proven.clone_from(&proven);
+            });
+            match ended.await {
                 Ok(()) => return Ok(token),
                 // The present token was renewed while the person was away: theirs comes after it.
                 Err(Ended::Overtaken(generation)) => self.record.follows = generation,
                 Err(ended) => return Err(ended),
             }
         }
+    }
+
+    /// Forgets the token, which the provider has ended.
+    pub(super) async fn revoked(mut self) -> Ended {
+        let ended = self.end(Outcome::Revoked, |record| {
+            *record = TokenRecord {
+                generation: record.generation + 1,
+                ..TokenRecord::new(record.key.clone(), record.target)
+            };
+        });
+        ended.await.err().unwrap_or(Ended::Revoked)
     }
 
     /// The next generation. After a refresh, what is absent keeps its old value.

@@ -95,9 +95,10 @@ impl Flow for PlainFlow {
             Event::Begin(purpose) => {
                 let (name, secret) = match purpose {
                     Purpose::Refresh => ("refresh", "token.refresh_token"),
-                    Purpose::Acquire | Purpose::Revoke => ("secret", "client_secret"),
+                    Purpose::Acquire => ("secret", "client_secret"),
+                    Purpose::Revoke => ("revoke", "token.refresh_token"),
                 };
-                send(name, Part::Secret(secret.to_owned()), "state")
+                send(name, Part::Secret(secret.to_owned()), purpose.as_str())
             }
             Event::Returned(state, query) => {
                 assert_eq!(state.expose_secret(), "verifier");
@@ -121,6 +122,9 @@ impl Flow for PlainFlow {
                     fault: "it trapped".to_owned(),
                     printed: String::new(),
                 });
+            }
+            Event::Answered(state, response) if state.expose_secret() == "revoke" && response.status == 200 => {
+                Ok(Step::Revoked)
             }
             Event::Answered(_, response) => {
                 let retry_after = response.headers.iter().find(|(name, _)| name == "retry-after");

@@ -8,3 +8,4 @@ mod connect;
 mod crash;
 mod failing;
 mod life;
+mod rotation;

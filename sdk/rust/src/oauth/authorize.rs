@@ -1,7 +1,7 @@
 //! The authorization-code grant (RFC 6749 section 4.1) with PKCE (RFC 7636): where a person is sent, what is read of their
 //! return (RFC 9207), and the request that redeems the code.
 
-use super::{Method, authenticated, pkce, scope};
+use super::{ask, pkce, scope};
 use crate::request::form;
 use crate::types::{Context, Failure, Field, Part, Request, Returned};
 
@@ -147,7 +147,7 @@ pub fn redeem(context: &Context, code: &str, verifier: &str) -> Result<Request, 
     for resource in context.words("resource") {
         parameters = parameters.text("resource", resource);
     }
-    authenticated(context, context.required("token_url")?, parameters, Method::of(context, "client_auth")?)
+    ask(context, parameters)
 }
 
 /// Where the person is sent back to, and what the provider echoes.

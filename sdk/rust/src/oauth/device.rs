@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Method, authenticated, scope};
+use super::client::{ClientAuth, authenticated};
+use super::{ask, scope};
 use crate::request::form;
 use crate::token_response::{self, Answer};
 use crate::types::{Context, Failure, Field, Part, Prompt, Purpose, Request, Response, Token, Wait};
@@ -47,7 +48,7 @@ pub fn authorize(context: &Context) -> Result<Request, Failure> {
         parameters = parameters.text("resource", resource);
     }
     let url = context.required("device_authorization_url")?;
-    authenticated(context, url, parameters, Method::of(context, "client_auth")?)
+    authenticated(context, url, parameters, ClientAuth::of(context, "client_auth")?)
 }
 
 impl Device {
@@ -99,7 +100,7 @@ impl Device {
         let parameters = form()
             .text("grant_type", "urn:ietf:params:oauth:grant-type:device_code")
             .template("device_code", Part::sensitive(&self.device_code));
-        authenticated(context, context.required("token_url")?, parameters, Method::of(context, "client_auth")?)
+        ask(context, parameters)
     }
 
     /// What the provider answered: the token, or another wait (section 3.5).
