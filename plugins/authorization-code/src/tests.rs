@@ -29,7 +29,7 @@ fn it_needs_a_person() {
     let names: Vec<&str> = harness.description().fields.iter().map(|field| field.name.as_str()).collect();
     assert_eq!(
         names.join(" "),
-        "client_id client_secret authorization_url token_url scope audience resource authorize_parameters issuer \
+        "client_id client_secret endpoints metadata_url authorization_url token_url scope audience resource authorize_parameters issuer \
          client_auth private_key key_id signing_algorithm assertion_audience \
          refresh refresh_url refresh_client_auth scope_on_refresh revocation_url"
     );
@@ -153,4 +153,39 @@ fn a_token_is_revoked() {
     let revoking = crm().value("revocation_url", "https://id.example/revoke").secret("token.refresh_token").revoke();
     assert!(revoking.request().contains("token={token.refresh_token}&token_type_hint=refresh_token"));
     assert!(matches!(revoking.answer(200, "").outcome(), Ok(Step::Revoked)));
+}
+
+const METADATA: &str = r#"{"issuer":"https://id.example","authorization_endpoint":"https://id.example/authorize",
+    "token_endpoint":"https://id.example/token"}"#;
+
+#[test]
+fn endpoints_are_discovered() {
+    let found = |issuer: &str| {
+        Harness::new::<AuthorizationCode>()
+            .value("client_id", "app")
+            .value("client_auth", "none")
+            .value("endpoints", "discovered")
+            .value("metadata_url", "https://id.example/.well-known/openid-configuration")
+            .value("issuer", issuer)
+            .context(|context| {
+                context.callback_url = Some("https://tokens.example/v1/callback".into());
+                context.return_key = Some("key".into());
+            })
+            .acquire()
+            .answer(200, METADATA)
+    };
+    assert!(redirect(found("")).url.starts_with("https://id.example/authorize?response_type=code&"));
+    let redeems = |issuer: &str, query: &[(&str, &str)]| {
+        found(issuer)
+            .returned(query)
+            .outcome()
+            .map(|step| matches!(step, Step::Send(_)))
+            .map_err(|failure| failure.code)
+    };
+    assert_eq!(redeems("", &[("code", "c")]), Ok(true));
+    assert_eq!(redeems("", &[("code", "c"), ("iss", "https://id.example")]), Ok(true));
+    assert_eq!(redeems("", &[("code", "c"), ("iss", "https://evil.example")]), Err("issuer_mismatch".into()));
+    assert_eq!(redeems("https://id.example", &[("code", "c")]), Err("issuer_mismatch".into()));
+    let token = found("").returned(&[("code", "c")]).answer(200, r#"{"access_token":"t"}"#).token();
+    assert_eq!(token.access_token.as_deref(), Some("t"));
 }

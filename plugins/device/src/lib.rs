@@ -1,6 +1,7 @@
 //! The OAuth 2.0 device authorization grant (RFC 8628), and the refresh of its tokens.
 
 use tokenhost_flow::oauth::device::{self, Device};
+use tokenhost_flow::oauth::discovery;
 use tokenhost_flow::prelude::*;
 use tokenhost_flow::token_response;
 use tokenhost_flow::types::{Answered, Response, Send};
@@ -25,8 +26,7 @@ impl Flow for DeviceAuthorization {
             .handles_named()
             .attended()
             .fields(oauth::fields::client())
-            .field(device::device_authorization_url())
-            .field(oauth::fields::token_url())
+            .fields(discovery::endpoints([device::device_authorization_url(), oauth::fields::token_url()]))
             .fields(oauth::fields::target())
             .fields(oauth::fields::client_auth())
             .fields(oauth::fields::refresh())
@@ -34,21 +34,29 @@ impl Flow for DeviceAuthorization {
     }
 
     fn advance(context: &Context, event: Event) -> Result<Step, Failure> {
-        match event {
-            Event::Begin(Purpose::Acquire) => send(device::authorize(context)?, AUTHORIZING),
-            Event::Begin(Purpose::Refresh) => send(oauth::refresh(context)?, REFRESHING),
-            Event::Begin(Purpose::Revoke) => send(oauth::revoke(context)?, REVOKING),
-            Event::Answered(Answered { state, response }) => answered(context, &state, &response),
-            Event::Elapsed(state) => match Device::of_state(&state) {
-                Some(device) => send(device.poll(context)?, &state),
-                None => Err(unexpected()),
-            },
-            Event::Unanswered(what) => match Device::of_state(&what.state) {
-                Some(device) => Ok(Step::Wait(device.later())),
-                None => Err(Failure::unanswered(&what)),
-            },
-            Event::Returned(_) => Err(unexpected()),
+        match discovery::is_wanted(context) {
+            true => discovery::advance(context, event, step),
+            false => step(context, event),
         }
+    }
+}
+
+/// One step, at endpoints that are known.
+fn step(context: &Context, event: Event) -> Result<Step, Failure> {
+    match event {
+        Event::Begin(Purpose::Acquire) => send(device::authorize(context)?, AUTHORIZING),
+        Event::Begin(Purpose::Refresh) => send(oauth::refresh(context)?, REFRESHING),
+        Event::Begin(Purpose::Revoke) => send(oauth::revoke(context)?, REVOKING),
+        Event::Answered(Answered { state, response }) => answered(context, &state, &response),
+        Event::Elapsed(state) => match Device::of_state(&state) {
+            Some(device) => send(device.poll(context)?, &state),
+            None => Err(unexpected()),
+        },
+        Event::Unanswered(what) => match Device::of_state(&what.state) {
+            Some(device) => Ok(Step::Wait(device.later())),
+            None => Err(Failure::unanswered(&what)),
+        },
+        Event::Returned(_) => Err(unexpected()),
     }
 }
 

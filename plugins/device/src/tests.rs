@@ -128,3 +128,20 @@ fn a_token_is_revoked() {
     assert!(revoking.request().contains("token={token.access_token}&token_type_hint=access_token&client_id=tv"));
     assert!(matches!(revoking.answer(200, "").outcome(), Ok(Step::Revoked)));
 }
+
+#[test]
+fn endpoints_are_discovered() {
+    let metadata = r#"{"issuer":"https://id.example","token_endpoint":"https://id.example/token",
+        "device_authorization_endpoint":"https://id.example/device/code"}"#;
+    let asking = Harness::new::<DeviceAuthorization>()
+        .value("client_id", "tv")
+        .value("client_auth", "none")
+        .value("endpoints", "discovered")
+        .value("metadata_url", "https://id.example/.well-known/openid-configuration")
+        .acquire()
+        .answer(200, metadata);
+    assert!(asking.request().starts_with("POST https://id.example/device/code\n"), "{}", asking.request());
+    let polling = asking.answer(200, BEGUN).elapsed();
+    assert!(polling.request().starts_with("POST https://id.example/token\n"), "{}", polling.request());
+    assert_eq!(polling.answer(200, r#"{"access_token":"t"}"#).token().access_token.as_deref(), Some("t"));
+}

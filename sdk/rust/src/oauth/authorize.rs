@@ -9,7 +9,6 @@ use crate::types::{Context, Failure, Field, Part, Request, Returned};
 pub fn authorization_url() -> Field {
     Field::url("authorization_url", "Authorization URL")
         .help("The provider's page where the person signs in and consents.")
-        .required()
         .source("authorizationUrl")
 }
 

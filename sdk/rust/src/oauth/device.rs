@@ -13,7 +13,6 @@ use crate::types::{Context, Failure, Field, Part, Prompt, Purpose, Request, Resp
 pub fn device_authorization_url() -> Field {
     Field::url("device_authorization_url", "Device authorization URL")
         .help("Where the code for the person is requested (RFC 8628 section 3.1).")
-        .required()
         .source("deviceAuthorizationUrl")
 }
 

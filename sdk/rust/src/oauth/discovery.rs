@@ -36,6 +36,22 @@ pub fn metadata_url() -> Field {
         .source("openIdConnectUrl")
 }
 
+/// `endpoints`, whether they are set or discovered, `metadata_url`, and `own`, the fields that are set where they aren't
+/// discovered: for flows that can do both.
+pub fn endpoints<const N: usize>(own: [Field; N]) -> impl Iterator<Item = Field> {
+    let how = Field::choice("endpoints", "Endpoints", &["set", "discovered"])
+        .help("set: the URLs below say where to ask. discovered: the metadata document says it, in each attempt.")
+        .default_value("set");
+    let metadata_url = metadata_url().required_when("endpoints", &["discovered"]);
+    let own = own.into_iter().map(|field| field.required_when("endpoints", &["set"]));
+    [how, metadata_url].into_iter().chain(own)
+}
+
+/// Whether the endpoints are to be discovered, as `endpoints` says.
+pub fn is_wanted(context: &Context) -> bool {
+    context.value("endpoints") == Some("discovered")
+}
+
 /// One step: of the discovery, or of the flow behind it.
 ///
 /// # Errors
@@ -123,6 +139,8 @@ fn with(context: &Context, found: &Map<String, Value>) -> Context {
     let mut context = context.clone();
     for (field, url) in found {
         if let (None, Some(url)) = (context.value(field), url.as_str()) {
+            // An empty value counts as none, and would hide this one.
+            context.values.retain(|(known, _)| known != field);
             context.values.push((field.clone(), url.to_owned()));
         }
     }
