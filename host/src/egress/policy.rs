@@ -129,6 +129,11 @@ impl Destinations {
         }
     }
 
+    /// The origins, as URLs.
+    pub fn origins(&self) -> impl Iterator<Item = &str> {
+        self.origins.keys().map(String::as_str)
+    }
+
     /// Whether requests may go to this URL's origin.
     pub fn contain(&self, url: &Url) -> bool {
         self.origins.contains_key(&url.origin().ascii_serialization())

@@ -72,6 +72,9 @@ pub(super) struct PersonRecord {
     /// What is listed in [`AWAITED`] while a person is awaited: digests of the return key and of the ticket.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) digests: Vec<String>,
+    /// The origins that metadata fetched in this attempt named, besides the integration's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) learned: Vec<String>,
 }
 
 impl AttemptRecord {

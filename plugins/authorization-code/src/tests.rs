@@ -33,7 +33,8 @@ fn it_needs_a_person() {
     assert_eq!(
         names.join(" "),
         "client_id client_secret authorization_url token_url scope audience resource authorize_parameters issuer \
-         client_auth refresh refresh_url refresh_client_auth scope_on_refresh"
+         client_auth private_key key_id signing_algorithm assertion_audience \
+         refresh refresh_url refresh_client_auth scope_on_refresh revocation_url"
     );
 }
 
@@ -148,4 +149,11 @@ fn a_token_is_refreshed() {
             .failure_line()
             .starts_with("no_answer, retry")
     );
+}
+
+#[test]
+fn a_token_is_revoked() {
+    let revoking = crm().value("revocation_url", "https://id.example/revoke").secret("token.refresh_token").revoke();
+    assert!(revoking.request().contains("token={token.refresh_token}&token_type_hint=refresh_token"));
+    assert!(matches!(revoking.answer(200, "").outcome(), Ok(tokenhost_flow::types::Step::Revoked)));
 }

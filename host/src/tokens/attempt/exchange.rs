@@ -92,6 +92,9 @@ impl Attempt {
         {
             self.note(&problem.to_string());
         }
+        if let (true, Some(person)) = (is_metadata, &mut self.record.person) {
+            person.learned = self.destinations.origins().map(str::to_owned).collect();
+        }
     }
 
     /// Holds back a repeat after failures where the provider's host has had enough of them.

@@ -175,7 +175,8 @@ impl Attempt {
         let rotation = Rotation::of(&mut secrets, integration.updated_at, token.proven.as_ref());
         let urls = flow.description().fields.iter().filter(|field| field.is_url());
         let urls = urls.filter_map(|field| integration.values.get(&field.name)).map(String::as_str);
-        let destinations = Destinations::of(urls);
+        let learned = record.person.iter().flat_map(|person| &person.learned).map(String::as_str);
+        let destinations = Destinations::of(urls.chain(learned));
         let failures = token.failure.as_ref().filter(|_| record.person.is_none()).map_or(0, |failure| failure.count);
         Ok(Self {
             parts: Arc::clone(parts),

@@ -40,7 +40,7 @@ pub(in super::super) enum Ask {
 impl PersonRecord {
     /// Of an attempt that begins now.
     pub(super) fn new(now: DateTime<Utc>) -> Self {
-        Self { deadline: now + PATIENCE, asked: false, returns: 0, digests: Vec::new() }
+        Self { deadline: now + PATIENCE, asked: false, returns: 0, digests: Vec::new(), learned: Vec::new() }
     }
 }
 

@@ -101,7 +101,7 @@ async fn a_person_goes_and_comes_back_once() {
     assert!(why.contains("connecting is under way") && why.contains(&person.attempt.to_string()), "{why}");
     assert_eq!(status(&world).await.connecting.unwrap().attempt, person.attempt);
     assert_eq!(connected(person.returns(&world).await), 1);
-    assert_eq!(world.provider.requests(), ["code=the-secret-code"]);
+    assert_eq!(world.provider.requests(), ["code=the-secret-code&secret=the-client-secret"]);
     assert_eq!(world.token().await.unwrap(), "access-1");
     let after = status(&world).await;
     assert_eq!((after.state, after.connecting.is_none()), (State::Valid, true));
@@ -214,6 +214,18 @@ async fn a_refusal_ends_the_attempt_and_leaves_the_present_token_alone() {
     assert_eq!((code.as_str(), attempt), ("access_denied", Some(person.attempt)));
     world.pass(100);
     assert_eq!(world.token().await.unwrap(), "access-2");
+}
+
+#[tokio::test]
+async fn a_rotated_secret_sends_nobody_away_twice() {
+    let world = attended().await;
+    let fields = BTreeMap::from([("client_secret.2".to_owned(), Some("the-next-secret".to_owned()))]);
+    world.integrations.change(&name(), Change { fields, ..Change::default() }).await.unwrap();
+    let person = sent_away(&world).await;
+    world.provider.next(Mood::Say(401, r#"{"error":"invalid_client"}"#));
+    assert_eq!(connected(person.returns(&world).await), 1);
+    let sent = ["the-client-secret", "the-next-secret"].map(|secret| format!("code=the-secret-code&secret={secret}"));
+    assert_eq!(world.provider.requests(), sent);
 }
 
 #[tokio::test]

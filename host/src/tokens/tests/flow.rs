@@ -69,17 +69,18 @@ impl Flow for PlainFlow {
     async fn advance(&self, context: &Context, event: Event) -> Result<StepRun, PluginError> {
         let failed = |code: &str, message: String, remedy| Err(Failure { code: code.to_owned(), message, remedy });
         let url = context.values.iter().find(|(name, _)| name == "token_url").unwrap().1.clone();
-        let send = |name: &str, part: Part, state: &str| {
+        let send_all = |parameters: Vec<(String, Vec<Part>)>, state: &str| {
             let request = Request {
                 method: Method::Post,
                 url: url.clone(),
                 query: Vec::new(),
                 headers: Vec::new(),
-                body: Body::Form(vec![(name.to_owned(), vec![part])]),
+                body: Body::Form(parameters),
                 derived: Vec::new(),
             };
             Ok(Step::Send(request, state.into()))
         };
+        let send = |name: &str, part: Part, state: &str| send_all(vec![(name.to_owned(), vec![part])], state);
         let wait = |prompt| Ok(Step::Wait(Wait { seconds: 0, prompt, state: "polling".into() }));
         let is_alone = self.description.unattended;
         let outcome = match event {
@@ -104,7 +105,11 @@ impl Flow for PlainFlow {
                 assert_eq!(state.expose_secret(), "verifier");
                 let find = |wanted: &str| query.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
                 match (find("code"), find("error")) {
-                    (Some(code), None) => send("code", Part::Sensitive(code.clone()), "redeeming"),
+                    (Some(code), None) => {
+                        let code = ("code".to_owned(), vec![Part::Sensitive(code.clone())]);
+                        let secret = ("secret".to_owned(), vec![Part::Secret("client_secret".to_owned())]);
+                        send_all(vec![code, secret], "redeeming")
+                    }
                     (_, error) => {
                         let error = error.map_or("nothing", |error| error.expose_secret());
                         failed(error, "the person came back without a code".to_owned(), Remedy::Reconfigure)
