@@ -4,7 +4,7 @@ use ulid::Ulid;
 
 use super::record::FailureRecord;
 use crate::egress::Refusal;
-use crate::flows::Flow;
+use crate::flows::{Barred, Flow};
 use crate::integrations::FieldFault;
 use crate::seal::SealError;
 use crate::store::StoreError;
@@ -24,6 +24,8 @@ pub(super) enum Ended {
     Person(&'static str),
     /// The flow of this name isn't installed.
     NoFlow(String),
+    /// The flow isn't to be run now: its operator, or its behaviour, forbids it. Nothing is recorded.
+    Barred(Barred),
     /// The daemon is stopping; the journal holds what is needed to go on.
     Stopping,
     /// The storage failed.

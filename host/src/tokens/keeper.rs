@@ -25,7 +25,7 @@ use super::schedule::{Due, Schedule, Timers};
 use super::token::{Live, Quality, Served, Token};
 use crate::clock::SharedClock;
 use crate::egress::Egress;
-use crate::flows::Catalog;
+use crate::flows::{Barred, Catalog, Flow};
 use crate::integrations::{Integration, IntegrationError, Integrations};
 use crate::name::Name;
 use crate::seal::Keyring;
@@ -226,6 +226,13 @@ impl Tokens {
                 Err(Ended::Incomplete(faults)) => return Err(TokenError::Incomplete(faults)),
                 Err(Ended::Person(why)) => return Err(TokenError::PersonNeeded(why.to_owned())),
                 Err(Ended::NoFlow(name)) => return Err(TokenError::FlowMissing(name)),
+                Err(Ended::Barred(Barred { code, message, retry_after })) => {
+                    let code = code.to_owned();
+                    if let Some(live) = self.live.get(key) {
+                        live.hush(&*self.parts.clock, retry_after);
+                    }
+                    return Err(TokenError::Failed { code, message, field: None, retry_after, attempt: None });
+                }
                 Err(Ended::Stopping) => return Err(TokenError::Stopping),
                 Err(Ended::Store(error)) => return Err(error.into()),
                 Err(Ended::Seal(error)) => return Err(error.into()),
@@ -243,7 +250,7 @@ impl Tokens {
         present: Option<&Live>,
         errand: Errand,
     ) -> Result<Token, Ended> {
-        let flow = self.parts.flows.get(&integration.flow).ok_or_else(|| Ended::NoFlow(integration.flow.clone()))?;
+        let flow = self.flow(&integration)?;
         let missing = self.parts.integrations.missing(&integration);
         if !missing.is_empty() {
             return Err(Ended::Incomplete(missing));
@@ -261,15 +268,18 @@ impl Tokens {
             uncertain: integration.settings.uncertain,
             // Who has changed the integration has perhaps put right what failed.
             forced: errand.cause == Cause::Asked
-                || record.failure.as_ref().is_some_and(|failure| integration.updated_at > failure.at),
+                || record.failure.as_ref().is_some_and(|failure| integration.updated_at > failure.at)
+                || record.failure.as_ref().is_some_and(|failure| self.is_forgiven(&integration.flow, failure)),
             repaired: stalled.as_ref().is_some_and(|attempt| attempt.digest != flow.digest()),
         };
         match (plan::plan(&record, facts), stalled) {
             (Plan::Resume(_), Some(attempt)) => {
+                self.parts.flows.admit(&*flow, false).map_err(Ended::Barred)?;
                 Attempt::resume(&self.parts, integration, flow, &record, attempt)?.run_held().await
             }
             (Plan::Resume(_), None) => Err(Ended::Void),
             (Plan::Attempt { purpose, again }, _) => {
+                self.parts.flows.admit(&*flow, true).map_err(Ended::Barred)?;
                 let (key, token, cause) = (key.clone(), record, errand.cause);
                 Attempt::new(&self.parts, Start { integration, flow, key, token, purpose, again, cause })?.run().await
             }
@@ -278,6 +288,18 @@ impl Tokens {
             }
             (Plan::Person(why), _) => Err(Ended::Person(why)),
         }
+    }
+
+    /// An integration's flow.
+    pub(super) fn flow(&self, integration: &Integration) -> Result<Arc<dyn Flow>, Ended> {
+        let (flows, name) = (&self.parts.flows, &integration.flow);
+        flows.get(name).ok_or_else(|| flows.absent(name).map_or_else(|| Ended::NoFlow(name.clone()), Ended::Barred))
+    }
+
+    /// Whether a failure was the flow's own fault, and its operator has done something about it since.
+    fn is_forgiven(&self, flow: &str, failure: &FailureRecord) -> bool {
+        matches!(failure.code.as_str(), "plugin_fault" | "limit_exceeded")
+            && self.parts.flows.decided_at(flow).is_some_and(|decided_at| decided_at > failure.at)
     }
 
     /// Whether a token ends an errand without an attempt.
@@ -384,7 +406,7 @@ impl Tokens {
             }
             Err(error) => return Err(Ended::Store(StoreError::Storage(error.to_string()))),
         };
-        let flow = self.parts.flows.get(&integration.flow).ok_or_else(|| Ended::NoFlow(integration.flow.clone()))?;
+        let flow = self.flow(&integration)?;
         if attempt.story.outcome.is_some() && attempt.digest == flow.digest() {
             return Ok(()); // stalled, and the plugin is still the same
         }

@@ -5,12 +5,14 @@
 
 mod exchange;
 mod settle;
+mod used;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
@@ -21,6 +23,7 @@ use super::parts::Parts;
 use super::plan::Cause;
 use super::record::{RefreshState, TokenRecord};
 use super::token::Token;
+use self::used::Used;
 use crate::egress::{Destinations, Fault};
 use crate::flows::Flow;
 use crate::flows::step::{Context, Event, Failure, Purpose, Remedy, Response, Step};
@@ -28,8 +31,6 @@ use crate::integrations::Integration;
 use crate::secrets::{Cleaner, Secrets};
 use crate::telemetry;
 
-/// Steps of one attempt; a device flow polls, and no other takes more than a few.
-const MAX_STEPS: usize = 200;
 /// Characters of what a plugin printed that are kept with a step.
 const PRINTED: usize = 4096;
 /// The name of the secret that works once.
@@ -60,6 +61,8 @@ pub(super) struct Attempt {
     failures: u32,
     /// The lifetime learned from a rejection, in seconds.
     learned: Option<u64>,
+    /// What it has used of its flow's limits.
+    used: Used,
     /// Whether the journal keeps the stored answer though the attempt ends.
     holding: bool,
 }
@@ -172,6 +175,7 @@ impl Attempt {
             last: Last::Nothing,
             failures,
             learned: token.learned_lifetime,
+            used: Used::default(),
             holding: false,
         })
     }
@@ -223,7 +227,10 @@ impl Attempt {
 
     /// The loop: one step of the flow, and what it wants done.
     async fn go_on(mut self, mut event: Event) -> Result<Token, Ended> {
-        for _ in 0..MAX_STEPS {
+        loop {
+            if let Err(limit) = self.used.step(&event, self.flow.limits()) {
+                return Err(self.overrun(limit).await);
+            }
             let (context, event_name) = (self.context(), event.name().to_owned());
             let began = self.parts.clock.elapsed();
             let run = self.flow.advance(&context, event).await;
@@ -259,8 +266,6 @@ impl Attempt {
                 },
             };
         }
-        let message = format!("the flow took more than {MAX_STEPS} steps");
-        Err(self.fail("plugin_fault", &message, Remedy::Reconfigure, None).await)
     }
 
     /// What the flow is told.
@@ -281,12 +286,18 @@ impl Attempt {
             scheme_document: self.integration.scheme_document.to_string(),
             values,
             secrets: self.secrets.names().map(str::to_owned).collect(),
-            revealed: Vec::new(),
+            revealed: self.revealed(),
             now: u64::try_from(self.parts.clock.now().timestamp()).unwrap_or_default(),
             entropy: entropy.into(),
             callback_url: None,
             return_key: None,
         }
+    }
+
+    /// The secrets that the operator lets this very component read.
+    fn revealed(&self) -> Vec<(String, SecretString)> {
+        let names = self.parts.flows.revealed(&*self.flow, self.integration.name.as_str());
+        names.into_iter().filter_map(|name| Some((name.clone(), self.secrets.get(&name)?.clone()))).collect()
     }
 
     /// What a plugin printed, as people may see it.

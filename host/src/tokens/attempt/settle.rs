@@ -14,11 +14,14 @@ use super::super::record::{FailureRecord, RefreshState, StoredToken, TokenRecord
 use super::super::token::Token;
 use super::{Attempt, FIRST_PAUSE, Last};
 use crate::egress::Fault;
-use crate::flows::PluginError;
+use crate::flows::{Limit, PluginError};
 use crate::flows::step::{Failure, FlowToken, Purpose, Remedy};
 use crate::integrations::IntegrationError;
 use crate::store::{Batch, StoreError};
 use crate::telemetry;
+
+/// What flows say of an answer that they can't read.
+const UNREADABLE: &str = "invalid_token_response";
 
 impl Attempt {
     /// Whether a failed refresh goes on as an acquisition, within the same attempt.
@@ -48,9 +51,14 @@ impl Attempt {
 
     /// Ends with what the flow says.
     pub(super) async fn give_up(&mut self, failure: Failure) -> Ended {
+        self.parts.flows.report(&*self.flow, Ok(()));
         let refused = matches!(self.last, Last::Answered(status, _) if status < 500 && status != 429);
         if self.record.story.purpose == Purpose::Refresh && refused {
             self.refresh = RefreshState::Spent;
+        }
+        // The provider says that it gave something, and the flow can't read it: another version of it may.
+        if matches!(self.last, Last::Answered(200..=299, _)) && failure.code == UNREADABLE {
+            self.hold(RefreshState::Spent);
         }
         let field = match self.last {
             Last::Unanswered(_, Fault::Tls) => Some("transport.ca"),
@@ -65,12 +73,39 @@ impl Attempt {
         let printed = self.printed(&fault.printed);
         let step = StepStory { event: event.to_owned(), step: "fault".to_owned(), printed, ..StepStory::default() };
         self.record.story.steps.push(step);
+        self.misbehaved("plugin_fault", &fault.to_string()).await
+    }
+
+    /// The flow wants more than its operator allows.
+    pub(super) async fn overrun(&mut self, limit: Limit) -> Ended {
+        let (limits, flow) = (self.flow.limits(), &self.integration.flow);
+        let (most, what) = match limit {
+            Limit::Requests => (limits.requests, "requests"),
+            _ => (limits.steps, "steps"),
+        };
+        let message = format!(
+            "flow {} wants more than {most} {what} in one attempt; {}",
+            self.record.story.flow,
+            limit.remedy(flow)
+        );
+        self.misbehaved("limit_exceeded", &message).await
+    }
+
+    /// Ends with a fault of the flow's, which its operator is told. A spent token's answer is kept.
+    async fn misbehaved(&mut self, code: &str, message: &str) -> Ended {
+        self.hold(RefreshState::Uncertain);
+        let cleaned = self.cleaner.clean(message);
+        self.parts.flows.report(&*self.flow, Err(&cleaned));
+        self.fail(code, message, Remedy::Retry(None), None).await
+    }
+
+    /// Keeps an answer that holds what was got for a spent token.
+    fn hold(&mut self, refresh: RefreshState) {
         self.holding = matches!(self.record.stage, Stage::Answered { spends: true, .. });
         if self.holding {
-            self.refresh = RefreshState::Uncertain;
+            self.refresh = refresh;
             self.note("the answer is kept, and goes through the plugin again once another version of it is installed");
         }
-        self.fail("plugin_fault", &fault.to_string(), Remedy::Retry(None), None).await
     }
 
     /// Ends without a token, and remembers why.
@@ -105,6 +140,7 @@ impl Attempt {
 
     /// Makes the next generation from what the flow ended with, and commits it.
     pub(super) async fn succeed(mut self, flow_token: FlowToken) -> Result<Token, Ended> {
+        self.parts.flows.report(&*self.flow, Ok(()));
         let left_at = match self.last {
             Last::Answered(_, left_at) => left_at,
             Last::Nothing | Last::Unanswered(..) => self.parts.clock.now(),
