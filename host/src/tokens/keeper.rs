@@ -25,7 +25,7 @@ use super::schedule::{Due, Schedule, Timers};
 use super::token::{Live, Quality, Served, Token};
 use crate::clock::SharedClock;
 use crate::egress::Egress;
-use crate::flows::{Barred, Catalog, Flow};
+use crate::flows::{Catalog, Flow};
 use crate::integrations::{Integration, IntegrationError, Integrations};
 use crate::name::Name;
 use crate::seal::Keyring;
@@ -226,12 +226,11 @@ impl Tokens {
                 Err(Ended::Incomplete(faults)) => return Err(TokenError::Incomplete(faults)),
                 Err(Ended::Person(why)) => return Err(TokenError::PersonNeeded(why.to_owned())),
                 Err(Ended::NoFlow(name)) => return Err(TokenError::FlowMissing(name)),
-                Err(Ended::Barred(Barred { code, message, retry_after })) => {
-                    let code = code.to_owned();
+                Err(Ended::Barred(barred)) => {
                     if let Some(live) = self.live.get(key) {
-                        live.hush(&*self.parts.clock, retry_after);
+                        live.hush(&*self.parts.clock, barred.retry_after);
                     }
-                    return Err(TokenError::Failed { code, message, field: None, retry_after, attempt: None });
+                    return Err(barred.into());
                 }
                 Err(Ended::Stopping) => return Err(TokenError::Stopping),
                 Err(Ended::Store(error)) => return Err(error.into()),

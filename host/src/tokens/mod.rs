@@ -16,6 +16,7 @@ mod manage;
 mod parts;
 mod plan;
 mod record;
+mod reparse;
 mod schedule;
 mod token;
 mod view;
@@ -26,6 +27,7 @@ pub use self::journal::{AnswerStory, AttemptStory, Outcome, StepStory};
 pub use self::keeper::Tokens;
 pub use self::key::TokenKey;
 pub use self::plan::Cause;
+pub use self::reparse::Reparsed;
 pub use self::token::{ManualToken, Served, Token};
 pub use self::view::{FailureView, Rejection, State, Status, Verdict};
 

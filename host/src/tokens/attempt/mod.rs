@@ -130,8 +130,11 @@ impl Attempt {
         integration: Arc<Integration>,
         flow: Arc<dyn Flow>,
         token: &TokenRecord,
-        record: AttemptRecord,
+        mut record: AttemptRecord,
     ) -> Result<Self, Ended> {
+        // What it can't read either waits for yet another component.
+        flow.digest().clone_into(&mut record.digest);
+        record.story.flow = failure::identity(&*flow);
         let seed = parts.ledger.keyring.open(&bound_to(record.story.id, "seed"), &record.seed)?;
         let mut attempt = Self::with_record(parts, integration, flow, token, record)?;
         attempt.seed.copy_from_slice(seed.get(..32).unwrap_or(&[0; 32]));

@@ -20,8 +20,8 @@ use crate::integrations::IntegrationError;
 use crate::store::{Batch, StoreError};
 use crate::telemetry;
 
-/// What flows say of an answer that they can't read.
-const UNREADABLE: &str = "invalid_token_response";
+/// What flows say of an answer that they can't read: those of the SDKs, and the daemon's own word for it.
+const UNREADABLE: [&str; 2] = ["invalid_response", "invalid_token_response"];
 
 impl Attempt {
     /// Whether a failed refresh goes on as an acquisition, within the same attempt.
@@ -57,7 +57,7 @@ impl Attempt {
             self.refresh = RefreshState::Spent;
         }
         // The provider says that it gave something, and the flow can't read it: another version of it may.
-        if matches!(self.last, Last::Answered(200..=299, _)) && failure.code == UNREADABLE {
+        if matches!(self.last, Last::Answered(200..=299, _)) && UNREADABLE.contains(&failure.code.as_str()) {
             self.hold(RefreshState::Spent);
         }
         let field = match self.last {
@@ -127,7 +127,8 @@ impl Attempt {
                 let mut failure = FailureRecord::backed_off(token.failure.as_ref(), &code, &message, now, remedy);
                 failure.field = field.map(str::to_owned);
                 token.failure = Some(failure.clone());
-                token.stalled = stalled.or(token.stalled);
+                // The answer that it went on from was read, and is of no use.
+                token.stalled = stalled.or(token.stalled.filter(|stalled| *stalled != id));
                 kept = Some(failure);
             })
             .await;
