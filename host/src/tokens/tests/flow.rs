@@ -17,6 +17,8 @@ pub(super) struct PlainFlow {
     digest: String,
     /// Whether it fails at answers.
     pub(super) broken: AtomicBool,
+    /// Whether it can't read answers.
+    pub(super) illiterate: AtomicBool,
 }
 
 impl PlainFlow {
@@ -45,6 +47,7 @@ impl PlainFlow {
             },
             digest: format!("{version:0<64}"),
             broken: AtomicBool::new(false),
+            illiterate: AtomicBool::new(false),
         })
     }
 }
@@ -86,6 +89,9 @@ impl Flow for PlainFlow {
                     fault: "it trapped".to_owned(),
                     printed: String::new(),
                 });
+            }
+            Event::Answered(..) if self.illiterate.load(Ordering::SeqCst) => {
+                failed("invalid_response", "the answer has no access_token".to_owned(), Remedy::Reacquire)
             }
             Event::Answered(_, response) => {
                 let retry_after = response.headers.iter().find(|(name, _)| name == "retry-after");
