@@ -374,11 +374,14 @@ async fn reparse(
         }
         Reparsed::Nothing => ("nothing", "no answer is kept that couldn't be read".to_owned(), None),
         Reparsed::SameComponent { flow } => {
-            let message = format!("an answer is kept that flow {flow} couldn't read, and that is what is served; upgrade it first");
+            let message = format!(
+                "an answer is kept that flow {flow} couldn't read, and that is what is served; upgrade it first"
+            );
             ("same_component", message, None)
         }
         Reparsed::Superseded => {
-            let message = "an answer is kept, and is of no use: a newer token came, or the integration was pointed elsewhere";
+            let message =
+                "an answer is kept, and is of no use: a newer token came, or the integration was pointed elsewhere";
             ("superseded", message.to_owned(), None)
         }
     };

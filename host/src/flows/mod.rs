@@ -91,8 +91,8 @@ pub trait Catalog: Send + Sync {
         Ok(())
     }
 
-    /// The names of the secrets of an integration that this very component may read.
-    fn revealed(&self, _flow: &dyn Flow, _integration: &str) -> Vec<String> {
+    /// The names of the secrets that this very component may read of the integration of this name that was made at that time.
+    fn revealed(&self, _flow: &dyn Flow, _integration: &str, _made_at: DateTime<Utc>) -> Vec<String> {
         Vec::new()
     }
 
@@ -101,8 +101,8 @@ pub trait Catalog: Send + Sync {
         None
     }
 
-    /// Tells how an attempt went: without a fault of the flow's, or with this one.
-    fn report(&self, _flow: &dyn Flow, _conduct: Result<(), &str>) {}
+    /// Tells how an attempt for an integration went: without a fault of the flow's, or with this one.
+    fn report(&self, _flow: &dyn Flow, _integration: &str, _conduct: Result<(), &str>) {}
 }
 
 /// The outcome of one step.

@@ -134,11 +134,6 @@ impl Plugin {
         self.limits.store(Arc::new(limits));
     }
 
-    /// What runs it.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
     /// Name, version and abbreviated digest.
     pub fn identity(&self) -> String {
         identity(&self.description, &self.digest)
@@ -200,7 +195,12 @@ impl fmt::Debug for Plugin {
 }
 
 impl Program {
-    async fn load(engine: &Engine, version: Version, digest: &str, bytes: &Bytes) -> Result<(Self, Option<Resources>), Fault> {
+    async fn load(
+        engine: &Engine,
+        version: Version,
+        digest: &str,
+        bytes: &Bytes,
+    ) -> Result<(Self, Option<Resources>), Fault> {
         let component = compile::compile(engine, digest, bytes).await.map_err(|error| match error {
             CompileError::Invalid(_) => {
                 let remedy = "build it again, with a toolchain for WASI 0.2 or none";

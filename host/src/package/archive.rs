@@ -45,7 +45,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Parts, PackageError> {
             SIGNATURE => (&mut signature, SIGNATURE_LIMIT),
             COMPONENT => (&mut component, SIZE_LIMIT),
             other => {
-                return Err(PackageError::Form(format!("it has a file {:?}, which no package has", super::shown(other))));
+                return Err(PackageError::Form(format!(
+                    "it has a file {:?}, which no package has",
+                    super::shown(other)
+                )));
             }
         };
         if !entry.header().entry_type().is_file() || entry.size() > limit as u64 {

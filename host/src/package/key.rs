@@ -127,7 +127,9 @@ mod tests {
         let line = key.public().to_string();
         assert_eq!(line.parse::<PublicKey>().unwrap(), key.public());
         assert_eq!(format!(" {line}\n").parse::<PublicKey>().unwrap().id().len(), 16);
-        for text in ["", "tokenhost-publisher:ed25519:", "tokenhost-publisher:ed25519:AAAA", &line[..line.len() - 1], &pem] {
+        for text in
+            ["", "tokenhost-publisher:ed25519:", "tokenhost-publisher:ed25519:AAAA", &line[..line.len() - 1], &pem]
+        {
             assert_eq!(text.parse::<PublicKey>(), Err(KeyError::Public), "{text}");
         }
         assert_eq!(PrivateKey::from_pem(&line).unwrap_err(), KeyError::Private);

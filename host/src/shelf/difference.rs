@@ -102,9 +102,7 @@ pub(super) fn difference(from: Side, old: Option<&Plugin>, to: Side, new: &Plugi
             .filter(|field| after.field(&field.name).is_none())
             .map(|field| field.name.clone())
             .collect(),
-        fields_changed: (before.fields.iter())
-            .filter_map(|field| changes(field, after.field(&field.name)?))
-            .collect(),
+        fields_changed: (before.fields.iter()).filter_map(|field| changes(field, after.field(&field.name)?)).collect(),
         imports_added: beyond(&imports, &imported),
         imports_removed: beyond(&imported, &imports),
         revealed_void: Vec::new(),
@@ -182,9 +180,15 @@ mod tests {
         let side = |plugin: &Plugin| Side::of(plugin, "unsigned".to_owned());
         let found = difference(side(&old), Some(&old), side(&new), &new);
         assert_eq!((found.from.version.as_str(), found.to.version.as_str(), found.compared), ("1.0.0", "2.0.0", true));
-        assert_eq!((found.handles_added, found.handles_removed), (vec!["http bearer".to_owned()], vec!["oauth2 clientCredentials".to_owned()]));
+        assert_eq!(
+            (found.handles_added, found.handles_removed),
+            (vec!["http bearer".to_owned()], vec!["oauth2 clientCredentials".to_owned()])
+        );
         let note = |field: &str, note: &str| FieldNote { field: field.to_owned(), note: note.to_owned() };
-        assert_eq!((found.fields_added, found.fields_removed), (vec![note("tenant", "never")], vec!["region".to_owned()]));
+        assert_eq!(
+            (found.fields_added, found.fields_removed),
+            (vec![note("tenant", "never")], vec!["region".to_owned()])
+        );
         assert!(found.fields_changed.is_empty() && found.imports_added.is_empty() && found.from.resources.is_some());
         // Nothing is known of the old one: all is new.
         let found = difference(side(&old), None, side(&new), &new);

@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use super::difference::{Difference, Side, difference};
 use super::record::{FLOWS, FlowRecord, KEPT, Signer, Version};
-use super::{Shelf, ShelfError};
+use super::{Shelf, ShelfError, Standing};
 use crate::flows::{Flow as _, Plugin};
 use crate::name::Name;
 use crate::package::{Manifest, Package, PublicKey, is_package};
-use crate::store::Batch;
+use crate::store::{Batch, Revision, StoreError};
 
 /// What whoever brings a component allows, and who that is.
 #[derive(Clone, Debug, Default)]
@@ -133,6 +133,16 @@ impl Shelf {
             });
         }
         let _changing = self.changing.lock().await;
+        // What was shown, and whose publisher was compared, must still be what is replaced.
+        let present = self.standing(candidate.name.as_str());
+        let version = |standing: &Standing| standing.record.as_ref()?.version().map(|version| version.sha256.clone());
+        let sha256 = present.as_ref().and_then(|standing| match &standing.plugin {
+            Some(plugin) => Some(plugin.digest().to_owned()),
+            None => version(standing),
+        });
+        if sha256.as_ref() != Some(&difference.from.sha256) {
+            return Err(StoreError::Conflict.into());
+        }
         self.put(candidate, terms).await
     }
 
@@ -252,7 +262,7 @@ impl Shelf {
     async fn serve(
         &self,
         record: FlowRecord,
-        read: Option<crate::store::Revision>,
+        read: Option<Revision>,
         plugin: Arc<Plugin>,
     ) -> Result<Arc<Plugin>, ShelfError> {
         let name = record.name.clone();

@@ -155,7 +155,9 @@ impl Shelf {
                     "a component that nobody installed isn't loaded; `tokenhost flow install` takes one, and pins it"
                 );
             }),
-            Err(error) => tracing::error!(folder = %self.files.folder().display(), "installed flows can't be listed: {error}"),
+            Err(error) => {
+                tracing::error!(folder = %self.files.folder().display(), "installed flows can't be listed: {error}")
+            }
         }
         Ok(())
     }

@@ -4,8 +4,8 @@ use super::record::{PUBLISHERS, Publisher};
 use super::{Shelf, ShelfError};
 use crate::name::Name;
 use crate::package::PublicKey;
-use crate::store::table::Page;
 use crate::store::Batch;
+use crate::store::table::Page;
 
 /// How many are read at once.
 const AT_ONCE: usize = 1000;

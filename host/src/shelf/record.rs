@@ -165,6 +165,8 @@ impl LimitChanges {
 pub struct Grant {
     /// The integration whose secret it is.
     pub integration: Name,
+    /// When that integration was made: another one of its name is none of this.
+    pub made_at: DateTime<Utc>,
     /// The secret's name.
     pub secret: String,
     /// The component's SHA-256. Another component of the same flow reads nothing.

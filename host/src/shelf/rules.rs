@@ -49,18 +49,25 @@ impl Shelf {
         Ok(())
     }
 
-    /// Lets the present component of a flow read one secret of one integration (rule 2). Whether there are such, the caller has
-    /// looked.
+    /// Lets the present component of a flow read one secret of one integration, made at that time (rule 2). Whether there are such,
+    /// the caller has looked.
     ///
     /// # Errors
     /// There is no such flow, it isn't served, or the storage failed.
-    pub async fn reveal(&self, name: &Name, integration: &Name, secret: &str, by: &str) -> Result<Grant, ShelfError> {
+    pub async fn reveal(
+        &self,
+        name: &Name,
+        (integration, made_at): (&Name, DateTime<Utc>),
+        secret: &str,
+        by: &str,
+    ) -> Result<Grant, ShelfError> {
         let _changing = self.changing.lock().await;
         let standing = self.known_flow(name)?;
         let problem = standing.problem.unwrap_or_default();
         let plugin = standing.plugin.ok_or_else(|| ShelfError::NotServed(name.clone(), problem))?;
         let grant = Grant {
             integration: integration.clone(),
+            made_at,
             secret: secret.to_owned(),
             sha256: plugin.digest().to_owned(),
             granted_at: self.clock.now(),
@@ -174,10 +181,12 @@ impl Catalog for Shelf {
         })
     }
 
-    fn revealed(&self, flow: &dyn Flow, integration: &str) -> Vec<String> {
+    fn revealed(&self, flow: &dyn Flow, integration: &str, made_at: DateTime<Utc>) -> Vec<String> {
         let Some(record) = self.record(&flow.description().name) else { return Vec::new() };
         let grants = record.grants.iter();
-        let held = grants.filter(|grant| grant.sha256 == flow.digest() && grant.integration.as_str() == integration);
+        let held = grants.filter(|grant| {
+            grant.sha256 == flow.digest() && grant.integration.as_str() == integration && grant.made_at == made_at
+        });
         held.map(|grant| grant.secret.clone()).collect()
     }
 
@@ -185,13 +194,11 @@ impl Catalog for Shelf {
         Some(self.record(name)?.decided_at)
     }
 
-    fn report(&self, flow: &dyn Flow, conduct: Result<(), &str>) {
+    fn report(&self, flow: &dyn Flow, integration: &str, conduct: Result<(), &str>) {
         let name = flow.description().name.as_str();
         match conduct {
             Ok(()) => {
-                if let Some(mut known) = self.conduct.get_mut(name) {
-                    known.of(flow.digest()).behaved();
-                }
+                self.conduct.entry(name.to_owned()).or_default().of(flow.digest()).behaved(integration);
             }
             Err(fault) => {
                 metrics::counter!(telemetry::FLOW_FAULTS, "flow" => name.to_owned()).increment(1);
@@ -200,7 +207,8 @@ impl Catalog for Shelf {
                     return;
                 }
                 let now = self.clock.elapsed();
-                let enough = self.conduct.entry(name.to_owned()).or_default().of(flow.digest()).misbehaved(now);
+                let enough =
+                    self.conduct.entry(name.to_owned()).or_default().of(flow.digest()).misbehaved(integration, now);
                 if let Some(reason) = enough {
                     self.quarantine(name, flow.digest(), format!("{reason}; the last one: {fault}"));
                 }

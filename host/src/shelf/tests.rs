@@ -9,12 +9,12 @@ use chrono::DateTime;
 use super::{LimitChanges, Parts, Shelf, ShelfError, Terms};
 use crate::audit::{Audit, Filter, Retention, Window};
 use crate::clock::TestClock;
+use crate::flows::Catalog as _;
 use crate::flows::component::digest;
-use crate::flows::tests::guest::Guest;
-use crate::flows::tests::{context, engine};
 use crate::flows::registry::Flows;
 use crate::flows::step::{Event, Purpose};
-use crate::flows::Catalog as _;
+use crate::flows::tests::guest::Guest;
+use crate::flows::tests::{context, engine};
 use crate::name::Name;
 use crate::package::{Manifest, Package, PrivateKey};
 use crate::seal::{Keyring, MasterKey};
@@ -85,9 +85,15 @@ fn served(shelf: &Shelf) -> Option<String> {
 async fn what_is_installed_is_served_after_a_restart_and_goes_back_and_forth() {
     let world = World::new().await;
     let (shelf, _) = world.open().await;
-    assert!(matches!(shelf.install(version("robot", "1.0.0").into(), &Terms::default()).await, Err(ShelfError::Unsigned)));
+    assert!(matches!(
+        shelf.install(version("robot", "1.0.0").into(), &Terms::default()).await,
+        Err(ShelfError::Unsigned)
+    ));
     shelf.install(version("robot", "1.0.0").into(), &unsigned()).await.unwrap();
-    assert!(matches!(shelf.install(version("robot", "1.0.0").into(), &unsigned()).await, Err(ShelfError::Installed(_))));
+    assert!(matches!(
+        shelf.install(version("robot", "1.0.0").into(), &unsigned()).await,
+        Err(ShelfError::Installed(_))
+    ));
     // Whoever runs, ends with what it began with.
     let running = shelf.get("robot").unwrap();
     for number in 1..=6 {
@@ -191,10 +197,7 @@ async fn only_what_a_trusted_publisher_signed_is_taken() {
         Err(ShelfError::PublisherExists(_))
     ));
     assert!(matches!(shelf.trust("x".parse().unwrap(), "no key", "x").await, Err(ShelfError::Key(_))));
-    assert!(matches!(
-        install(packed(&component, "other", "1.0.0", &acme)).await,
-        Err(ShelfError::Mislabelled { .. })
-    ));
+    assert!(matches!(install(packed(&component, "other", "1.0.0", &acme)).await, Err(ShelfError::Mislabelled { .. })));
     install(package).await.unwrap();
     let record = shelf.standing("robot").unwrap().record.unwrap();
     let version_of = record.version().unwrap();
@@ -223,14 +226,14 @@ async fn a_flow_that_fails_again_and_again_is_put_under_quarantine_until_it_is_r
     shelf.install(version("robot", "1.0.0").into(), &unsigned()).await.unwrap();
     let flow = shelf.get("robot").unwrap();
     for _ in 0..4 {
-        shelf.report(&*flow, Err("it trapped"));
+        shelf.report(&*flow, "crm", Err("it trapped"));
     }
-    shelf.report(&*flow, Ok(()));
+    shelf.report(&*flow, "crm", Ok(()));
     for _ in 0..4 {
-        shelf.report(&*flow, Err("it trapped"));
+        shelf.report(&*flow, "crm", Err("it trapped"));
         shelf.admit(&*flow, true).unwrap();
     }
-    shelf.report(&*flow, Err("it trapped"));
+    shelf.report(&*flow, "crm", Err("it trapped"));
     let barred = shelf.admit(&*flow, false).unwrap_err();
     assert_eq!(barred.code, "flow_quarantined");
     assert!(barred.message.contains("it trapped") && barred.message.contains("flow release robot"), "{barred:?}");
@@ -254,12 +257,12 @@ async fn a_flow_that_fails_again_and_again_is_put_under_quarantine_until_it_is_r
 
     // Another component lifts it too; and what the old one still does is no fault of the new one.
     for _ in 0..5 {
-        shelf.report(&*flow, Err("it trapped"));
+        shelf.report(&*flow, "crm", Err("it trapped"));
     }
     assert!(shelf.admit(&*flow, true).is_err());
     upgrade(&shelf, version("robot", "1.1.0"), &unsigned()).await.unwrap();
     for _ in 0..5 {
-        shelf.report(&*flow, Err("it trapped"));
+        shelf.report(&*flow, "crm", Err("it trapped"));
     }
     shelf.admit(&*shelf.get("robot").unwrap(), true).unwrap();
 }
@@ -298,11 +301,15 @@ async fn a_secret_is_revealed_to_one_component_alone() {
     let (shelf, _) = world.open().await;
     shelf.install(version("robot", "1.0.0").into(), &unsigned()).await.unwrap();
     let crm: Name = "crm".parse().unwrap();
-    let revealed = |shelf: &Shelf, integration: &str| shelf.revealed(&*shelf.get("robot").unwrap(), integration);
+    let made_at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+    let revealed = |shelf: &Shelf, name: &str| shelf.revealed(&*shelf.get("robot").unwrap(), name, made_at);
     assert!(revealed(&shelf, "crm").is_empty());
-    shelf.reveal(&robot(), &crm, "client_secret", "user/ada").await.unwrap();
+    shelf.reveal(&robot(), (&crm, made_at), "client_secret", "user/ada").await.unwrap();
     assert_eq!(revealed(&shelf, "crm"), ["client_secret"]);
     assert!(revealed(&shelf, "hr").is_empty());
+    // Another integration of the same name, made later, is another one.
+    let later = made_at + chrono::TimeDelta::seconds(1);
+    assert!(shelf.revealed(&*shelf.get("robot").unwrap(), "crm", later).is_empty());
     let (shelf, _) = world.open().await;
     assert_eq!(revealed(&shelf, "crm"), ["client_secret"]);
 

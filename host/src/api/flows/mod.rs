@@ -56,9 +56,11 @@ impl From<ShelfError> for Problem {
     fn from(error: ShelfError) -> Self {
         use ShelfError as Error;
         let code = match &error {
-            Error::Load(_) | Error::Name(_) | Error::Package(_) | Error::Mislabelled { .. } | Error::OtherFlow { .. } => {
-                Code::FlowInvalid
-            }
+            Error::Load(_)
+            | Error::Name(_)
+            | Error::Package(_)
+            | Error::Mislabelled { .. }
+            | Error::OtherFlow { .. } => Code::FlowInvalid,
             Error::Unsigned | Error::Untrusted(_) | Error::OtherPublisher { .. } => Code::FlowUntrusted,
             Error::Installed(_) | Error::PublisherExists(_) => Code::Exists,
             Error::NothingToUpgrade(_)
@@ -185,7 +187,8 @@ async fn upgrade(
         let Ok(integration) = api.integrations.read(name).await else { continue };
         let missing = api.integrations.missing_for(&integration, &**prepared.plugin());
         if !missing.is_empty() {
-            let fields = missing.into_iter().map(|fault| fault.field.trim_start_matches("fields.").to_owned()).collect();
+            let fields =
+                missing.into_iter().map(|fault| fault.field.trim_start_matches("fields.").to_owned()).collect();
             answer.incomplete.insert(name.to_string(), fields);
         }
     }

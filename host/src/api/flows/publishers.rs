@@ -90,7 +90,11 @@ async fn trust(
 #[utoipa::path(delete, path = "/v1/publishers/{publisher}", tag = "publishers",
     params(("publisher" = String, Path, description = "Its name")),
     responses((status = 204, description = "It is trusted no longer")))]
-async fn distrust(State(api): State<Api>, Path(publisher): Path<String>, caller: Caller) -> Result<StatusCode, Problem> {
+async fn distrust(
+    State(api): State<Api>,
+    Path(publisher): Path<String>,
+    caller: Caller,
+) -> Result<StatusCode, Problem> {
     caller.require_all("flows are everyone's").await?;
     api.shelf.distrust(&name(&publisher, "publisher")?).await?;
     Ok(StatusCode::NO_CONTENT)

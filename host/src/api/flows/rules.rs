@@ -151,7 +151,7 @@ pub(super) async fn reveal(
         let message = format!("{integration} has no such secret; it has {}", known.join(", "));
         return Err(Problem::invalid(vec![Fault::new("secret", "unknown", message)]));
     }
-    let grant = api.shelf.reveal(&flow, &integration, &secret, &label(&caller)).await?;
+    let grant = api.shelf.reveal(&flow, (&integration, found.created_at), &secret, &label(&caller)).await?;
     caller.note_detail("sha256", grant.sha256.clone());
     tracing::warn!(%flow, %integration, secret, "a flow may read a secret");
     Ok(axum::Json(Revealed::of(&grant, &grant.sha256)))

@@ -208,7 +208,9 @@ impl From<&Standing> for Flow {
             versions: versions.iter().map(|version| Version::of(version, present)).collect(),
             revealed: grants.iter().map(|grant| Revealed::of(grant, &sha256)).collect(),
             sha256,
-            version: description.as_ref().map_or_else(|| noted(|version| &version.version), |said| said.version.clone()),
+            version: description
+                .as_ref()
+                .map_or_else(|| noted(|version| &version.version), |said| said.version.clone()),
             title: description.as_ref().map_or_else(|| noted(|version| &version.title), |said| said.title.clone()),
             summary: description.as_ref().map(|said| said.summary.clone()).unwrap_or_default(),
             unattended: description.as_ref().is_some_and(|said| said.unattended),
@@ -228,7 +230,11 @@ impl FlowLimits {
             steps: limits.steps.into(),
             requests: limits.requests.into(),
             attempts_per_minute: limits.attempts_per_minute.map(u64::from),
-            changed: Limit::ALL.iter().filter(|limit| changes.of(**limit).is_some()).map(|limit| limit.as_str()).collect(),
+            changed: Limit::ALL
+                .iter()
+                .filter(|limit| changes.of(**limit).is_some())
+                .map(|limit| limit.as_str())
+                .collect(),
         }
     }
 }
@@ -367,8 +373,10 @@ struct Resources {
 
 impl From<&Difference> for Upgrade {
     fn from(difference: &Difference) -> Self {
-        let Difference { flow, from, to, compared, handles_added, handles_removed, fields_removed, .. } = difference.clone();
-        let notes = |notes: &[shelf::FieldNote]| notes.iter().map(|note| (note.field.clone(), note.note.clone())).collect();
+        let Difference { flow, from, to, compared, handles_added, handles_removed, fields_removed, .. } =
+            difference.clone();
+        let notes =
+            |notes: &[shelf::FieldNote]| notes.iter().map(|note| (note.field.clone(), note.note.clone())).collect();
         Self {
             done: false,
             flow,

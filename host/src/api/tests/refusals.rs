@@ -175,7 +175,7 @@ const REFUSED: &[(&str, &str, &str, u16, &str, &str)] = &[
     ("POST", "/v1/flows/none/upgrade", r#"{"hunter2":1}"#, 415, "unsupported_media_type", "application/wasm"),
     ("POST", "/v1/flows/none/release", "", 404, "not_found", "no flow none"),
     ("PATCH", "/v1/flows/none", r#"{"limits":{"steps":5}}"#, 404, "not_found", "no flow none"),
-    ("PATCH", "/v1/flows/none", r#"{"limits":{"hunter2":5}}"#, 400, "malformed", "step_time"),
+    ("PATCH", "/v1/flows/none", r#"{"limits":{"nope":5}}"#, 400, "malformed", "step_time"),
     ("PUT", "/v1/flows/none/revealed/none/client_secret", "", 404, "not_found", "no integration none"),
     ("DELETE", "/v1/flows/none/revealed/none/hunter2", "", 404, "not_found", ""),
     ("POST", "/v1/publishers", r#"{"name":"acme","key":"hunter2"}"#, 422, "invalid", "plugin key show"),

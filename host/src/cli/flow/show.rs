@@ -12,7 +12,14 @@ pub(super) fn list(flows: &Value) -> String {
         .into_iter()
         .flatten()
         .map(|flow| {
-            [cell(flow, "name"), cell(flow, "version"), cell(flow, "title"), digest(flow), from(flow), state(flow).to_owned()]
+            [
+                cell(flow, "name"),
+                cell(flow, "version"),
+                cell(flow, "title"),
+                digest(flow),
+                from(flow),
+                state(flow).to_owned(),
+            ]
         })
         .collect();
     if rows.is_empty() {
@@ -48,7 +55,8 @@ fn state(flow: &Value) -> &'static str {
 
 /// Why it can't be used, and what to do.
 fn trouble(flow: &Value) -> Vec<String> {
-    let mut lines: Vec<String> = member(flow, "problem").map(|problem| format!("not served: {problem}")).into_iter().collect();
+    let mut lines: Vec<String> =
+        member(flow, "problem").map(|problem| format!("not served: {problem}")).into_iter().collect();
     if let Some(quarantine) = flow.get("quarantine").filter(|quarantine| quarantine.is_object()) {
         lines.push(format!(
             "under quarantine since {}: {}; `tokenhost flow release {}` lets it run again",

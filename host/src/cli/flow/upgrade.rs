@@ -71,7 +71,8 @@ async fn name(bytes: &[u8]) -> Result<String, Failure> {
 /// Asks the person at the terminal.
 fn agreed(name: &str) -> Result<bool, Failure> {
     if !can_ask() {
-        return Err(Failure::usage("nobody is there to be asked").hint("Give --yes once you have read what differs (--dry-run)."));
+        return Err(Failure::usage("nobody is there to be asked")
+            .hint("Give --yes once you have read what differs (--dry-run)."));
     }
     let mut said = String::new();
     let failed = |error: std::io::Error| Failure::failed(format!("the answer can't be read: {error}"));
@@ -86,7 +87,12 @@ fn side(side: &Value) -> String {
     let digest: String = cell(side, "sha256").chars().take(12).collect();
     let bytes = side.get("size").and_then(Value::as_u64).unwrap_or_default();
     let kilobytes = if bytes >= 1 << 20 { size(bytes >> 20 << 20) } else { format!("{} KB", bytes.div_ceil(1000)) };
-    format!("{} (sha256:{digest}, contract {}, {kilobytes}, {})", cell(side, "version"), cell(side, "contract"), cell(side, "publisher"))
+    format!(
+        "{} (sha256:{digest}, contract {}, {kilobytes}, {})",
+        cell(side, "version"),
+        cell(side, "contract"),
+        cell(side, "publisher")
+    )
 }
 
 /// What differs.
@@ -113,10 +119,9 @@ fn show(difference: &Value) -> String {
         pairs.add("a person", format!("{} → {}", needed(before), needed(after)));
     }
     let mut same = true;
-    for (label, added, removed) in [
-        ("serves", "handles_added", "handles_removed"),
-        ("imports", "imports_added", "imports_removed"),
-    ] {
+    for (label, added, removed) in
+        [("serves", "handles_added", "handles_removed"), ("imports", "imports_added", "imports_removed")]
+    {
         let signed = |sign: &str, name: &str| -> Vec<String> {
             items(difference, name).iter().filter_map(scalar).map(|text| format!("{sign} {text}")).collect()
         };
@@ -144,7 +149,12 @@ fn show(difference: &Value) -> String {
     if same {
         pairs.add("fields", "the same, as are the schemes and imports".to_owned());
     }
-    for (label, name) in [("memories", "memories"), ("first memory", "memory_bytes"), ("tables", "tables"), ("table size", "table_elements")] {
+    for (label, name) in [
+        ("memories", "memories"),
+        ("first memory", "memory_bytes"),
+        ("tables", "tables"),
+        ("table size", "table_elements"),
+    ] {
         let of = |side: &Value| side.get("resources").and_then(|resources| resources.get(name)).and_then(Value::as_u64);
         if let (Some(before), Some(after)) = (of(from), of(to))
             && before != after
@@ -172,7 +182,8 @@ mod tests {
 
     #[test]
     fn what_differs_is_told_in_lines() {
-        let resources = |pages: u64| json!({"memories": 1, "memory_bytes": pages << 20, "tables": 1, "table_elements": 10});
+        let resources =
+            |pages: u64| json!({"memories": 1, "memory_bytes": pages << 20, "tables": 1, "table_elements": 10});
         let text = show(&json!({
             "flow": "robot", "compared": true, "publisher_changes": true,
             "from": {"version": "1.0.0", "sha256": "aaaaaaaaaaaaaaaa", "contract": "0.1.0", "size": 53000, "publisher": "acme", "unattended": true, "resources": resources(1)},

@@ -47,7 +47,9 @@ pub(super) struct Key {
 #[derive(Debug, clap::Subcommand)]
 enum KeyCommand {
     /// Make a key to sign packages with, and print its public half
-    #[command(after_help = "Keep the file secret: who has it signs in your name.\n\nExamples:\n  tokenhost plugin key new publisher.pem")]
+    #[command(
+        after_help = "Keep the file secret: who has it signs in your name.\n\nExamples:\n  tokenhost plugin key new publisher.pem"
+    )]
     New {
         /// Where to put it; must not exist
         file: PathBuf,
@@ -70,7 +72,8 @@ impl Pack {
         };
         let bytes = read(&component)?;
         let plugin = Plugin::load(&engine()?, bytes.clone()).await.map_err(|error| {
-            Failure::failed(error.to_string()).hint(format!("`tokenhost plugin check {}` says more.", component.display()))
+            Failure::failed(error.to_string())
+                .hint(format!("`tokenhost plugin check {}` says more.", component.display()))
         })?;
         let description = plugin.description();
         let manifest = Manifest {
@@ -99,7 +102,10 @@ impl Pack {
         });
         output.show(&document, |_| {
             let kilobytes = package.len().div_ceil(1000);
-            format!("{place} ({kilobytes} KB, signed with key {})\nnow: tokenhost flow install {place}", manifest.publisher)
+            format!(
+                "{place} ({kilobytes} KB, signed with key {})\nnow: tokenhost flow install {place}",
+                manifest.publisher
+            )
         })
     }
 }
@@ -111,8 +117,10 @@ impl Key {
             KeyCommand::New { file } => {
                 let key = PrivateKey::generate();
                 let pem = key.to_pem().map_err(|error| Failure::failed(error.to_string()))?;
-                let failed = |error: std::io::Error| Failure::failed(format!("{} can't be made: {error}", file.display()));
-                let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(failed)?;
+                let failed =
+                    |error: std::io::Error| Failure::failed(format!("{} can't be made: {error}", file.display()));
+                let mut made =
+                    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(failed)?;
                 made.write_all(pem.as_bytes()).and_then(|()| made.sync_all()).map_err(failed)?;
                 output.note(&format!("{} is the private key; keep it secret. Its public half:", file.display()));
                 key.public()

@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
+use self::used::Used;
 use super::failure::{self, Ended};
 use super::journal::{AttemptRecord, AttemptStory, Outcome, Stage, StepStory};
 use super::key::TokenKey;
@@ -23,7 +24,6 @@ use super::parts::Parts;
 use super::plan::Cause;
 use super::record::{RefreshState, TokenRecord};
 use super::token::Token;
-use self::used::Used;
 use crate::egress::{Destinations, Fault};
 use crate::flows::Flow;
 use crate::flows::step::{Context, Event, Failure, Purpose, Remedy, Response, Step};
@@ -299,7 +299,7 @@ impl Attempt {
 
     /// The secrets that the operator lets this very component read.
     fn revealed(&self) -> Vec<(String, SecretString)> {
-        let names = self.parts.flows.revealed(&*self.flow, self.integration.name.as_str());
+        let names = self.parts.flows.revealed(&*self.flow, self.integration.name.as_str(), self.integration.created_at);
         names.into_iter().filter_map(|name| Some((name.clone(), self.secrets.get(&name)?.clone()))).collect()
     }
 

@@ -14,8 +14,8 @@ use super::super::record::{FailureRecord, RefreshState, StoredToken, TokenRecord
 use super::super::token::Token;
 use super::{Attempt, FIRST_PAUSE, Last};
 use crate::egress::Fault;
-use crate::flows::{Limit, PluginError};
 use crate::flows::step::{Failure, FlowToken, Purpose, Remedy};
+use crate::flows::{Limit, PluginError};
 use crate::integrations::IntegrationError;
 use crate::store::{Batch, StoreError};
 use crate::telemetry;
@@ -51,7 +51,7 @@ impl Attempt {
 
     /// Ends with what the flow says.
     pub(super) async fn give_up(&mut self, failure: Failure) -> Ended {
-        self.parts.flows.report(&*self.flow, Ok(()));
+        self.report(Ok(()));
         let refused = matches!(self.last, Last::Answered(status, _) if status < 500 && status != 429);
         if self.record.story.purpose == Purpose::Refresh && refused {
             self.refresh = RefreshState::Spent;
@@ -95,8 +95,13 @@ impl Attempt {
     async fn misbehaved(&mut self, code: &str, message: &str) -> Ended {
         self.hold(RefreshState::Uncertain);
         let cleaned = self.cleaner.clean(message);
-        self.parts.flows.report(&*self.flow, Err(&cleaned));
+        self.report(Err(&cleaned));
         self.fail(code, message, Remedy::Retry(None), None).await
+    }
+
+    /// Tells whoever watches over flows how this one did.
+    fn report(&self, conduct: Result<(), &str>) {
+        self.parts.flows.report(&*self.flow, self.integration.name.as_str(), conduct);
     }
 
     /// Keeps an answer that holds what was got for a spent token.
@@ -141,7 +146,7 @@ impl Attempt {
 
     /// Makes the next generation from what the flow ended with, and commits it.
     pub(super) async fn succeed(mut self, flow_token: FlowToken) -> Result<Token, Ended> {
-        self.parts.flows.report(&*self.flow, Ok(()));
+        self.report(Ok(()));
         let left_at = match self.last {
             Last::Answered(_, left_at) => left_at,
             Last::Nothing | Last::Unanswered(..) => self.parts.clock.now(),
