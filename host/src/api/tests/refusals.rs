@@ -177,7 +177,7 @@ const REFUSED: &[(&str, &str, &str, u16, &str, &str)] = &[
     ("PATCH", "/v1/flows/none", r#"{"limits":{"steps":5}}"#, 404, "not_found", "no flow none"),
     ("PATCH", "/v1/flows/none", r#"{"limits":{"nope":5}}"#, 400, "malformed", "step_time"),
     ("PUT", "/v1/flows/none/revealed/none/client_secret", "", 404, "not_found", "no integration none"),
-    ("DELETE", "/v1/flows/none/revealed/none/hunter2", "", 404, "not_found", ""),
+    ("DELETE", "/v1/flows/none/revealed/none/client_secret", "", 404, "not_found", ""),
     ("POST", "/v1/publishers", r#"{"name":"acme","key":"hunter2"}"#, 422, "invalid", "plugin key show"),
     ("DELETE", "/v1/publishers/none", "", 404, "not_found", "no publisher none"),
     ("POST", "/v1/integrations/none/token/reparse", "", 404, "not_found", ""),
