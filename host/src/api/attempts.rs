@@ -66,6 +66,8 @@ enum Outcome {
         /// For people.
         message: String,
     },
+    /// The provider has ended the token, as was asked.
+    Revoked,
     /// The daemon stopped before an answer was stored.
     Interrupted,
     /// The integration or its token was changed meanwhile; what came was thrown away.
@@ -167,6 +169,7 @@ impl From<AttemptStory> for Attempt {
                 Cause::Ageing => "ageing",
                 Cause::Rejected => "rejected",
                 Cause::Asked => "asked",
+                Cause::Deleted => "deleted",
             },
             flow: story.flow,
             started_at: story.started_at.into(),
@@ -174,6 +177,7 @@ impl From<AttemptStory> for Attempt {
             outcome: story.outcome.map(|outcome| match outcome {
                 tokens::Outcome::Token { generation } => Outcome::Token { generation },
                 tokens::Outcome::Failed { code, message } => Outcome::Failed { code, message },
+                tokens::Outcome::Revoked => Outcome::Revoked,
                 tokens::Outcome::Interrupted => Outcome::Interrupted,
                 tokens::Outcome::Void => Outcome::Void,
             }),

@@ -28,7 +28,7 @@ use super::tokens::TokenStatus;
 use crate::access::Right;
 use crate::integrations::{self, FieldFault, IntegrationError, Visible};
 use crate::name::Name;
-use crate::tokens::TokenKey;
+use crate::tokens::{Revocation, TokenKey};
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -358,18 +358,53 @@ pub(super) async fn alter(
     })
 }
 
+/// What came of the tokens of a deleted integration at their provider.
+#[derive(Debug, Serialize, ToSchema)]
+struct Deleted {
+    /// How many the provider has ended (RFC 7009).
+    revoked: usize,
+    /// Why the provider may still take one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_revoked: Option<String>,
+}
+
 /// Deletes an integration, its secrets and its tokens
+///
+/// Where its flow can, the tokens are revoked at the provider first, which takes 10 s at most. `revoke=false` leaves that out.
 #[utoipa::path(delete, path = "/v1/integrations/{integration}", tag = "integrations",
-    params(("integration" = String, Path, description = "Its name")),
-    responses((status = 204, description = "It is gone")))]
-async fn delete(State(api): State<Api>, Path(integration): Path<String>) -> Result<StatusCode, Problem> {
+    params(("integration" = String, Path, description = "Its name"),
+        ("revoke" = Option<bool>, Query, description = "Whether its tokens are revoked at the provider; true where left out")),
+    responses((status = 200, description = "It is gone; what came of its tokens at the provider", body = Deleted),
+        (status = 204, description = "It is gone; there was nothing to revoke")))]
+async fn delete(
+    State(api): State<Api>,
+    Path(integration): Path<String>,
+    uri: Uri,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let mut query = Query::of(&uri);
+    let revoke = query.choice("revoke", |text| text.parse().ok(), &["true", "false"]).unwrap_or(true);
+    query.finish()?;
     let name = name(&integration, "integration")?;
+    let revocation = if revoke { api.tokens.revoke(&name).await? } else { Revocation::None };
     api.integrations.delete(&name).await?;
     // The integration is gone and its tokens are void whatever comes now; what is left of them only takes space.
     if let Err(error) = api.tokens.purge(&name).await {
         tracing::warn!(integration = %name, "what was kept of the tokens of a deleted integration stays for now: {error}");
     }
-    Ok(StatusCode::NO_CONTENT)
+    let deleted = match revocation {
+        Revocation::None => return Ok(StatusCode::NO_CONTENT.into_response()),
+        Revocation::Done(revoked) => {
+            caller.note_detail("revoked", revoked.to_string());
+            Deleted { revoked, not_revoked: None }
+        }
+        Revocation::Failed(why) => {
+            tracing::warn!(integration = %name, why, "a token of a deleted integration was not revoked");
+            caller.note_detail("not_revoked", why.clone());
+            Deleted { revoked: 0, not_revoked: Some(why) }
+        }
+    };
+    Ok(axum::Json(deleted).into_response())
 }
 
 /// Finds out by an attempt whether a token can be had, and says so in one line

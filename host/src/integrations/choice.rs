@@ -62,9 +62,13 @@ pub(super) fn choose<'a>(
         candidates.iter().map(|(_, flow)| flow.description().name.clone()).collect::<Vec<_>>().join(", ")
     };
     if let Some(name) = &new.flow {
-        if flows.get(name).is_none() {
+        let Some(flow) = flows.get(name) else {
             fault("flow", FaultCode::Unknown, format!("no flow {name:?} is installed"));
             return None;
+        };
+        if flow.description().handles.iter().any(|handled| handled.kind == "named") {
+            // Who names it here may do what a document may by `x-tokenhost-flow`.
+            return Some(Choice { scheme, detail: part_served(&*flow, scheme), flow });
         }
         let fitting = listed(&candidates);
         candidates.retain(|(_, flow)| &flow.description().name == name);
@@ -95,11 +99,7 @@ pub(super) fn choose<'a>(
 /// The flows that serve a scheme, each with the part of the scheme that it serves.
 fn candidates(flows: &dyn Catalog, scheme: &SecurityScheme) -> Vec<(Option<String>, Arc<dyn Flow>)> {
     if let Some(flow) = scheme.flow.as_ref().and_then(|name| flows.get(name)) {
-        let handles = &flow.description().handles;
-        let served = |detail: &&String| {
-            handles.iter().any(|one| one.kind == scheme.kind && one.detail.as_ref() == Some(*detail))
-        };
-        return vec![(scheme.details.iter().find(served).cloned(), flow)];
+        return vec![(part_served(&*flow, scheme), flow)];
     }
     let details: Vec<Option<String>> = match scheme.details.is_empty() {
         true => vec![None],
@@ -111,6 +111,14 @@ fn candidates(flows: &dyn Catalog, scheme: &SecurityScheme) -> Vec<(Option<Strin
             serving.into_iter().map(move |flow| (detail.clone(), flow))
         })
         .collect()
+}
+
+/// The part of a scheme that a flow which was named takes its first values from: one that it serves, else the first.
+fn part_served(flow: &dyn Flow, scheme: &SecurityScheme) -> Option<String> {
+    let handles = &flow.description().handles;
+    let served =
+        |detail: &&String| handles.iter().any(|one| one.kind == scheme.kind && one.detail.as_ref() == Some(*detail));
+    scheme.details.iter().find(served).or(scheme.details.first()).cloned()
 }
 
 fn names(schemes: &[&SecurityScheme]) -> String {

@@ -9,7 +9,7 @@ use super::error::{FaultCode, FieldFault};
 use super::extras::input_name;
 use crate::flows::description::{Condition, Description, Field, FieldKind, Requirement};
 use crate::openapi::{ExtraParameter, SecurityScheme, resolve_url};
-use crate::secrets::Secrets;
+use crate::secrets::{self, Secrets};
 
 /// The longest value that isn't secret, in bytes.
 const MAX_VALUE: usize = 8 * 1024;
@@ -78,7 +78,11 @@ impl Form<'_> {
                 continue;
             }
             let Some(field) = self.flow.field(name) else {
-                faults.push(self.unknown(name));
+                // One more value of a secret, to fall back to.
+                match secrets::further(name).and_then(|(first, _)| self.flow.field(first)) {
+                    Some(field) if field.is_secret() => self.set_secret(values, name, input, faults),
+                    _ => faults.push(self.unknown(name)),
+                }
                 continue;
             };
             if field.is_secret() {
@@ -283,6 +287,21 @@ mod tests {
         let values = check(&inputs, &["fields.client_id missing", "fields.client_secret missing"]);
         assert_eq!(values.plain["scope"], "a b");
         assert_eq!(values.plain["client_auth"], "basic");
+    }
+
+    #[test]
+    fn a_secret_may_have_further_values() {
+        let url = ("token_url", Some("https://idp.example"));
+        let inputs = [
+            ("client_id", Some("a")),
+            ("client_secret", Some("new")),
+            ("client_secret.2", Some("old")),
+            ("client_secret.10", Some("x")),
+            ("scope.2", Some("x")),
+            url,
+        ];
+        let values = check(&inputs, &["fields.client_secret.10 unknown", "fields.scope.2 unknown"]);
+        assert_eq!(values.secret.names().collect::<Vec<_>>(), ["client_secret", "client_secret.2"]);
     }
 
     #[test]

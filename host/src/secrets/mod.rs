@@ -9,6 +9,16 @@ use secrecy::SecretString;
 
 pub use self::cleaner::Cleaner;
 
+/// What is a further value of a secret, by its name: `client_secret.2` is the second value of `client_secret`. There are 2
+/// to 9.
+pub fn further(name: &str) -> Option<(&str, u8)> {
+    let (first, number) = name.rsplit_once('.')?;
+    match number.as_bytes() {
+        [digit @ b'2'..=b'9'] => Some((first, digit - b'0')),
+        _ => None,
+    }
+}
+
 /// Secret values by name: fields (`client_secret`) and parts of the present token (`token.refresh_token`).
 #[derive(Clone, Debug, Default)]
 pub struct Secrets(BTreeMap<String, SecretString>);

@@ -16,6 +16,8 @@ pub(super) enum Ended {
     Failed(Box<FailureRecord>, Option<Ulid>),
     /// The integration, or its token, was changed meanwhile: what came was thrown away.
     Void,
+    /// The provider has ended the token, as was asked.
+    Revoked,
     /// It was cut short by an earlier stop of the daemon.
     Interrupted,
     /// The integration lacks values that its flow needs.

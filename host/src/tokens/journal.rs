@@ -189,6 +189,8 @@ pub enum Outcome {
         /// For people.
         message: String,
     },
+    /// The provider has ended the token, as was asked.
+    Revoked,
     /// The daemon stopped before an answer was stored.
     Interrupted,
     /// The integration was changed or removed meanwhile, or a token was entered by hand; what came was thrown away.
@@ -201,6 +203,7 @@ impl Outcome {
         match self {
             Self::Token { .. } => "token",
             Self::Failed { .. } => "failed",
+            Self::Revoked => "revoked",
             Self::Interrupted => "interrupted",
             Self::Void => "void",
         }

@@ -215,7 +215,7 @@ impl Tokens {
                     }
                     errand.cause = Cause::Needed;
                 }
-                Err(Ended::Void | Ended::Interrupted) => {}
+                Err(Ended::Void | Ended::Interrupted | Ended::Revoked) => {}
                 Err(Ended::Failed(failure, attempt)) => {
                     let error = self.failed(&failure, attempt);
                     if let (Some(live), TokenError::Failed { retry_after, .. }) = (self.live.get(key), &error) {
@@ -307,7 +307,7 @@ impl Tokens {
         match errand.cause {
             Cause::Needed | Cause::Rejected => matches!(quality, Quality::Good | Quality::Ageing),
             Cause::Ageing => quality == Quality::Good,
-            Cause::Asked => false,
+            Cause::Asked | Cause::Deleted => false,
         }
     }
 

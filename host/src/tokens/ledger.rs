@@ -33,6 +33,13 @@ impl Ledger {
         })
     }
 
+    /// The records of an integration's keys that hold a token for this target.
+    pub(super) async fn tokens(&self, integration: &str, target: Ulid) -> Result<Vec<TokenRecord>, StoreError> {
+        let found = TOKENS.list(&*self.store, &[integration], Page { limit: 1000, ..Page::default() }).await?;
+        let records = found.into_iter().map(|found| found.value.for_target(target));
+        Ok(records.filter(|record| record.token.is_some()).collect())
+    }
+
     /// Adds the writing of a token's record to a batch, over the revision that was read.
     pub(super) fn put_token(batch: &mut Batch, record: &TokenRecord, read: Option<Revision>) -> Result<(), StoreError> {
         let slot = record.key.slot();

@@ -17,6 +17,7 @@ mod parts;
 mod plan;
 mod record;
 mod reparse;
+mod revoke;
 mod schedule;
 mod token;
 mod view;
@@ -28,6 +29,7 @@ pub use self::keeper::Tokens;
 pub use self::key::TokenKey;
 pub use self::plan::Cause;
 pub use self::reparse::Reparsed;
+pub use self::revoke::Revocation;
 pub use self::token::{ManualToken, Served, Token};
 pub use self::view::{FailureView, Rejection, State, Status, Verdict};
 

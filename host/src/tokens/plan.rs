@@ -20,6 +20,8 @@ pub enum Cause {
     Rejected,
     /// A person or program asked for a new one.
     Asked,
+    /// The integration is being deleted, and its token with it.
+    Deleted,
 }
 
 /// What is known, besides the record, when a plan is made.

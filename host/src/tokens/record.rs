@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use super::attempt::Proven;
 use super::backoff;
 use super::expiry::ExpirySource;
 use super::key::TokenKey;
@@ -44,6 +45,9 @@ pub(super) struct TokenRecord {
     /// The age in seconds at which a token without a known end was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) learned_lifetime: Option<u64>,
+    /// Which of several values of its secrets worked last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) proven: Option<Proven>,
     /// An attempt that holds an answer which the plugin couldn't handle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) stalled: Option<Ulid>,
@@ -162,6 +166,7 @@ impl TokenRecord {
             rejected_at: None,
             last_rejection_at: None,
             learned_lifetime: None,
+            proven: None,
             stalled: None,
         }
     }

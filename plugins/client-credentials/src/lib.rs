@@ -18,12 +18,13 @@ impl OAuthFlow for ClientCredentials {
             .fields(oauth::fields::client())
             .field(oauth::fields::token_url())
             .fields(oauth::fields::target())
-            .field(oauth::fields::client_auth())
+            .fields(oauth::fields::client_auth())
             .fields(oauth::fields::refresh())
+            .field(oauth::fields::revocation_url())
     }
 
     fn request(context: &Context, purpose: Purpose) -> Result<Request, Failure> {
-        oauth::request(context, purpose, form().text("grant_type", "client_credentials"))
+        oauth::request(context, purpose, oauth::grants::client_credentials())
     }
 }
 

@@ -28,7 +28,8 @@ fn fields_in_order() {
     assert_eq!(
         names.join(" "),
         "client_id client_secret token_url scope audience resource client_auth \
-         refresh refresh_url refresh_client_auth scope_on_refresh"
+         private_key key_id signing_algorithm assertion_audience \
+         refresh refresh_url refresh_client_auth scope_on_refresh revocation_url"
     );
 }
 
@@ -68,6 +69,63 @@ fn acquires_with_parameters() {
          grant_type=client_credentials&scope=read write&audience=https://api.example\
          &resource=https://a.example&resource=https://b.example&client_id=robot&client_secret={client_secret}\n",
     );
+}
+
+#[test]
+fn acquires_with_an_assertion() {
+    let fresh = "07".repeat(16);
+    for (fields, header, algorithm, key, audience) in [
+        (vec![("client_auth", "client_secret_jwt")], "", "HS256", "client_secret", "https://id.example/token"),
+        (vec![("client_auth", "private_key_jwt")], "", "RS256", "private_key", "https://id.example/token"),
+        (
+            vec![
+                ("client_auth", "private_key_jwt"),
+                ("signing_algorithm", "ES256"),
+                ("key_id", "k1"),
+                ("assertion_audience", "https://id.example"),
+            ],
+            "/kid \"k1\"",
+            "ES256",
+            "private_key",
+            "https://id.example",
+        ),
+    ] {
+        let harness =
+            fields.iter().fold(robot().secret("private_key"), |harness, (name, value)| harness.value(name, value));
+        acquires(
+            harness,
+            &format!(
+                "POST https://id.example/token?tenant=7\n\
+                 accept: application/json\n\
+                 content-type: application/x-www-form-urlencoded\n\
+                 \n\
+                 grant_type=client_credentials&client_id=robot\
+                 &client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer\
+                 &client_assertion={{client_assertion}}\n\
+                 {{client_assertion}} = jwt {algorithm} {{{key}}} [{header}] \
+                 [/iss \"robot\"\n/sub \"robot\"\n/aud \"{audience}\"\n/jti \"{fresh}\"\n\
+                 /iat 1795341600\n/exp 1795341840]\n"
+            ),
+        );
+    }
+}
+
+#[test]
+fn by_certificate_it_only_says_its_name() {
+    let request = robot().value("client_auth", "tls_client_auth").acquire().request();
+    assert!(request.ends_with("\n\ngrant_type=client_credentials&client_id=robot\n"), "{request}");
+}
+
+#[test]
+fn revokes_what_ends_the_most() {
+    let robot = || robot().value("client_auth", "post").value("revocation_url", "https://id.example/revoke");
+    let run = robot().revoke();
+    assert!(run.request().ends_with(
+        "\n\ntoken={token.access_token}&token_type_hint=access_token&client_id=robot&client_secret={client_secret}\n"
+    ));
+    let run = robot().secret("token.refresh_token").revoke();
+    assert!(run.request().contains("token={token.refresh_token}&token_type_hint=refresh_token&"));
+    assert_eq!(run.answer(503, "").failure().remedy, Remedy::Retry(None));
 }
 
 #[test]
@@ -125,10 +183,17 @@ fn what_it_does_not_do() {
     for (run, expected) in [
         (robot().value("refresh", "never").refresh(), "refresh_disabled, reacquire: the field refresh is never"),
         (robot().begin(Purpose::Refresh), "no_refresh_token, reacquire: the present token has no refresh token"),
-        (robot().revoke(), "unsupported, reconfigure: this flow knows no address at which a token is revoked"),
+        (
+            robot().revoke(),
+            "unsupported, reconfigure: the field revocation_url is not set, so that no token can be revoked",
+        ),
         (
             robot().value("client_auth", "magic").acquire(),
             "invalid_field, reconfigure: the field client_auth can't be magic",
+        ),
+        (
+            robot().value("client_auth", "client_secret_jwt").value("signing_algorithm", "ES256").acquire(),
+            "invalid_field, reconfigure: the field signing_algorithm is ES256, which doesn't go with client_secret",
         ),
         (
             Harness::new::<ClientCredentials>()

@@ -19,16 +19,13 @@ impl OAuthFlow for Password {
             .field(Field::secret("password", "Password").help("The user's password.").required())
             .field(oauth::fields::token_url())
             .fields(oauth::fields::target())
-            .field(oauth::fields::client_auth())
+            .fields(oauth::fields::client_auth())
             .fields(oauth::fields::refresh())
+            .field(oauth::fields::revocation_url())
     }
 
     fn request(context: &Context, purpose: Purpose) -> Result<Request, Failure> {
-        let grant = form()
-            .text("grant_type", "password")
-            .text("username", context.required("username")?)
-            .secret("password", "password");
-        oauth::request(context, purpose, grant)
+        oauth::request(context, purpose, oauth::grants::password(context)?)
     }
 }
 

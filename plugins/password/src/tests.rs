@@ -19,7 +19,8 @@ fn fields_in_order() {
     assert_eq!(
         names.join(" "),
         "client_id client_secret username password token_url scope audience resource client_auth \
-         refresh refresh_url refresh_client_auth scope_on_refresh"
+         private_key key_id signing_algorithm assertion_audience \
+         refresh refresh_url refresh_client_auth scope_on_refresh revocation_url"
     );
     assert!(harness.description().unattended);
 }

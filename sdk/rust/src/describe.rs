@@ -34,11 +34,17 @@ impl Description {
         self
     }
 
+    /// Adds all schemes of this `type`.
+    #[must_use]
+    pub fn handles_type(mut self, kind: &str) -> Self {
+        self.handles.push(SchemeMatch { kind: kind.into(), detail: None });
+        self
+    }
+
     /// Lets a document pick the flow by `x-tokenhost-flow`, whatever the scheme.
     #[must_use]
-    pub fn handles_named(mut self) -> Self {
-        self.handles.push(SchemeMatch { kind: "named".into(), detail: None });
-        self
+    pub fn handles_named(self) -> Self {
+        self.handles_type("named")
     }
 
     /// Says that the flow can't acquire a token without a person.

@@ -50,25 +50,47 @@ impl<F: OAuthFlow> Flow for F {
     }
 
     fn advance(context: &Context, event: Event) -> Result<Step, Failure> {
-        match event {
-            Event::Begin(purpose) => {
-                let request = F::request(context, purpose)?;
-                let state = PURPOSES.iter().find(|(known, _)| *known == purpose).map_or("", |(_, name)| name);
-                Ok(Step::Send(Send { request, state: state.into() }))
-            }
-            Event::Answered(Answered { state, response }) => {
-                let Some((purpose, _)) = PURPOSES.iter().find(|(_, name)| *name == state) else {
-                    return Err(unexpected("an answer to a request that it did not send"));
-                };
-                match purpose {
-                    Purpose::Revoke => token_response::revoked(context, &response).map(|()| Step::Revoked),
-                    purpose => F::token(context, *purpose, &response).map(Step::Done),
-                }
-            }
-            Event::Unanswered(what) => Err(Failure::unanswered(&what)),
-            Event::Elapsed(_) => Err(unexpected("the end of a wait that it did not ask for")),
-            Event::Returned(_) => Err(unexpected("a person back that it did not send away")),
+        advance_with(context, event, F::request, F::token)
+    }
+}
+
+/// The steps of an ordinary flow, from the function that makes its requests: what an [`OAuthFlow`] does, for flows that
+/// have something in front of it.
+///
+/// # Errors
+/// Those of the function, and what the answer says.
+pub fn advance(
+    context: &Context,
+    event: Event,
+    request: impl Fn(&Context, Purpose) -> Result<Request, Failure>,
+) -> Result<Step, Failure> {
+    advance_with(context, event, request, token_response::parse)
+}
+
+fn advance_with(
+    context: &Context,
+    event: Event,
+    request: impl Fn(&Context, Purpose) -> Result<Request, Failure>,
+    token: impl Fn(&Context, Purpose, &Response) -> Result<Token, Failure>,
+) -> Result<Step, Failure> {
+    match event {
+        Event::Begin(purpose) => {
+            let request = request(context, purpose)?;
+            let state = PURPOSES.iter().find(|(known, _)| *known == purpose).map_or("", |(_, name)| name);
+            Ok(Step::Send(Send { request, state: state.into() }))
         }
+        Event::Answered(Answered { state, response }) => {
+            let Some((purpose, _)) = PURPOSES.iter().find(|(_, name)| *name == state) else {
+                return Err(unexpected("an answer to a request that it did not send"));
+            };
+            match purpose {
+                Purpose::Revoke => token_response::revoked(context, &response).map(|()| Step::Revoked),
+                purpose => token(context, *purpose, &response).map(Step::Done),
+            }
+        }
+        Event::Unanswered(what) => Err(Failure::unanswered(&what)),
+        Event::Elapsed(_) => Err(unexpected("the end of a wait that it did not ask for")),
+        Event::Returned(_) => Err(unexpected("a person back that it did not send away")),
     }
 }
 

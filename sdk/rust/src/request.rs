@@ -72,7 +72,7 @@ impl Request {
     /// Sends this JSON document.
     #[must_use]
     pub fn json(mut self, json: Json) -> Self {
-        self.body = Body::Json(json.0);
+        self.body = Body::Json(json.into_members());
         self
     }
 
@@ -171,5 +171,10 @@ impl Json {
     pub fn literal(mut self, pointer: &str, value: &str) -> Self {
         self.0.push(Member { pointer: pointer.into(), value: JsonValue::Literal(value.into()) });
         self
+    }
+
+    /// The members, for a document that is no body: the claims of a JWT.
+    pub fn into_members(self) -> Vec<Member> {
+        self.0
     }
 }

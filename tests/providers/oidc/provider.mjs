@@ -16,7 +16,22 @@ export const isUser = (settings, login) => login.startsWith(settings.username)
 
 /** Makes the provider for `issuer`, and tells the clients as the ready line shows them. */
 export async function createProvider(issuer, settings) {
-  const clientKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+  const keys = {
+    ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
+    ES384: generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey,
+    RS256: rsa,
+    PS256: rsa,
+    EdDSA: generateKeyPairSync('ed25519').privateKey,
+  };
+  // A client that signs its assertions with the key of this algorithm.
+  const signing = (client_id, alg) => ({
+    client_id,
+    token_endpoint_auth_method: 'private_key_jwt',
+    token_endpoint_auth_signing_alg: alg,
+    grant_types: grants,
+    jwks: { keys: [{ ...createPublicKey(keys[alg]).export({ format: 'jwk' }), kid: `${client_id}-1`, alg, use: 'sig' }] },
+  });
   const common = {
     scope: SCOPES,
     redirect_uris: [],
@@ -39,11 +54,21 @@ export async function createProvider(issuer, settings) {
     none: {
       client_id: 'crm-none', token_endpoint_auth_method: 'none', grant_types: ['password', 'refresh_token'],
     },
-    private_key_jwt: {
-      client_id: 'crm-jwt',
-      token_endpoint_auth_method: 'private_key_jwt',
+    private_key_jwt: signing('crm-jwt', 'ES256'),
+    jwt_es384: signing('crm-jwt-es384', 'ES384'),
+    jwt_rs256: signing('crm-jwt-rs256', 'RS256'),
+    jwt_ps256: signing('crm-jwt-ps256', 'PS256'),
+    jwt_eddsa: signing('crm-jwt-eddsa', 'EdDSA'),
+    secret_jwt: {
+      client_id: 'crm-secret-jwt',
+      client_secret: `${settings.clientSecret}-of-32-bytes-or-more`,
+      token_endpoint_auth_method: 'client_secret_jwt',
+      token_endpoint_auth_signing_alg: 'HS256',
       grant_types: grants,
-      jwks: { keys: [{ ...createPublicKey(clientKey).export({ format: 'jwk' }), kid: 'crm-jwt-1', alg: 'ES256', use: 'sig' }] },
+    },
+    // Known by the name in its certificate (RFC 8705 section 2.1).
+    tls: {
+      client_id: 'crm-tls', token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_san_dns: 'crm-tls.example', grant_types: grants,
     },
     device: {
       client_id: 'crm-device', token_endpoint_auth_method: 'none', grant_types: [DEVICE_CODE, 'refresh_token'],
@@ -55,6 +80,10 @@ export async function createProvider(issuer, settings) {
     clients: Object.values(registered).map((client) => ({ ...common, ...client })),
     scopes: ['openid', ...SCOPES.split(' ')],
     jwks: { keys: [{ ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig' }] },
+    clientAuthMethods: [
+      'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'tls_client_auth', 'none',
+    ],
+    enabledJWA: { clientAuthSigningAlgValues: ['HS256', ...Object.keys(keys)] },
     cookies: { keys: [randomBytes(16).toString('hex')] },
     findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
     // The default rotates a confidential client's refresh token only late in its life. A used one that comes again
@@ -73,6 +102,14 @@ export async function createProvider(issuer, settings) {
       deviceFlow: { enabled: true },
       introspection: { enabled: true },
       revocation: { enabled: true },
+      mTLS: {
+        enabled: true,
+        tlsClientAuth: true,
+        getCertificate: (ctx) => ctx.socket.getPeerX509Certificate?.(),
+        certificateAuthorized: (ctx) => ctx.socket.authorized,
+        certificateSubjectMatches: (ctx, property, expected) => property === 'tls_client_auth_san_dns'
+          && ctx.socket.getPeerX509Certificate().subjectAltName?.split(', ').includes(`DNS:${expected}`),
+      },
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo: (ctx, resource) => {
@@ -89,7 +126,12 @@ export async function createProvider(issuer, settings) {
   const clients = Object.fromEntries(Object.entries(registered).map(([name, client]) => [name, {
     client_id: client.client_id,
     ...(client.client_secret && { client_secret: client.client_secret }),
-    ...(client.jwks && { key_id: client.jwks.keys[0].kid, private_key: clientKey.export({ type: 'pkcs8', format: 'pem' }) }),
+    ...(client.jwks && {
+      key_id: client.jwks.keys[0].kid,
+      signing_algorithm: client.token_endpoint_auth_signing_alg,
+      private_key: keys[client.token_endpoint_auth_signing_alg].export({ type: 'pkcs8', format: 'pem' }),
+      private_jwk: keys[client.token_endpoint_auth_signing_alg].export({ format: 'jwk' }),
+    }),
     auth: client.token_endpoint_auth_method,
     grant_types: client.grant_types,
   }]));

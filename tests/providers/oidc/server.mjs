@@ -3,7 +3,9 @@
 // It prints one line of JSON on stdout when it is ready, and ends on SIGTERM, or when its standard input closes, so that
 // it never outlives the test that started it. It keeps everything in memory. What it offers stands in ../README.md.
 
+import { readFileSync } from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import { parseArgs } from 'node:util';
 
 // oidc-provider tells on stdout and stderr that development defaults are in use. Here they are meant, and stdout belongs
@@ -24,6 +26,7 @@ const { values } = parseArgs({
     'client-secret': { type: 'string', default: process.env.PROVIDER_CLIENT_SECRET ?? 'crm-client-secret' },
     username: { type: 'string', default: process.env.PROVIDER_USERNAME ?? 'ada' },
     password: { type: 'string', default: process.env.PROVIDER_PASSWORD ?? 'analytical-engine' },
+    tls: { type: 'string' },
     stay: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -38,6 +41,7 @@ if (values.help) {
   --client-secret S    secret of the clients that have one (PROVIDER_CLIENT_SECRET)
   --username U         the user; U0 to U9999 exist too (PROVIDER_USERNAME, ada)
   --password P         the password of all users (PROVIDER_PASSWORD)
+  --tls FOLDER         https, with server.pem and server.key of that folder, and clients' certificates by its ca.pem
   --stay               go on when standard input closes`);
   process.exit(2);
 }
@@ -61,13 +65,18 @@ const settings = {
 };
 
 // The issuer holds the port, so the socket comes first and the provider second.
-const server = http.createServer();
+const pem = (name) => readFileSync(`${values.tls}/${name}`);
+const server = values.tls
+  ? https.createServer({
+    key: pem('server.key'), cert: pem('server.pem'), ca: pem('ca.pem'), requestCert: true, rejectUnauthorized: false,
+  })
+  : http.createServer();
 server.on('error', (error) => {
   console.error(`the OpenID provider cannot listen on 127.0.0.1:${values.port}: ${error.message}`);
   process.exit(1);
 });
 server.listen(number('port', 0), '127.0.0.1', async () => {
-  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const issuer = `${values.tls ? 'https' : 'http'}://127.0.0.1:${server.address().port}`;
   const { provider, clients } = await createProvider(issuer, settings);
   provider.use(tokenLog(provider, settings));
   provider.use(crmApi(provider, issuer));

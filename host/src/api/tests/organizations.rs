@@ -74,7 +74,10 @@ async fn an_integration_moves_with_its_secrets_and_its_token() {
     assert_eq!(organization().await.as_deref(), Some("south"));
 
     assert_eq!(world.call("DELETE", "/v1/organizations/south", "").await.status, 409);
-    assert_eq!(world.call("DELETE", path, "").await.status, 204);
+    assert_eq!(world.call("DELETE", &format!("{path}?revoke=maybe"), "").await.status, 422);
+    let deleted = world.call("DELETE", path, "").await;
+    let not_revoked = json!({"revoked": 0, "not_revoked": "invalid_client: the provider doesn't know it"});
+    assert_eq!((deleted.status.as_u16(), deleted.json()), (200, not_revoked));
     assert_eq!(organization().await, None);
     assert_eq!(world.call("DELETE", "/v1/organizations/south", "").await.status, 204);
     assert_eq!(world.call("DELETE", "/v1/organizations/north", "").await.json()["code"], "in_use");

@@ -72,10 +72,15 @@ enum Command {
         unset: Vec<String>,
     },
     /// Delete an integration, its secrets and its token
-    #[command(after_help = "Examples:\n  tokenhost integration delete crm-prod")]
+    #[command(
+        after_help = "Where the flow can, the token is revoked at the provider first.\n\nExamples:\n  tokenhost integration delete crm-prod\n  tokenhost integration delete crm-prod --no-revoke"
+    )]
     Delete {
         /// The integration
         name: String,
+        /// Leave the token as it is at the provider
+        #[arg(long)]
+        no_revoke: bool,
     },
     /// Tell in one line whether a token can be had, and if not, why and which field to look at
     #[command(
@@ -148,10 +153,21 @@ impl Integration {
                 }
                 output.show(&changed, show)
             }
-            Command::Delete { name } => {
+            Command::Delete { name, no_revoke } => {
                 let path = ["integrations", name.as_str()];
-                self.connection.client()?.call(Method::DELETE, &path, &[], None).await?;
-                output.show(&json!({"deleted": name}), |_| format!("integration {name} is deleted"))
+                let query: &[(&str, &str)] = if no_revoke { &[("revoke", "false")] } else { &[] };
+                let mut deleted = self.connection.client()?.call(Method::DELETE, &path, query, None).await?;
+                if !deleted.is_object() {
+                    deleted = json!({});
+                }
+                if let Some(why) = deleted.get("not_revoked").and_then(Value::as_str) {
+                    output.note(&format!("its token was not revoked, and the provider may still take it: {why}"));
+                }
+                let revoked = deleted.get("revoked").and_then(Value::as_u64).unwrap_or_default() > 0;
+                deleted["deleted"] = name.as_str().into();
+                output.show(&deleted, |_| {
+                    format!("integration {name} is deleted{}", if revoked { ", its token revoked" } else { "" })
+                })
             }
             Command::Test { name } => {
                 let path = ["integrations", name.as_str(), "test"];

@@ -40,6 +40,7 @@ impl Attempt {
             }
         };
         let spends = prepared.secret_names().contains(REFRESH_TOKEN);
+        self.rotation.sent.clone_from(prepared.secret_names());
         prepared.teach(&mut self.cleaner);
         let mut sent = prepared.record().clone();
         sent.clean(&self.cleaner);

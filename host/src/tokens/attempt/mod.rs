@@ -4,6 +4,7 @@
 //! nor does it know who waits for it (`flight`).
 
 mod exchange;
+mod rotation;
 mod settle;
 mod used;
 
@@ -16,6 +17,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
+use self::rotation::Rotation;
 use self::used::Used;
 use super::failure::{self, Ended};
 use super::journal::{AttemptRecord, AttemptStory, Outcome, Stage, StepStory};
@@ -31,6 +33,8 @@ use crate::integrations::Integration;
 use crate::secrets::{Cleaner, Secrets};
 use crate::telemetry;
 
+pub(super) use self::rotation::Proven;
+
 /// Characters of what a plugin printed that are kept with a step.
 const PRINTED: usize = 4096;
 /// The name of the secret that works once.
@@ -45,6 +49,8 @@ pub(super) struct Attempt {
     present: Option<Token>,
     /// The integration's secrets and the present token's.
     secrets: Secrets,
+    /// Further values of the integration's secrets.
+    rotation: Rotation,
     /// Where its requests may go.
     destinations: Destinations,
     /// Cleans what is kept for people.
@@ -160,6 +166,7 @@ impl Attempt {
             }
         }
         let cleaner = Cleaner::new(&secrets);
+        let rotation = Rotation::of(&mut secrets, integration.updated_at, token.proven.as_ref());
         let urls = flow.description().fields.iter().filter(|field| field.is_url());
         let urls = urls.filter_map(|field| integration.values.get(&field.name)).map(String::as_str);
         let destinations = Destinations::of(urls);
@@ -171,6 +178,7 @@ impl Attempt {
             flow,
             present,
             secrets,
+            rotation,
             destinations,
             cleaner,
             record,
@@ -259,10 +267,12 @@ impl Attempt {
                     let message = "the flow wants to send a person to the provider";
                     return Err(self.fail("person_needed", message, Remedy::Reconfigure, None).await);
                 }
+                Ok(Step::Revoked) if self.record.story.purpose == Purpose::Revoke => return Err(self.revoked().await),
                 Ok(Step::Revoked) => {
                     let message = "the flow revoked the token instead of getting one";
                     return Err(self.fail("plugin_fault", message, Remedy::Reconfigure, None).await);
                 }
+                Err(failure) if self.rotate(&failure) => Event::Begin(self.record.story.purpose),
                 Err(failure) => match self.fall_back(&failure) {
                     true => Event::Begin(Purpose::Acquire),
                     false => return Err(self.give_up(failure).await),

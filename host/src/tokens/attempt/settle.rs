@@ -106,7 +106,8 @@ impl Attempt {
 
     /// Keeps an answer that holds what was got for a spent token.
     fn hold(&mut self, refresh: RefreshState) {
-        self.holding = matches!(self.record.stage, Stage::Answered { spends: true, .. });
+        let gives = self.record.story.purpose != Purpose::Revoke;
+        self.holding = gives && matches!(self.record.stage, Stage::Answered { spends: true, .. });
         if self.holding {
             self.refresh = refresh;
             self.note("the answer is kept, and goes through the plugin again once another version of it is installed");
@@ -158,8 +159,24 @@ impl Attempt {
         let outcome = Outcome::Token { generation: token.generation };
         let parts = Arc::clone(&self.parts);
         let sealed = StoredToken::seal(&token, &self.record.story.key, &parts.ledger.keyring)?;
-        self.end(outcome, |record| record.succeed(token.generation, sealed.clone())).await?;
+        let proven = self.rotation.proven();
+        self.end(outcome, |record| {
+            record.succeed(token.generation, sealed.clone());
+            record.proven.clone_from(&proven);
+        })
+        .await?;
         Ok(token)
+    }
+
+    /// Forgets the token, which the provider has ended.
+    pub(super) async fn revoked(mut self) -> Ended {
+        let ended = self.end(Outcome::Revoked, |record| {
+            *record = TokenRecord {
+                generation: record.generation + 1,
+                ..TokenRecord::new(record.key.clone(), record.target)
+            };
+        });
+        ended.await.err().unwrap_or(Ended::Revoked)
     }
 
     /// The next generation. After a refresh, what is absent keeps its old value.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::flows::description::{Description, Field, FieldKind, Requirement, SchemeMatch};
@@ -68,7 +69,8 @@ impl Flow for PlainFlow {
             Event::Begin(purpose) => {
                 let (name, secret) = match purpose {
                     Purpose::Refresh => ("refresh", "token.refresh_token"),
-                    Purpose::Acquire | Purpose::Revoke => ("secret", "client_secret"),
+                    Purpose::Acquire => ("secret", "client_secret"),
+                    Purpose::Revoke => ("revoke", "token.refresh_token"),
                 };
                 let url = context.values.iter().find(|(name, _)| name == "token_url").unwrap().1.clone();
                 Ok(Step::Send(
@@ -80,7 +82,7 @@ impl Flow for PlainFlow {
                         body: Body::Form(vec![(name.to_owned(), vec![Part::Secret(secret.to_owned())])]),
                         derived: Vec::new(),
                     },
-                    "state".into(),
+                    purpose.as_str().into(),
                 ))
             }
             Event::Answered(_, _) if self.broken.load(Ordering::SeqCst) => {
@@ -93,6 +95,9 @@ impl Flow for PlainFlow {
             Event::Answered(..) if self.illiterate.load(Ordering::SeqCst) => {
                 failed("invalid_response", "the answer has no access_token".to_owned(), Remedy::Reacquire)
             }
+            Event::Answered(state, response) if state.expose_secret() == "revoke" && response.status == 200 => {
+                Ok(Step::Revoked)
+            }
             Event::Answered(_, response) => {
                 let retry_after = response.headers.iter().find(|(name, _)| name == "retry-after");
                 let retry_after = retry_after.and_then(|(_, value)| value.parse().ok());
@@ -104,7 +109,11 @@ impl Flow for PlainFlow {
                         expires_in: body["expires_in"].as_u64(),
                         ..FlowToken::default()
                     }))),
-                    None => failed("invalid_grant", format!("it said {}", response.status), Remedy::Retry(retry_after)),
+                    None => failed(
+                        body["error"].as_str().unwrap_or("invalid_grant"),
+                        format!("it said {}", response.status),
+                        Remedy::Retry(retry_after),
+                    ),
                 }
             }
             Event::Unanswered(_, unanswered) => failed("unanswered", unanswered.reason, Remedy::Retry(None)),

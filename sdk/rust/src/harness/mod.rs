@@ -23,6 +23,8 @@ pub struct Harness {
     advance: fn(&Context, Event) -> Result<Step, Failure>,
     /// What the flow is given at the next step.
     context: Context,
+    /// What the provider's metadata document said, in which further requests may go to the endpoints.
+    metadata: String,
 }
 
 impl Harness {
@@ -41,7 +43,7 @@ impl Harness {
             callback_url: None,
             return_key: None,
         };
-        Self { description, advance: F::advance, context }
+        Self { description, advance: F::advance, context, metadata: String::new() }
     }
 
     /// What the flow says of itself.
@@ -104,7 +106,7 @@ impl Harness {
     pub fn step(self, event: Event) -> Run {
         let outcome = (self.advance)(&self.context, event);
         if let Ok(Step::Send(send)) = &outcome {
-            render::check(&send.request, &self.description, &self.context);
+            render::check(&send.request, &self.description, &self.context, &self.metadata);
         }
         Run { harness: self, outcome }
     }
@@ -115,6 +117,12 @@ impl Harness {
             panic!("flow {} has no field {name}", self.description.name);
         };
         field
+    }
+
+    /// Whether a URL is the value of a metadata field.
+    fn is_metadata(&self, url: &str) -> bool {
+        let fields = self.description.fields.iter().filter(|field| matches!(field.kind, FieldKind::MetadataUrl));
+        fields.into_iter().any(|field| self.context.value(&field.name) == Some(url))
     }
 
     /// Whether a field must be set and isn't.
@@ -166,8 +174,13 @@ impl Run {
     }
 
     /// The provider answers with anything.
-    pub fn answer_with(self, response: Response) -> Self {
+    pub fn answer_with(mut self, response: Response) -> Self {
         let state = self.state().to_owned();
+        if let Ok(Step::Send(send)) = &self.outcome
+            && self.harness.is_metadata(&send.request.url)
+        {
+            self.harness.metadata = String::from_utf8_lossy(&response.body).into_owned();
+        }
         self.harness.step(Event::Answered(Answered { state, response }))
     }
 

@@ -94,9 +94,16 @@ fn derivation(derivation: &Derivation) -> String {
 }
 
 /// Holds a request against what the host would refuse.
-pub(super) fn check(request: &Request, description: &Description, context: &Context) {
+pub(super) fn check(request: &Request, description: &Description, context: &Context, metadata: &str) {
     let urls = description.fields.iter().filter(|field| matches!(field.kind, FieldKind::Url | FieldKind::MetadataUrl));
-    let mut origins = urls.filter_map(|field| context.value(&field.name)).map(origin);
+    let learned: serde_json::Map<String, serde_json::Value> = serde_json::from_str(metadata).unwrap_or_default();
+    let aliases = learned.get("mtls_endpoint_aliases").and_then(serde_json::Value::as_object);
+    let learned = learned
+        .iter()
+        .chain(aliases.into_iter().flatten())
+        .filter(|(name, _)| name.ends_with("_endpoint"))
+        .filter_map(|(_, url)| url.as_str());
+    let mut origins = urls.filter_map(|field| context.value(&field.name)).chain(learned).map(origin);
     assert!(
         origins.any(|allowed| allowed.eq_ignore_ascii_case(origin(&request.url))),
         "the host would refuse this request: {} is the origin of no URL field",
