@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, Access, AccessError};
-use crate::api::{self, Api, Rooms, Shelf};
+use crate::api::{self, Api, Rooms};
 use crate::audit::{Actor, Audit, Entry, Retention, SupportIds, Tally};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, KeySource};
@@ -28,6 +28,7 @@ use crate::flows::{Catalog, Engine, EngineOptions};
 use crate::integrations::{Integrations, Models};
 use crate::organizations::Organizations;
 use crate::seal::{Keyring, MasterKey, SealError};
+use crate::shelf::{self, Shelf};
 use crate::store::rocks::RocksStore;
 use crate::store::{Store, StoreError};
 use crate::telemetry;
@@ -122,8 +123,6 @@ impl Daemon {
         let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let keyring = Arc::new(Keyring::load_or_create(&*shared, &master).await?);
         drop(master);
-        let shelf = Shelf::new(config.data.join(INSTALLED), config.flows.clone());
-        let flows = Arc::new(load_flows(&config, &shelf).await?);
         let policy = Policy {
             allow_networks: config.egress.allow.clone(),
             allow_http: config.egress.http,
@@ -135,6 +134,21 @@ impl Daemon {
             Retention { days: Some(config.audit.retention_days), records: Some(config.audit.retention_records) };
         let audit = Audit::open(Arc::clone(&shared), &keyring, Arc::clone(&clock), retention).await?;
         let audit = Arc::new(audit);
+        let flows = Arc::new(load_flows(&config).await?);
+        let shelf = Shelf::open(shelf::Parts {
+            store: Arc::clone(&shared),
+            clock: Arc::clone(&clock),
+            flows: Arc::clone(&flows),
+            audit: Arc::clone(&audit),
+            folder: config.data.join(INSTALLED),
+        });
+        let shelf = shelf.await.context("what was installed can't be read")?;
+        let catalog = Arc::clone(&shelf) as Arc<dyn Catalog>;
+        for flow in shelf.list() {
+            if let Some(plugin) = flow.plugin {
+                tracing::info!(flow = plugin.identity(), "flow served");
+            }
+        }
         let tally = Arc::new(Tally::new(Arc::clone(&clock)));
         let access = Access::open(access::Parts {
             store: Arc::clone(&shared),
@@ -154,14 +168,14 @@ impl Daemon {
             Arc::clone(&clock),
             Arc::clone(&models),
             Arc::clone(&organizations),
-            Arc::clone(&flows) as Arc<dyn Catalog>,
+            Arc::clone(&catalog),
             Arc::clone(&egress),
         ));
         let tokens = Tokens::new(
             Arc::clone(&shared),
             keyring,
             Arc::clone(&integrations),
-            Arc::clone(&flows) as Arc<dyn Catalog>,
+            catalog,
             Arc::clone(&egress),
             Arc::clone(&clock),
             Margin::default(),
@@ -391,19 +405,15 @@ fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
     })
 }
 
-/// The flows that ship and those that were installed. One that can't be loaded is named in the log, and stops nothing.
-async fn load_flows(config: &Config, shelf: &Shelf) -> anyhow::Result<Flows> {
+/// The flows that ship. One that can't be loaded is named in the log, and stops nothing.
+async fn load_flows(config: &Config) -> anyhow::Result<Flows> {
     let engine = Engine::new(EngineOptions {
         cache: Some(config.data.join(COMPILED)),
         compiler: Compiler::this_executable()?,
         ..EngineOptions::default()
     })?;
     let (flows, problems) = Flows::load(engine, std::slice::from_ref(&config.flows)).await;
-    let problems = problems.iter().map(ToString::to_string).chain(shelf.load(&flows).await);
-    problems.for_each(|problem| tracing::error!("a flow isn't served: {problem}"));
-    for flow in flows.list() {
-        tracing::info!(flow = flow.identity(), "flow served");
-    }
+    problems.iter().for_each(|problem| tracing::error!("a flow isn't served: {problem}"));
     Ok(flows)
 }
 

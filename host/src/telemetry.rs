@@ -30,6 +30,12 @@ pub const STORE_COMMITS: &str = "tokenhost_store_commits_total";
 pub const STORE_SYNCS: &str = "tokenhost_store_syncs_total";
 /// Seconds of one step of a plugin, by `flow`.
 pub const STEP_SECONDS: &str = "tokenhost_plugin_step_seconds";
+/// Faults of flows that ended an attempt, by `flow`.
+pub const FLOW_FAULTS: &str = "tokenhost_flow_faults_total";
+/// 1 while a flow is under quarantine, by `flow`.
+pub const FLOW_QUARANTINED: &str = "tokenhost_flow_quarantined";
+/// Installed flows that aren't served.
+pub const FLOWS_NOT_SERVED: &str = "tokenhost_flows_not_served";
 /// Always 1, with the `version`.
 pub const BUILD_INFO: &str = "tokenhost_build_info";
 
@@ -103,6 +109,9 @@ fn describe() {
     describe_counter!(STORE_COMMITS, "Batches committed to the store");
     describe_counter!(STORE_SYNCS, "Syncs of the store's log");
     describe_histogram!(STEP_SECONDS, "Seconds of one step of a plugin, by flow");
+    describe_counter!(FLOW_FAULTS, "Faults of flows that ended an attempt, by flow");
+    describe_gauge!(FLOW_QUARANTINED, "1 while a flow is under quarantine, by flow");
+    describe_gauge!(FLOWS_NOT_SERVED, "Installed flows that aren't served");
     describe_gauge!(BUILD_INFO, "Always 1; the version is the label");
 }
 

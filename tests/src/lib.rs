@@ -17,7 +17,7 @@ pub mod person;
 pub mod provider;
 
 pub use client::{Answer, Client};
-pub use daemon::{Daemon, Options};
+pub use daemon::{Daemon, Options, executable};
 pub use mock::{Act, Mock, Seen};
 pub use person::Person;
 pub use provider::Provider;

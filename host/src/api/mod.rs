@@ -31,7 +31,6 @@ mod query;
 mod refusal;
 mod revision;
 mod server;
-mod shelf;
 mod state;
 mod table;
 mod time;
@@ -54,7 +53,6 @@ use utoipa_axum::router::OpenApiRouter;
 pub use self::connect::CALLBACK;
 use self::problem::{Code, Problem};
 pub use self::server::{listen, serve};
-pub use self::shelf::Shelf;
 pub use self::state::{Api, Rooms};
 
 /// Which page of a list.
@@ -82,6 +80,7 @@ struct Paging {
         (name = "tokens", description = "The token of an integration: valid whenever it is asked for."),
         (name = "attempts", description = "What was done to get a token, step by step, secrets as names."),
         (name = "flows", description = "Plugins that turn credentials into tokens."),
+        (name = "publishers", description = "Whose signatures on flows are trusted."),
         (name = "organizations", description = "What models, integrations and principals belong to; each may be part of another."),
         (name = "verification", description = "For services and reverse proxies: who presents a token, and whether it is good."),
         (name = "bulk", description = "Much at once: out, in, and kept in step with a source."),

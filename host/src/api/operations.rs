@@ -34,14 +34,18 @@ async fn healthz() -> &'static str {
 
 /// Whether the daemon takes calls: its store answers, and it isn't stopping
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()), responses((status = 200, description = "It does", body = String)))]
-async fn readyz(State(api): State<Api>) -> Result<&'static str, Problem> {
+async fn readyz(State(api): State<Api>) -> Result<String, Problem> {
     let not_ready = |detail: &str| Problem::new(Code::Unavailable, detail).retry_after(Duration::from_secs(1));
     if api.stopping.load(Ordering::Relaxed) {
         return Err(not_ready("the daemon is stopping"));
     }
     // Any key will do: what counts is that the store answers.
     match api.store.get(b"readyz").await {
-        Ok(_) => Ok("ready\n"),
+        Ok(_) => Ok(match api.shelf.problems() {
+            0 => "ready\n".to_owned(),
+            // Anybody may ask this: which flows they are, is for those who may read flows.
+            count => format!("ready\ninstalled flows that aren't served: {count}; `tokenhost flow list` says why\n"),
+        }),
         Err(error) => {
             tracing::error!("not ready: {error}");
             Err(not_ready("the store doesn't answer"))

@@ -85,6 +85,12 @@ codes! {
     DocumentInvalid "document_invalid" UNPROCESSABLE_ENTITY "the document can't be imported";
     /// The component is no flow plugin that can be installed.
     FlowInvalid "flow_invalid" UNPROCESSABLE_ENTITY "the component can't be installed";
+    /// Nobody who is trusted signed the component, or somebody else than signed the present one.
+    FlowUntrusted "flow_untrusted" UNPROCESSABLE_ENTITY "the component isn't trusted";
+    /// The component's file isn't what was installed, so that it isn't served.
+    FlowChanged "flow_changed" CONFLICT "the flow was changed on disk";
+    /// The flow isn't under quarantine.
+    NotQuarantined "not_quarantined" CONFLICT "it isn't under quarantine";
     /// The document wasn't had from its URL.
     FetchFailed "fetch_failed" BAD_GATEWAY "the document can't be fetched";
     /// It was asked for more often than is allowed.

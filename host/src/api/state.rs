@@ -9,7 +9,6 @@ use metrics::Counter;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 
-use super::shelf::Shelf;
 use crate::access::Access;
 use crate::audit::{Audit, SupportIds, Tally};
 use crate::clock::SharedClock;
@@ -19,6 +18,7 @@ use crate::flows::registry::Flows;
 use crate::integrations::{Integrations, Models};
 use crate::name::Name;
 use crate::organizations::Organizations;
+use crate::shelf::Shelf;
 use crate::store::Store;
 use crate::telemetry;
 use crate::tokens::Tokens;
@@ -38,8 +38,7 @@ pub struct Rooms {
     pub organizations: Arc<Organizations>,
     pub tokens: Arc<Tokens>,
     pub flows: Arc<Flows>,
-    /// Where installed flows are kept.
-    pub shelf: Shelf,
+    pub shelf: Arc<Shelf>,
     pub egress: Arc<Egress>,
     /// Asked by `/readyz` whether it answers.
     pub store: Arc<dyn Store>,

@@ -28,7 +28,7 @@ use super::query::Query;
 use super::state::Api;
 use super::time::Time;
 use crate::access::{Right, Scopes};
-use crate::tokens::{ManualToken, Rejection, Served, State as TokenState, Status, TokenError, TokenKey};
+use crate::tokens::{ManualToken, Rejection, Reparsed, Served, State as TokenState, Status, TokenError, TokenKey};
 
 /// The route of the hottest call.
 pub(super) const ROUTE: &str = "/v1/integrations/{integration}/token";
@@ -45,6 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(put, delete))
         .routes(routes!(status))
         .routes(routes!(refresh))
+        .routes(routes!(reparse))
         .routes(routes!(reject))
 }
 
@@ -356,6 +357,52 @@ async fn refresh(
     let key = key(&name(&integration, "integration")?, Query::of(&uri))?;
     api.tokens.renew(&key).await?;
     Ok(axum::Json(api.tokens.status(&key).await?.into()))
+}
+
+/// What became of an answer that couldn't be read.
+#[derive(Debug, Serialize, ToSchema)]
+struct ReparseResult {
+    /// `token`: one came of it; `nothing`: no answer is kept; `same_component`: it couldn't be read by the very component that
+    /// is served; `superseded`: it is of no use any more.
+    outcome: &'static str,
+    /// In words.
+    message: String,
+    /// The token's number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u64>,
+}
+
+/// Has the flow's present component read an answer that an earlier one couldn't
+///
+/// Only while no newer token came. The next caller of the token would cause the same; this says what happened.
+#[utoipa::path(post, path = "/v1/integrations/{integration}/token/reparse", tag = "tokens",
+    params(("integration" = String, Path, description = "The integration"),
+        ("scope" = Option<String>, Query, description = "Scopes, space-separated, instead of the integration's own")),
+    responses((status = 200, description = "What became of it", body = ReparseResult)))]
+async fn reparse(
+    State(api): State<Api>,
+    Path(integration): Path<String>,
+    uri: Uri,
+) -> Result<axum::Json<ReparseResult>, Problem> {
+    let key = key(&name(&integration, "integration")?, Query::of(&uri))?;
+    let (outcome, message, generation) = match api.tokens.reparse(&key).await? {
+        Reparsed::Token { generation } => {
+            ("token", format!("the stored answer held a token: generation {generation}"), Some(generation))
+        }
+        Reparsed::Nothing => ("nothing", "no answer is kept that couldn't be read".to_owned(), None),
+        Reparsed::SameComponent { flow } => {
+            let message = format!(
+                "an answer is kept that flow {flow} couldn't read, and that is what is served; upgrade it first"
+            );
+            ("same_component", message, None)
+        }
+        Reparsed::Superseded => {
+            let message =
+                "an answer is kept, and is of no use: a newer token came, or the integration was pointed elsewhere";
+            ("superseded", message.to_owned(), None)
+        }
+    };
+    Ok(axum::Json(ReparseResult { outcome, message, generation }))
 }
 
 /// Reports that a service refused the token, so that another one is got

@@ -11,6 +11,7 @@ use super::client::Client;
 use super::exit::{Exit, Failure};
 use crate::config::{Config, Overrides};
 use crate::daemon::{self, Daemon};
+use crate::flows::tests::guest::Guest;
 
 const DOCUMENT: &str = "openapi: 3.1.0\ninfo: {title: CRM, version: '1.2'}\npaths: {}\ncomponents:\n  securitySchemes:\n    oauth2:\n      type: oauth2\n      flows: {clientCredentials: {tokenUrl: 'https://idp.example/token', scopes: {}}}\n";
 
@@ -139,6 +140,80 @@ async fn principals_and_the_audit_log_are_managed_by_commands() {
     check("pepper rotate --accept-until 2999-01-01", 1).await;
     check("pepper rotate --refuse-old", 0).await;
     check("me", 3).await;
+    daemon.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flows_are_packed_trusted_installed_upgraded_and_limited_by_commands() {
+    let (folder, daemon, token) = daemon().await;
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("token"), token.expose_secret()).unwrap();
+    for version in ["1.0.0", "1.1.0"] {
+        let mut guest = Guest::good("robot");
+        guest.version = version.to_owned();
+        std::fs::write(path(&format!("robot-{version}.wasm")), guest.build()).unwrap();
+    }
+    std::fs::write(path("crm.yaml"), DOCUMENT).unwrap();
+    let url = format!("http://{}", daemon.address());
+    let run = async |line: String, daemon: bool, expected: u8| {
+        let words = std::iter::once("tokenhost").chain(line.split(' ')).map(OsString::from);
+        let place = ["--daemon", &url, "--token-file", &path("token")].map(OsString::from);
+        let words: Vec<OsString> = words.chain(place.into_iter().filter(|_| daemon)).collect();
+        let code = tokio::task::spawn_blocking(|| super::run(words).map_or_else(|failure| failure.code(), |()| 0));
+        assert_eq!(code.await.unwrap(), expected, "{line}");
+    };
+    let at = folder.path().display();
+    for (line, expected) in [
+        (format!("plugin key new {at}/acme.pem"), 0),
+        (format!("plugin key new {at}/acme.pem"), 1),
+        (format!("plugin key show {at}/acme.pem"), 0),
+        (format!("plugin key show {at}/token"), 1),
+        (format!("plugin pack {at}/robot-1.0.0.wasm --key {at}/acme.pem --out {at} --license MIT"), 0),
+        (format!("plugin pack {at}/robot-1.1.0.wasm --key {at}/acme.pem --out {at}/next.flow"), 0),
+        (format!("plugin pack {at}/crm.yaml --key {at}/acme.pem"), 1),
+    ] {
+        run(line, false, expected).await;
+    }
+    let key = std::fs::read_to_string(path("acme.pem")).unwrap();
+    let public = crate::package::PrivateKey::from_pem(&key).unwrap().public();
+    std::fs::write(path("acme.pub"), public.to_string()).unwrap();
+    for (line, expected) in [
+        (format!("flow install {at}/robot-1.0.0.flow"), 1),
+        (format!("flow trust @{at}/token --name acme"), 1),
+        (format!("flow trust @{at}/acme.pub --name acme"), 0),
+        ("flow publishers".to_owned(), 0),
+        (format!("flow install {at}/robot-1.0.0.flow"), 0),
+        (format!("flow install {at}/robot-1.1.0.wasm --allow-unsigned"), 1),
+        (format!("model import crm {at}/crm.yaml"), 0),
+        ("integration create crm-prod --model crm --flow robot --field client_id=me".to_owned(), 0),
+        (format!("flow upgrade {at}/next.flow --dry-run"), 0),
+        (format!("flow upgrade {at}/next.flow"), 2),
+        (format!("flow upgrade {at}/next.flow --yes"), 0),
+        (format!("flow upgrade {at}/robot-1.0.0.wasm --yes --allow-unsigned"), 1),
+        (format!("flow upgrade {at}/robot-1.0.0.wasm --yes --allow-unsigned --allow-publisher-change --json"), 0),
+        ("flow rollback robot".to_owned(), 0),
+        ("flow rollback robot --to 00".to_owned(), 1),
+        ("flow limit robot --step-time 500ms --memory 64MiB --steps 10".to_owned(), 0),
+        ("flow limit robot --memory 64MB".to_owned(), 2),
+        ("flow limit robot --memory 1KiB".to_owned(), 1),
+        ("flow limit robot".to_owned(), 0),
+        ("flow release robot".to_owned(), 1),
+        ("flow reveal robot --secret client_id --integration crm-prod".to_owned(), 1),
+        ("flow reveal robot --secret x --integration nope".to_owned(), 4),
+        ("flow conceal robot --secret x --integration crm-prod".to_owned(), 4),
+        ("flow list".to_owned(), 0),
+        ("flow show robot".to_owned(), 0),
+        ("integration test crm-prod".to_owned(), 0),
+        ("integration reparse crm-prod".to_owned(), 1),
+        ("flow remove robot".to_owned(), 1),
+        ("integration delete crm-prod".to_owned(), 0),
+        ("flow remove robot".to_owned(), 0),
+        ("flow show robot".to_owned(), 4),
+        ("flow distrust acme".to_owned(), 0),
+        ("flow distrust acme".to_owned(), 4),
+    ] {
+        run(line, true, expected).await;
+    }
     daemon.stop().await.unwrap();
 }
 

@@ -13,6 +13,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 
 use super::cache::{Cache, CacheError};
 use super::compile::Compiler;
+use super::limits::Limits;
 use super::run::Host;
 use super::sandbox;
 
@@ -21,7 +22,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// How much of a thread's time one step may use. A step of an interpreter takes about a millisecond, so this is generous;
 /// it counts only time in which the step ran.
-const CPU_BUDGET: Duration = Duration::from_secs(2);
+pub(super) const CPU_BUDGET: Duration = Duration::from_secs(2);
 
 /// How many steps run at once. Steps compute and never wait, so that a few per core are enough; each slot reserves
 /// address space (no memory) for [`MEMORIES_PER_COMPONENT`] times [`ADDRESSES_PER_MEMORY`].
@@ -31,7 +32,7 @@ const SLOTS: u32 = 32;
 const SLOTS_PER_PLUGIN_FRACTION: u32 = 4;
 
 /// How much linear memory one instance may have, over all its memories. A Python component starts with some 30 MiB.
-const MEMORY_LIMIT: usize = 256 << 20;
+pub(super) const MEMORY_LIMIT: usize = 256 << 20;
 
 /// With four gigabytes of address space for each memory, compiled code needs no bounds checks.
 const ADDRESSES_PER_MEMORY: u64 = 4 << 30;
@@ -69,7 +70,7 @@ const STEP_STACK: usize = GUEST_STACK + (1 << 20);
 
 /// How many bytes an answer may have in the host's memory. A provider's answer is at most some 2 MiB, and comes back at
 /// most in a token or a state.
-const ANSWER_LIMIT: usize = 8 << 20;
+pub(super) const ANSWER_LIMIT: usize = 8 << 20;
 
 /// How many live handles a component may hold. It makes them only through the empty WASI.
 const HANDLES: usize = 1_000;
@@ -187,25 +188,19 @@ impl Engine {
         (self.0.options.slots / SLOTS_PER_PLUGIN_FRACTION).max(1) as usize
     }
 
-    /// How many ticks a step may run.
-    pub(super) fn ticks(&self) -> u32 {
-        u32::try_from(self.cpu_budget().as_millis() / TICK.as_millis()).unwrap_or(u32::MAX).max(1)
+    /// How many ticks a step may run that has this much time.
+    pub(super) fn ticks(time: Duration) -> u32 {
+        u32::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX).max(1)
     }
 
-    pub(super) fn cpu_budget(&self) -> Duration {
-        self.0.options.cpu_budget
-    }
-
-    pub(super) fn memory_limit(&self) -> usize {
-        self.0.options.memory_limit
+    /// What a flow may use where its operator has said nothing.
+    pub fn limits(&self) -> Limits {
+        let options = &self.0.options;
+        Limits { step_time: options.cpu_budget, memory: options.memory_limit, ..Limits::default() }
     }
 
     pub(super) fn table_limit(&self) -> usize {
         TABLE_ELEMENTS * TABLES_PER_COMPONENT as usize
-    }
-
-    pub(super) fn answer_limit(&self) -> usize {
-        ANSWER_LIMIT
     }
 
     pub(super) fn handle_limit(&self) -> usize {

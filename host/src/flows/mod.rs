@@ -8,6 +8,7 @@ pub mod compile;
 pub mod component;
 pub mod description;
 pub mod engine;
+pub mod limits;
 mod outcome;
 pub mod plugin;
 pub mod registry;
@@ -20,16 +21,19 @@ mod v0_1;
 mod validate;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 pub use self::description::Description;
 pub use self::engine::{Engine, EngineOptions};
+pub use self::limits::{Limit, Limits};
 pub use self::plugin::Plugin;
 pub use self::registry::Flows;
 pub use self::step::{Context, Event, Failure, Step};
@@ -43,6 +47,11 @@ pub trait Flow: Send + Sync {
     /// Lower-case hexadecimal SHA-256 of the component.
     fn digest(&self) -> &str;
 
+    /// What its steps and attempts may use.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+
     /// Runs one step in a fresh instance.
     ///
     /// # Errors
@@ -50,13 +59,50 @@ pub trait Flow: Send + Sync {
     async fn advance(&self, context: &Context, event: Event) -> Result<StepRun, PluginError>;
 }
 
-/// The flows that there are, by name.
+/// Why no attempt with a flow may begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Barred {
+    /// A stable code.
+    pub code: &'static str,
+    /// For people: why, and what to do.
+    pub message: String,
+    /// When to ask again.
+    pub retry_after: Duration,
+}
+
+/// The flows that there are, by name, and what their operator has decided about them. By default nothing.
 pub trait Catalog: Send + Sync {
     /// The flow of this name.
     fn get(&self, name: &str) -> Option<Arc<dyn Flow>>;
 
     /// The flows that serve schemes of this kind and detail (see [`description::SchemeMatch`]).
     fn for_scheme(&self, kind: &str, detail: Option<&str>) -> Vec<Arc<dyn Flow>>;
+
+    /// Why there is no flow of this name that should be there.
+    fn absent(&self, _name: &str) -> Option<Barred> {
+        None
+    }
+
+    /// Lets an attempt begin, and counts it; or says why none may. One that goes on from a stored answer isn't `new`.
+    ///
+    /// # Errors
+    /// The flow is quarantined, or enough attempts began within the minute.
+    fn admit(&self, _flow: &dyn Flow, _new: bool) -> Result<(), Barred> {
+        Ok(())
+    }
+
+    /// The names of the secrets that this very component may read of the integration of this name that was made at that time.
+    fn revealed(&self, _flow: &dyn Flow, _integration: &str, _made_at: DateTime<Utc>) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// When something about a flow was decided last: what it did wrong before that is no reason to wait.
+    fn decided_at(&self, _name: &str) -> Option<DateTime<Utc>> {
+        None
+    }
+
+    /// Tells how an attempt for an integration went: without a fault of the flow's, or with this one.
+    fn report(&self, _flow: &dyn Flow, _integration: &str, _conduct: Result<(), &str>) {}
 }
 
 /// The outcome of one step.

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -9,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::compile::{self, CompileError};
 use super::component::{self, Fault, Outside, Version};
 use super::engine::Engine;
+use super::limits::Limits;
 use super::run::{self, Host};
 use super::{Context, Description, Event, Failure, Flow, PluginError, Step, StepRun, outcome, v0_1, validate};
 
@@ -28,6 +32,25 @@ pub struct Plugin {
     wasi: Vec<String>,
     /// How many steps of it run at once.
     share: Semaphore,
+    /// How many bytes the component has.
+    size: usize,
+    /// What an instance needs of the pool.
+    resources: Option<Resources>,
+    /// What its steps may use.
+    limits: ArcSwap<Limits>,
+}
+
+/// What an instance of a component needs before its first step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// Linear memories.
+    pub memories: u32,
+    /// The largest of them at first, in bytes.
+    pub memory_bytes: u64,
+    /// Tables.
+    pub tables: u32,
+    /// Elements of the largest of them at first.
+    pub table_elements: u64,
 }
 
 /// A component's code, by the contract's version.
@@ -68,7 +91,8 @@ impl Plugin {
         let unknown = format!("with digest {}", component::short(&digest));
         let refused = |faults: Vec<Fault>| LoadError { flow: unknown.clone(), faults };
         let Outside { version, wasi } = component::inspect(&bytes).map_err(refused)?;
-        let program = Program::load(engine, version, &digest, &bytes).await.map_err(|fault| refused(vec![fault]))?;
+        let loaded = Program::load(engine, version, &digest, &bytes).await;
+        let (program, resources) = loaded.map_err(|fault| refused(vec![fault]))?;
         let description = program.describe(engine, 0, [0; 32]).await.map_err(|problem| {
             refused(vec![Fault::new(
                 format!("`describe` failed: {problem}"),
@@ -80,7 +104,9 @@ impl Plugin {
             return Err(LoadError { flow: identity(&description, &digest), faults });
         }
         let share = Semaphore::new(engine.slots_per_plugin());
-        Ok(Self { description, digest, engine: engine.clone(), program, version, wasi, share })
+        let (size, limits) = (bytes.len(), ArcSwap::from_pointee(engine.limits()));
+        let engine = engine.clone();
+        Ok(Self { description, digest, engine, program, version, wasi, share, size, resources, limits })
     }
 
     /// The contract's version that it implements, e.g. `0.1.0`.
@@ -91,6 +117,21 @@ impl Plugin {
     /// The WASI interfaces that it imports; they find an empty world.
     pub fn wasi(&self) -> &[String] {
         &self.wasi
+    }
+
+    /// How many bytes the component has.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// What an instance needs before its first step, where that can be told.
+    pub fn resources(&self) -> Option<Resources> {
+        self.resources
+    }
+
+    /// Sets what its steps and attempts may use, from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.store(Arc::new(limits));
     }
 
     /// Name, version and abbreviated digest.
@@ -120,11 +161,16 @@ impl Flow for Plugin {
         &self.digest
     }
 
+    fn limits(&self) -> Limits {
+        **self.limits.load()
+    }
+
     async fn advance(&self, context: &Context, event: Event) -> Result<StepRun, PluginError> {
         // Its own share first: a plugin that is stuck must not queue up before the others. Neither is ever closed.
         let _share = self.share.acquire().await.ok();
         let _slot = self.engine.slots().acquire().await.ok();
-        let mut store = run::store(&self.engine, context.now, context.entropy);
+        let limits = self.limits();
+        let mut store = run::store(&self.engine, &limits, context.now, context.entropy);
         let answer = self.program.advance(&mut store, context, event).await;
         let printed = store.data().sandbox.printed();
         drop(store);
@@ -136,7 +182,7 @@ impl Flow for Plugin {
                 }
                 format!("its answer isn't one of the contract: {}", faults.join(", "))
             }
-            Err(error) => run::explain(&self.engine, &error),
+            Err(error) => run::explain(&limits, Some(&self.description.name), &error),
         };
         Err(PluginError { flow: self.identity(), fault, printed })
     }
@@ -149,7 +195,12 @@ impl fmt::Debug for Plugin {
 }
 
 impl Program {
-    async fn load(engine: &Engine, version: Version, digest: &str, bytes: &Bytes) -> Result<Self, Fault> {
+    async fn load(
+        engine: &Engine,
+        version: Version,
+        digest: &str,
+        bytes: &Bytes,
+    ) -> Result<(Self, Option<Resources>), Fault> {
         let component = compile::compile(engine, digest, bytes).await.map_err(|error| match error {
             CompileError::Invalid(_) => {
                 let remedy = "build it again, with a toolchain for WASI 0.2 or none";
@@ -166,20 +217,29 @@ impl Program {
                 format!("build it with the `wit/` of version {}, unchanged", version.as_str()),
             )
         };
+        let resources = component.resources_required().map(|needed| Resources {
+            memories: needed.num_memories,
+            memory_bytes: needed.max_initial_memory_size.unwrap_or(0),
+            tables: needed.num_tables,
+            table_elements: needed.max_initial_table_size.unwrap_or(0),
+        });
         let ready = engine.linker().instantiate_pre(&component).map_err(differs)?;
-        match version {
-            Version::V0_1 => v0_1::Program::new(ready).map(Self::V0_1).map_err(differs),
-        }
+        let program = match version {
+            Version::V0_1 => v0_1::Program::new(ready).map(Self::V0_1).map_err(differs)?,
+        };
+        Ok((program, resources))
     }
 
     /// Asks a fresh instance what the flow is.
     async fn describe(&self, engine: &Engine, now: u64, entropy: [u8; 32]) -> Result<Description, String> {
         let _slot = engine.slots().acquire().await.ok();
-        let mut store = run::store(engine, now, entropy);
+        // The limits of a flow are known by its name, which is what is asked for here.
+        let limits = engine.limits();
+        let mut store = run::store(engine, &limits, now, entropy);
         let description = match self {
             Self::V0_1(program) => program.describe(&mut store).await,
         };
-        description.map_err(|error| run::explain(engine, &error))
+        description.map_err(|error| run::explain(&limits, None, &error))
     }
 
     async fn advance(

@@ -10,6 +10,7 @@ use wasmtime::{ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline, Wa
 use wasmtime_wasi::I32Exit;
 
 use super::engine::Engine;
+use super::limits::{Limit, Limits, size};
 use super::sandbox::Sandbox;
 use super::text::printable;
 
@@ -24,18 +25,18 @@ pub(super) struct Host {
     /// The empty world.
     pub(super) sandbox: Sandbox,
     /// What the instance may still grow by.
-    limits: Limits,
+    growth: Growth,
 }
 
 /// A store for one step, its clocks ticking. Made only with a slot's permit at hand.
-pub(super) fn store(engine: &Engine, now: u64, entropy: [u8; 32]) -> Store<Host> {
-    let limits = Limits { memory: engine.memory_limit(), elements: engine.table_limit(), most: engine.memory_limit() };
-    let mut store = Store::new(engine.runtime(), Host { sandbox: Sandbox::new(now, entropy), limits });
-    store.limiter(|host| &mut host.limits);
-    store.set_hostcall_fuel(engine.answer_limit());
+pub(super) fn store(engine: &Engine, limits: &Limits, now: u64, entropy: [u8; 32]) -> Store<Host> {
+    let growth = Growth { memory: limits.memory, elements: engine.table_limit(), most: limits.memory };
+    let mut store = Store::new(engine.runtime(), Host { sandbox: Sandbox::new(now, entropy), growth });
+    store.limiter(|host| &mut host.growth);
+    store.set_hostcall_fuel(limits.output);
     store.set_max_component_handles(engine.handle_limit());
     store.set_epoch_deadline(1);
-    let mut deadline = Deadline::new(engine);
+    let mut deadline = Deadline::new(engine, limits);
     store.epoch_deadline_callback(move |_: StoreContextMut<'_, Host>| Ok(deadline.tick()));
     store
 }
@@ -53,8 +54,9 @@ struct Deadline {
 }
 
 impl Deadline {
-    fn new(engine: &Engine) -> Self {
-        Self { left: engine.ticks(), slow: false, lane: Arc::clone(engine.slow_lane()), permit: Arc::default() }
+    fn new(engine: &Engine, limits: &Limits) -> Self {
+        let left = Engine::ticks(limits.step_time);
+        Self { left, slow: false, lane: Arc::clone(engine.slow_lane()), permit: Arc::default() }
     }
 
     fn tick(&mut self) -> UpdateDeadline {
@@ -83,7 +85,7 @@ fn put(place: &Mutex<Option<OwnedSemaphorePermit>>, permit: Option<OwnedSemaphor
 }
 
 /// What an instance may still grow by.
-struct Limits {
+struct Growth {
     /// Bytes of linear memory, over all memories.
     memory: usize,
     /// Table elements, over all tables.
@@ -95,8 +97,8 @@ struct Limits {
 /// The instance asked for more than it may have.
 #[derive(Debug, thiserror::Error)]
 enum Excess {
-    /// How much linear memory it may have, in MiB.
-    #[error("asked for more than {0} MiB of memory")]
+    /// How much linear memory it may have, in bytes.
+    #[error("asked for more than {} of memory", size(*.0))]
     Memory(usize),
     #[error("asked for more table elements than any program needs")]
     Tables,
@@ -109,12 +111,12 @@ fn take(left: &mut usize, current: usize, desired: usize, excess: Excess) -> was
 
 /// Growing too far is a trap and not a failed `memory.grow`: guests handle that in their own ways, most of them obscure.
 /// Growing beyond what the module itself or the pool allows one table fails as always.
-impl ResourceLimiter for Limits {
+impl ResourceLimiter for Growth {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        take(&mut self.memory, current, desired, Excess::Memory(self.most >> 20))
+        take(&mut self.memory, current, desired, Excess::Memory(self.most))
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
@@ -125,17 +127,21 @@ impl ResourceLimiter for Limits {
     }
 }
 
-/// What went wrong in a call, in words that an author understands. Holds nothing of what the plugin was given.
-pub(super) fn explain(engine: &Engine, error: &wasmtime::Error) -> String {
+/// What went wrong in a call, in words that an author understands, and an operator where a limit of this flow was reached.
+/// Holds nothing of what the plugin was given.
+pub(super) fn explain(limits: &Limits, flow: Option<&str>, error: &wasmtime::Error) -> String {
+    let raise = |limit: Limit| flow.map(|flow| format!("; {}", limit.remedy(flow))).unwrap_or_default();
     let mut text = if let Some(excess) = error.downcast_ref::<Excess>() {
-        format!("it {excess}; it should release what it no longer needs")
+        let raise = if matches!(excess, Excess::Memory(_)) { raise(Limit::Memory) } else { String::new() };
+        format!("it {excess}; it should release what it no longer needs{raise}")
     } else if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
         format!("it ended itself with exit code {code} instead of answering; it should return a failure")
     } else {
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => format!(
-                "it ran for {} s of processor time without an answer and was stopped; look for an endless loop",
-                engine.cpu_budget().as_secs_f32()
+                "it ran for {} s of processor time without an answer and was stopped; look for an endless loop{}",
+                limits.step_time.as_secs_f32(),
+                raise(Limit::StepTime)
             ),
             Some(Trap::StackOverflow) => "its calls nest too deeply (the stack is exhausted); look for an endless recursion".to_owned(),
             Some(Trap::UnreachableCodeReached) => {
@@ -146,7 +152,7 @@ pub(super) fn explain(engine: &Engine, error: &wasmtime::Error) -> String {
                 let cause = error.root_cause().to_string();
                 // The runtime's type for this is private.
                 if cause.contains("fuel allocated for hostcalls") {
-                    format!("it answered with more than {} MiB", engine.answer_limit() >> 20)
+                    format!("it answered with more than {}{}", size(limits.output), raise(Limit::Output))
                 } else {
                     format!("its answer isn't one of the contract: {}", printable(&cause, 300))
                 }

@@ -121,8 +121,12 @@ impl Integrations {
 
     /// What must be set before a token can be got; empty unless a change of target dropped secrets.
     pub fn missing(&self, integration: &Integration) -> Vec<FieldFault> {
-        let Some(flow) = self.flows.get(&integration.flow) else { return Vec::new() };
-        let form = self.form(&*flow, integration);
+        self.flows.get(&integration.flow).map(|flow| self.missing_for(integration, &*flow)).unwrap_or_default()
+    }
+
+    /// What would have to be set if this were the integration's flow.
+    pub fn missing_for(&self, integration: &Integration, flow: &dyn Flow) -> Vec<FieldFault> {
+        let form = self.form(flow, integration);
         form.missing(&values_of(integration), &BTreeMap::new())
     }
 

@@ -136,8 +136,8 @@ impl Tokens {
         let name: Name = key.integration().parse().map_err(|_| TokenError::Changed)?;
         loop {
             let integration = Arc::new(self.parts.integrations.read(&name).await?);
-            let flow = self.parts.flows.get(&integration.flow);
-            let flow = flow.ok_or_else(|| TokenError::FlowMissing(integration.flow.clone()))?;
+            let refused = |ended| self.error_of(ended, key, None);
+            let flow = self.flow(&integration).map_err(refused)?;
             let missing = self.parts.integrations.missing(&integration);
             if !missing.is_empty() {
                 return Err(TokenError::Incomplete(missing));
@@ -154,7 +154,8 @@ impl Tokens {
                 cause: Cause::Connect,
                 asking: Some(asking),
             };
-            let attempt = Attempt::new(&self.parts, start).map_err(|ended| self.error_of(ended, key, None))?;
+            self.parts.flows.admit(&*start.flow, true).map_err(|barred| refused(Ended::Barred(barred)))?;
+            let attempt = Attempt::new(&self.parts, start).map_err(refused)?;
             let id = attempt.id();
             let mut batch = Batch::synced();
             integration.expect(&mut batch);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ulid::Ulid;
 
+use crate::flows::Barred;
 use crate::integrations::{FieldFault, IntegrationError};
 use crate::name::Name;
 use crate::seal::SealError;
@@ -59,6 +60,13 @@ pub enum TokenError {
     /// A sealed value can't be opened.
     #[error(transparent)]
     Seal(#[from] SealError),
+}
+
+impl From<Barred> for TokenError {
+    fn from(barred: Barred) -> Self {
+        let Barred { code, message, retry_after } = barred;
+        Self::Failed { code: code.to_owned(), message, field: None, retry_after, attempt: None }
+    }
 }
 
 impl From<IntegrationError> for TokenError {

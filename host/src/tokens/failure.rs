@@ -5,7 +5,7 @@ use ulid::Ulid;
 
 use super::record::FailureRecord;
 use crate::egress::Refusal;
-use crate::flows::Flow;
+use crate::flows::{Barred, Flow};
 use crate::integrations::FieldFault;
 use crate::seal::SealError;
 use crate::store::StoreError;
@@ -31,6 +31,8 @@ pub(super) enum Ended {
     Away(DateTime<Utc>),
     /// The flow of this name isn't installed.
     NoFlow(String),
+    /// The flow isn't to be run now: its operator, or its behaviour, forbids it. Nothing is recorded.
+    Barred(Barred),
     /// The daemon is stopping; the journal holds what is needed to go on.
     Stopping,
     /// The storage failed.

@@ -25,7 +25,7 @@ use super::schedule::{Due, Schedule, Timers};
 use super::token::{Live, Quality, Served, Token};
 use crate::clock::SharedClock;
 use crate::egress::Egress;
-use crate::flows::Catalog;
+use crate::flows::{Catalog, Flow};
 use crate::integrations::{Integration, IntegrationError, Integrations};
 use crate::name::Name;
 use crate::seal::Keyring;
@@ -249,6 +249,7 @@ impl Tokens {
             Ended::Person(why) => person(why),
             Ended::Away(_) => person("the flow has sent a person to the provider".to_owned()),
             Ended::NoFlow(name) => TokenError::FlowMissing(name),
+            Ended::Barred(barred) => barred.into(),
             Ended::Stopping => TokenError::Stopping,
             Ended::Store(error) => error.into(),
             Ended::Seal(error) => error.into(),
@@ -264,7 +265,7 @@ impl Tokens {
         present: Option<&Live>,
         errand: Errand,
     ) -> Result<Token, Ended> {
-        let flow = self.parts.flows.get(&integration.flow).ok_or_else(|| Ended::NoFlow(integration.flow.clone()))?;
+        let flow = self.flow(&integration)?;
         let missing = self.parts.integrations.missing(&integration);
         if !missing.is_empty() {
             return Err(Ended::Incomplete(missing));
@@ -282,15 +283,18 @@ impl Tokens {
             uncertain: integration.settings.uncertain,
             // Who has changed the integration has perhaps put right what failed.
             forced: errand.cause == Cause::Asked
-                || record.failure.as_ref().is_some_and(|failure| integration.updated_at > failure.at),
+                || record.failure.as_ref().is_some_and(|failure| integration.updated_at > failure.at)
+                || record.failure.as_ref().is_some_and(|failure| self.is_forgiven(&integration.flow, failure)),
             repaired: stalled.as_ref().is_some_and(|attempt| attempt.digest != flow.digest()),
         };
         match (plan::plan(&record, facts), stalled) {
             (Plan::Resume(_), Some(attempt)) => {
+                self.parts.flows.admit(&*flow, false).map_err(Ended::Barred)?;
                 Attempt::resume(&self.parts, integration, flow, &record, attempt)?.run_held().await
             }
             (Plan::Resume(_), None) => Err(Ended::Void),
             (Plan::Attempt { purpose, again }, _) => {
+                self.parts.flows.admit(&*flow, true).map_err(Ended::Barred)?;
                 let (key, token, cause) = (key.clone(), record, errand.cause);
                 Attempt::new(&self.parts, Start { integration, flow, key, token, purpose, again, cause, asking: None })?
                     .run()
@@ -301,6 +305,18 @@ impl Tokens {
             }
             (Plan::Person(why), _) => Err(Ended::Person(why.to_owned())),
         }
+    }
+
+    /// An integration's flow.
+    pub(super) fn flow(&self, integration: &Integration) -> Result<Arc<dyn Flow>, Ended> {
+        let (flows, name) = (&self.parts.flows, &integration.flow);
+        flows.get(name).ok_or_else(|| flows.absent(name).map_or_else(|| Ended::NoFlow(name.clone()), Ended::Barred))
+    }
+
+    /// Whether a failure was the flow's own fault, and its operator has done something about it since.
+    fn is_forgiven(&self, flow: &str, failure: &FailureRecord) -> bool {
+        matches!(failure.code.as_str(), "plugin_fault" | "limit_exceeded")
+            && self.parts.flows.decided_at(flow).is_some_and(|decided_at| decided_at > failure.at)
     }
 
     /// Whether a token ends an errand without an attempt.
@@ -421,7 +437,7 @@ impl Tokens {
             }
             Err(error) => return Err(Ended::Store(StoreError::Storage(error.to_string()))),
         };
-        let flow = self.parts.flows.get(&integration.flow).ok_or_else(|| Ended::NoFlow(integration.flow.clone()))?;
+        let flow = self.flow(&integration)?;
         let (record, _) = self.parts.ledger.token(&attempt.story.key, integration.target).await?;
         Attempt::resume(&self.parts, integration, flow, &record, attempt)
     }

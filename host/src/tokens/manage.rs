@@ -211,7 +211,10 @@ impl Tokens {
         }
     }
 
-    async fn read(&self, key: &TokenKey) -> Result<(Integration, TokenRecord, Option<Revision>), TokenError> {
+    pub(super) async fn read(
+        &self,
+        key: &TokenKey,
+    ) -> Result<(Integration, TokenRecord, Option<Revision>), TokenError> {
         let name: Name = key.integration().parse().map_err(|_| TokenError::Changed)?;
         let integration = self.parts.integrations.read(&name).await?;
         let (record, read) = self.parts.ledger.token(key, integration.target).await?;

@@ -36,6 +36,9 @@ impl Tokens {
     pub async fn revoke(&self, name: &Name) -> Result<Revocation, TokenError> {
         let integration = Arc::new(self.parts.integrations.read(name).await?);
         let Some(flow) = self.parts.flows.get(&integration.flow) else { return Ok(Revocation::None) };
+        if let Err(barred) = self.parts.flows.admit(&*flow, true) {
+            return Ok(Revocation::Failed(barred.message));
+        }
         let revoke_all = async {
             let mut revoked = 0;
             for token in self.parts.ledger.tokens(name.as_str(), integration.target).await? {

@@ -152,7 +152,7 @@ async fn no_log_tells_link_code_or_cookie() {
         get(&world, &format!("/v1/callback?code={code}&state={state}"), &[("cookie", &cookie)]).await;
     }
     let text = lines.text();
-    assert!(text.contains("path=\"/v1/callback\"") || text.contains("path=/v1/callback"), "{text}");
+    assert!(text.contains("/v1/callback"), "{text}");
     let ticket = link.rsplit_once('/').unwrap().1;
     let value = cookie.split_once('=').unwrap().1;
     for secret in [ticket, &state, value, "a-code-that"] {

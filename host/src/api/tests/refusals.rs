@@ -171,6 +171,16 @@ const REFUSED: &[(&str, &str, &str, u16, &str, &str)] = &[
     ("POST", "/v1/flows", r#"{"hunter2":1}"#, 415, "unsupported_media_type", "application/wasm"),
     ("DELETE", "/v1/flows/none", "", 404, "not_found", ""),
     ("POST", "/v1/flows/none/rollback", "", 404, "not_found", "wasn't installed"),
+    ("POST", "/v1/flows/none/rollback?to=hunter2", "", 422, "invalid", "8 hexadecimal digits"),
+    ("POST", "/v1/flows/none/upgrade", r#"{"hunter2":1}"#, 415, "unsupported_media_type", "application/wasm"),
+    ("POST", "/v1/flows/none/release", "", 404, "not_found", "no flow none"),
+    ("PATCH", "/v1/flows/none", r#"{"limits":{"steps":5}}"#, 404, "not_found", "no flow none"),
+    ("PATCH", "/v1/flows/none", r#"{"limits":{"nope":5}}"#, 400, "malformed", "step_time"),
+    ("PUT", "/v1/flows/none/revealed/none/client_secret", "", 404, "not_found", "no integration none"),
+    ("DELETE", "/v1/flows/none/revealed/none/client_secret", "", 404, "not_found", ""),
+    ("POST", "/v1/publishers", r#"{"name":"acme","key":"hunter2"}"#, 422, "invalid", "plugin key show"),
+    ("DELETE", "/v1/publishers/none", "", 404, "not_found", "no publisher none"),
+    ("POST", "/v1/integrations/none/token/reparse", "", 404, "not_found", ""),
 ];
 
 #[tokio::test]

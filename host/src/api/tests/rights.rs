@@ -133,6 +133,8 @@ impl Divided {
             ("{id}", id),
             ("{profile}", "Auditor"),
             ("{flow}", "none"),
+            ("{secret}", "client_secret"),
+            ("{publisher}", "none"),
             ("{attempt}", "01JD0000000000000000000000"),
             ("{source}", "hr"),
             ("{seq}", "1"),
@@ -174,6 +176,7 @@ impl Divided {
             }
             "PUT /v1/synchro/{source}" => r#"{"on_missing":"keep","users":[]}"#.to_owned(),
             "POST /v1/verify" | "POST /v1/audit/find" => r#"{"token":"x"}"#.to_owned(),
+            "POST /v1/publishers" => r#"{"name":"x","key":"x"}"#.to_owned(),
             "POST /oauth2/introspect" => "token=x".to_owned(),
             "POST /v1/audit/explain" => r#"{"support_id":"x"}"#.to_owned(),
             "POST /v1/pepper/rotate" => r#"{"accept_until":"2999-01-01"}"#.to_owned(),

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::super::{Api, Rooms, Shelf, router, server};
+use super::super::{Api, Rooms, router, server};
 use crate::access::application::ApplicationChange;
 use crate::access::{self, Access, ContactChange, Principal, StandingChange, Visit};
 use crate::audit::{Audit, Retention, SupportIds, Tally};
@@ -22,6 +22,7 @@ use crate::flows::{Catalog, Description, Engine, EngineOptions, Flow, Flows, Plu
 use crate::integrations::{Integrations, Models};
 use crate::organizations::Organizations;
 use crate::seal::{Keyring, MasterKey};
+use crate::shelf::{self, Shelf};
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::telemetry;
@@ -111,17 +112,27 @@ impl World {
             Arc::clone(&clock),
             Margin::default(),
         );
+        let audit = Arc::new(audit.unwrap());
+        let flows = Arc::new(Flows::new(Engine::new(EngineOptions::default()).unwrap()));
+        let shelf = Shelf::open(shelf::Parts {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            flows: Arc::clone(&flows),
+            audit: Arc::clone(&audit),
+            folder: folder.path().join("installed"),
+        });
+        let shelf = shelf.await.unwrap();
         let (api, router) = router(Rooms {
             access,
-            audit: Arc::new(audit.unwrap()),
+            audit,
             tally,
             support,
             models,
             integrations,
             organizations,
             tokens,
-            flows: Arc::new(Flows::new(Engine::new(EngineOptions::default()).unwrap())),
-            shelf: Shelf::new(folder.path().join("installed"), folder.path().join("shipped")),
+            flows,
+            shelf,
             egress,
             store,
             clock,

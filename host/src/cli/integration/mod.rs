@@ -97,6 +97,14 @@ enum Command {
         after_help = "The person opens a page in a browser, signs in at the provider and consents; or enters a code there. The integration's present token is used until then. Exit code 0: it is connected; 1: it isn't.\n\nExamples:\n  tokenhost integration connect crm-prod\n  tokenhost integration connect crm-prod --no-browser\n  tokenhost integration connect crm-prod --no-wait --json"
     )]
     Connect(Connect),
+    /// Have the flow's present component read an answer that an earlier one couldn't
+    #[command(
+        after_help = "For after `flow upgrade`: where a provider's answer held a token that the earlier component couldn't read, it was kept. Exit code 0: a token came of it; 1: none did, and why.\n\nExamples:\n  tokenhost integration reparse crm-prod"
+    )]
+    Reparse {
+        /// The integration
+        name: String,
+    },
     /// List the last attempts to get a token, newest first
     #[command(after_help = "Examples:\n  tokenhost integration attempts crm-prod")]
     Attempts {
@@ -175,6 +183,13 @@ impl Integration {
                 if verdict.get("ok") == Some(&Value::Bool(true)) { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
             }
             Command::Connect(connect) => connect.run(&self.connection.client()?, output).await,
+            Command::Reparse { name } => {
+                let path = ["integrations", name.as_str(), "token", "reparse"];
+                let answer = self.connection.client()?.call(Method::POST, &path, &[], None).await?;
+                output.show(&answer, |answer| format!("{name}: {}", cell(answer, "message")))?;
+                let is_token = answer.get("outcome").and_then(Value::as_str) == Some("token");
+                if is_token { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
+            }
             Command::Attempts { name } => {
                 let attempts = self.connection.client()?.list(&["integrations", &name, "attempts"], &[]).await?;
                 output.show(&Value::Array(attempts), attempt::list)

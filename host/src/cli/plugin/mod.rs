@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod fields;
+mod pack;
 mod toolchain;
 mod trial;
 
@@ -46,6 +47,8 @@ enum Command {
     },
     /// Run one attempt against a real provider and show its steps
     Try(Box<trial::Try>),
+    Pack(pack::Pack),
+    Key(pack::Key),
     /// Compile a component to machine code: what the daemon runs as a child process
     #[command(hide = true)]
     Precompile {
@@ -74,6 +77,8 @@ impl Plugin {
             }
             Command::Check { file } => check::run(&file, output).await,
             Command::Try(attempt) => attempt.run(output).await,
+            Command::Pack(pack) => pack.run(output).await,
+            Command::Key(key) => key.run(output),
             Command::Precompile { input, output } => compile::precompile(&input, &output).map_err(|error| {
                 // The parent reads stderr as it is.
                 eprintln!("{error}");

@@ -26,6 +26,9 @@ const SHORTEST_POLL: Duration = if cfg!(test) { Duration::from_millis(1) } else 
 impl Attempt {
     /// Sends a request and journals what comes back. What it spends is on disk before it leaves.
     pub(super) async fn exchange(&mut self, request: Request, state: State) -> Result<Event, Ended> {
+        if let Err(limit) = self.used.request(self.flow.limits()) {
+            return Err(self.overrun(limit).await);
+        }
         let prepared = match self.prepare(&request) {
             Ok(prepared) => prepared,
             Err(refusal) => {

@@ -7,12 +7,14 @@ mod exchange;
 mod person;
 mod rotation;
 mod settle;
+mod used;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use ulid::Ulid;
@@ -20,6 +22,7 @@ use ulid::Ulid;
 pub(super) use self::person::{Ask, digest, open_held, seal_held, unguessable};
 pub(super) use self::rotation::Proven;
 use self::rotation::Rotation;
+use self::used::Used;
 use super::failure::{self, Ended};
 use super::journal::{AttemptRecord, AttemptStory, Outcome, PersonRecord, Stage, StepStory};
 use super::key::TokenKey;
@@ -34,9 +37,6 @@ use crate::integrations::Integration;
 use crate::secrets::{Cleaner, Secrets};
 use crate::telemetry;
 
-/// Steps of one attempt; no flow takes more than a few. Where a person is waited for, steps between two waits: these are
-/// bounded by the attempt's deadline.
-const MAX_STEPS: usize = 200;
 /// Why an attempt of a person ended though nothing failed.
 pub(super) const SUPERSEDED: &str = "another connection took its place, or the token was deleted or entered by hand";
 /// Characters of what a plugin printed that are kept with a step.
@@ -71,6 +71,8 @@ pub(super) struct Attempt {
     failures: u32,
     /// The lifetime learned from a rejection, in seconds.
     learned: Option<u64>,
+    /// What it has used of its flow's limits.
+    used: Used,
     /// Whether the journal keeps the stored answer though the attempt ends.
     holding: bool,
     /// Who is told what a person has to do, until they are.
@@ -144,8 +146,11 @@ impl Attempt {
         integration: Arc<Integration>,
         flow: Arc<dyn Flow>,
         token: &TokenRecord,
-        record: AttemptRecord,
+        mut record: AttemptRecord,
     ) -> Result<Self, Ended> {
+        // What it can't read either waits for yet another component.
+        flow.digest().clone_into(&mut record.digest);
+        record.story.flow = failure::identity(&*flow);
         let seed = parts.ledger.keyring.open(&bound_to(record.story.id, "seed"), &record.seed)?;
         let mut attempt = Self::with_record(parts, integration, flow, token, record)?;
         attempt.seed.copy_from_slice(seed.get(..32).unwrap_or(&[0; 32]));
@@ -193,6 +198,7 @@ impl Attempt {
             last: Last::Nothing,
             failures,
             learned: token.learned_lifetime,
+            used: Used::default(),
             holding: false,
             asking: None,
         })
@@ -267,13 +273,14 @@ impl Attempt {
 
     /// The loop: one step of the flow, and what it wants done.
     async fn go_on(mut self, mut event: Event) -> Result<Token, Ended> {
-        let mut steps = 0;
-        while steps < MAX_STEPS {
+        loop {
             if self.is_superseded().await? {
                 self.note(SUPERSEDED);
                 return Err(self.end(Outcome::Void, |_| {}).await.err().unwrap_or(Ended::Void));
             }
-            steps += 1;
+            if let Err(limit) = self.used.step(self.flow.limits()) {
+                return Err(self.overrun(limit).await);
+            }
             let (context, event_name) = (self.context(), event.name().to_owned());
             let returned = match &event {
                 Event::Returned(_, query) => self.story_of_return(query),
@@ -304,7 +311,7 @@ impl Attempt {
                 }
                 Ok(Step::Wait(wait)) => {
                     if self.record.person.is_some() {
-                        steps = 0;
+                        self.used = Used::default();
                     }
                     self.wait(wait).await?
                 }
@@ -322,8 +329,6 @@ impl Attempt {
                 },
             };
         }
-        let message = format!("the flow took more than {MAX_STEPS} steps");
-        Err(self.fail("plugin_fault", &message, Remedy::Reconfigure, None).await)
     }
 
     /// What the flow is told.
@@ -345,12 +350,18 @@ impl Attempt {
             scheme_document: self.integration.scheme_document.to_string(),
             values,
             secrets: self.secrets.names().map(str::to_owned).collect(),
-            revealed: Vec::new(),
+            revealed: self.revealed(),
             now: u64::try_from(self.parts.clock.now().timestamp()).unwrap_or_default(),
             entropy: entropy.into(),
             callback_url: self.record.person.as_ref().and_then(|_| self.parts.callback_url.get().cloned()),
             return_key: self.return_key(),
         }
+    }
+
+    /// The secrets that the operator lets this very component read.
+    fn revealed(&self) -> Vec<(String, SecretString)> {
+        let names = self.parts.flows.revealed(&*self.flow, self.integration.name.as_str(), self.integration.created_at);
+        names.into_iter().filter_map(|name| Some((name.clone(), self.secrets.get(&name)?.clone()))).collect()
     }
 
     /// What a plugin printed, as people may see it.

@@ -14,8 +14,8 @@ use super::super::record::{FailureRecord, RefreshState, StoredToken, TokenRecord
 use super::super::token::Token;
 use super::{Attempt, FIRST_PAUSE, Last};
 use crate::egress::Fault;
-use crate::flows::PluginError;
 use crate::flows::step::{Failure, FlowToken, Purpose, Remedy};
+use crate::flows::{Limit, PluginError};
 use crate::integrations::IntegrationError;
 use crate::store::{Batch, StoreError};
 use crate::telemetry;
@@ -33,6 +33,8 @@ enum Standing {
     /// It counts, and there is a newer generation than it followed: this one. Nothing is committed.
     Overtaken(u64),
 }
+/// What flows say of an answer that they can't read: those of the SDKs, and the daemon's own word for it.
+const UNREADABLE: [&str; 2] = ["invalid_response", "invalid_token_response"];
 
 impl Attempt {
     /// Whether a failed refresh goes on as an acquisition, within the same attempt.
@@ -62,6 +64,7 @@ impl Attempt {
 
     /// Ends with what the flow says.
     pub(super) async fn give_up(&mut self, failure: Failure) -> Ended {
+        self.report(Ok(()));
         let refused = matches!(self.last, Last::Answered(status, _) if status < 500 && status != 429);
         let is_attended = !self.flow.description().unattended;
         // Where only a person could get another one, a refresh token isn't given up for the client's own faults.
@@ -70,6 +73,10 @@ impl Attempt {
             && !(is_attended && NOT_THE_TOKEN.contains(&failure.code.as_str()));
         if is_spent {
             self.refresh = RefreshState::Spent;
+        }
+        // The provider says that it gave something, and the flow can't read it: another version of it may.
+        if matches!(self.last, Last::Answered(200..=299, _)) && UNREADABLE.contains(&failure.code.as_str()) {
+            self.hold(RefreshState::Spent);
         }
         let field = match self.last {
             Last::Unanswered(_, Fault::Tls) => Some("transport.ca"),
@@ -91,12 +98,45 @@ impl Attempt {
         let printed = self.printed(&fault.printed);
         let step = StepStory { event: event.to_owned(), step: "fault".to_owned(), printed, ..StepStory::default() };
         self.record.story.steps.push(step);
-        self.holding = matches!(self.record.stage, Stage::Answered { spends: true, .. });
+        self.misbehaved("plugin_fault", &fault.to_string()).await
+    }
+
+    /// The flow wants more than its operator allows.
+    pub(super) async fn overrun(&mut self, limit: Limit) -> Ended {
+        let (limits, flow) = (self.flow.limits(), &self.integration.flow);
+        let (most, what) = match limit {
+            Limit::Requests => (limits.requests, "requests"),
+            _ => (limits.steps, "steps"),
+        };
+        let message = format!(
+            "flow {} wants more than {most} {what} in one attempt; {}",
+            self.record.story.flow,
+            limit.remedy(flow)
+        );
+        self.misbehaved("limit_exceeded", &message).await
+    }
+
+    /// Ends with a fault of the flow's, which its operator is told. A spent token's answer is kept.
+    async fn misbehaved(&mut self, code: &str, message: &str) -> Ended {
+        self.hold(RefreshState::Uncertain);
+        let cleaned = self.cleaner.clean(message);
+        self.report(Err(&cleaned));
+        self.fail(code, message, Remedy::Retry(None), None).await
+    }
+
+    /// Tells whoever watches over flows how this one did.
+    fn report(&self, conduct: Result<(), &str>) {
+        self.parts.flows.report(&*self.flow, self.integration.name.as_str(), conduct);
+    }
+
+    /// Keeps an answer that holds what was got for a spent token.
+    fn hold(&mut self, refresh: RefreshState) {
+        let gives = self.record.story.purpose != Purpose::Revoke;
+        self.holding = gives && matches!(self.record.stage, Stage::Answered { spends: true, .. });
         if self.holding {
-            self.refresh = RefreshState::Uncertain;
+            self.refresh = refresh;
             self.note("the answer is kept, and goes through the plugin again once another version of it is installed");
         }
-        self.fail("plugin_fault", &fault.to_string(), Remedy::Retry(None), None).await
     }
 
     /// Ends without a token, and remembers why.
@@ -123,7 +163,8 @@ impl Attempt {
                 if !is_persons {
                     token.failure = Some(failure.clone());
                 }
-                token.stalled = stalled.or(token.stalled);
+                // The answer that it went on from was read, and is of no use.
+                token.stalled = stalled.or(token.stalled.filter(|stalled| *stalled != id));
                 kept = Some(failure);
             })
             .await;
@@ -136,6 +177,7 @@ impl Attempt {
 
     /// Makes the next generation from what the flow ended with, and commits it.
     pub(super) async fn succeed(mut self, flow_token: FlowToken) -> Result<Token, Ended> {
+        self.report(Ok(()));
         let left_at = match self.last {
             Last::Answered(_, left_at) => left_at,
             Last::Nothing | Last::Unanswered(..) => self.parts.clock.now(),

@@ -9,7 +9,7 @@ use super::world::{World, key, name};
 use crate::integrations::{SettingsChange, Uncertain};
 use crate::store::StoreError;
 use crate::store::memory::Fate;
-use crate::tokens::{Outcome, State, TokenError};
+use crate::tokens::{ManualToken, Outcome, Reparsed, State, TokenError};
 
 fn code(outcome: Result<String, TokenError>) -> (String, u64) {
     match outcome {
@@ -188,4 +188,63 @@ async fn credentials_that_were_corrected_are_tried_at_once() {
     world.set(SettingsChange::default()).await;
     until(|| world.provider.requests().len() == 1).await;
     world.token().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stored_answer_is_parsed_again_after_an_upgrade_and_only_while_it_is_of_use() {
+    let world = World::new().await;
+    assert_eq!(world.tokens.reparse(&key()).await.unwrap(), Reparsed::Nothing);
+    let stall = async |version: &str| {
+        world.pass(400);
+        *world.flows.0.lock().unwrap() = PlainFlow::new(true, version);
+        world.flows.0.lock().unwrap().broken.store(true, Ordering::SeqCst);
+        assert_eq!(code(world.token().await).0, "plugin_fault");
+    };
+    world.token().await.unwrap();
+    stall("1.0.0").await;
+    assert!(matches!(world.tokens.reparse(&key()).await.unwrap(), Reparsed::SameComponent { .. }));
+    // Another one that can't read it either: it is kept on, and waits for yet another.
+    *world.flows.0.lock().unwrap() = PlainFlow::new(true, "1.0.1");
+    world.flows.0.lock().unwrap().broken.store(true, Ordering::SeqCst);
+    world.tokens.reparse(&key()).await.unwrap_err();
+    assert!(matches!(world.tokens.reparse(&key()).await.unwrap(), Reparsed::SameComponent { .. }));
+    *world.flows.0.lock().unwrap() = PlainFlow::new(true, "1.0.2");
+    assert_eq!(world.tokens.reparse(&key()).await.unwrap(), Reparsed::Token { generation: 2 });
+    assert_eq!(world.provider.requests().len(), 2, "nothing was sent for it");
+    assert_eq!(world.token().await.unwrap(), "access-2");
+    assert_eq!(world.tokens.reparse(&key()).await.unwrap(), Reparsed::Nothing);
+
+    // A token entered by hand makes the answer void.
+    stall("1.0.3").await;
+    let manual = ManualToken {
+        access_token: "by-hand".into(),
+        refresh_token: None,
+        token_type: None,
+        scope: None,
+        expires_in: None,
+        expires_at: None,
+        created_at: None,
+    };
+    world.tokens.put(&key(), manual).await.unwrap();
+    *world.flows.0.lock().unwrap() = PlainFlow::new(true, "1.0.4");
+    assert_eq!(world.tokens.reparse(&key()).await.unwrap(), Reparsed::Nothing);
+    assert_eq!(world.token().await.unwrap(), "by-hand");
+}
+
+#[tokio::test]
+async fn what_a_flow_could_not_read_though_the_provider_gave_it_is_kept_too() {
+    let world = attended().await;
+    world.pass(100);
+    world.provider.next(Mood::Say(200, r#"{"token":{"access_token":"nested"}}"#));
+    assert_eq!(code(world.token().await).0, "invalid_grant");
+    // Such a failure says that the answer was understood.
+    assert!(matches!(world.tokens.reparse(&key()).await.unwrap(), Reparsed::Nothing));
+
+    let world = attended().await;
+    world.pass(100);
+    world.flows.0.lock().unwrap().illiterate.store(true, Ordering::SeqCst);
+    assert_eq!(code(world.token().await).0, "invalid_response");
+    *world.flows.0.lock().unwrap() = PlainFlow::new(false, "1.0.1");
+    assert_eq!(world.tokens.reparse(&key()).await.unwrap(), Reparsed::Token { generation: 2 });
+    assert_eq!(world.provider.requests().len(), 2);
 }

@@ -22,6 +22,8 @@ pub(super) struct PlainFlow {
     pub(super) polls: AtomicBool,
     /// Whether it sends people elsewhere than it may.
     pub(super) strays: AtomicBool,
+    /// Whether it can't read answers.
+    pub(super) illiterate: AtomicBool,
 }
 
 impl PlainFlow {
@@ -52,6 +54,7 @@ impl PlainFlow {
             broken: AtomicBool::new(false),
             polls: AtomicBool::new(false),
             strays: AtomicBool::new(false),
+            illiterate: AtomicBool::new(false),
         })
     }
 }
@@ -127,6 +130,9 @@ impl Flow for PlainFlow {
                     fault: "it trapped".to_owned(),
                     printed: String::new(),
                 });
+            }
+            Event::Answered(..) if self.illiterate.load(Ordering::SeqCst) => {
+                failed("invalid_response", "the answer has no access_token".to_owned(), Remedy::Reacquire)
             }
             Event::Answered(state, response) if state.expose_secret() == "revoke" && response.status == 200 => {
                 Ok(Step::Revoked)

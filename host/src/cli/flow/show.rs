@@ -1,113 +1,75 @@
-//! `tokenhost flow …`: the flow plugins of a daemon. What works on a component's file without a daemon is in `plugin`.
+//! Flows as people see them: a table of all, and one with all that is known of it.
 
-use std::path::PathBuf;
+use serde_json::Value;
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
-use super::client::Connection;
-use super::exit::Failure;
-use super::output::{Output, Pairs, cell, items, member, scalar, table};
-
-/// The largest component that is sent, in bytes. A Python component has some 18 MB.
-const LARGEST: u64 = 64 * 1024 * 1024;
-
-/// Flow plugins of the daemon
-#[derive(Debug, clap::Args)]
-pub(super) struct Flow {
-    /// Which daemon.
-    #[command(flatten)]
-    connection: Connection,
-    /// What to do.
-    #[command(subcommand)]
-    command: Command,
-}
-
-/// What can be done with flows.
-#[derive(Debug, clap::Subcommand)]
-enum Command {
-    /// List the flows
-    #[command(after_help = "Examples:\n  tokenhost flow list\n  tokenhost flow list --json")]
-    List,
-    /// Show a flow: the schemes it serves and the fields it asks for
-    #[command(after_help = "Examples:\n  tokenhost flow show client-credentials")]
-    Show {
-        /// The flow
-        name: String,
-    },
-    /// Install a component as a flow, or another version of one
-    #[command(after_help = "Examples:\n  tokenhost plugin check my-flow.wasm && tokenhost flow install my-flow.wasm")]
-    Install {
-        /// The component
-        file: PathBuf,
-    },
-    /// Go back to the component that was served before the last installation
-    #[command(after_help = "Examples:\n  tokenhost flow rollback my-flow")]
-    Rollback {
-        /// The flow
-        name: String,
-    },
-    /// Remove an installed flow
-    #[command(after_help = "Examples:\n  tokenhost flow remove my-flow")]
-    Remove {
-        /// The flow
-        name: String,
-    },
-}
-
-impl Flow {
-    /// Does it.
-    ///
-    /// # Errors
-    /// A file can't be read, or the daemon refuses.
-    pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
-        let client = self.connection.client()?;
-        match self.command {
-            Command::List => {
-                let flows = client.list(&["flows"], &[]).await?;
-                output.show(&Value::Array(flows), list)
-            }
-            Command::Show { name } => output.show(&client.get(&["flows", &name], &[]).await?, show),
-            Command::Install { file } => {
-                let place = file.display();
-                let component =
-                    std::fs::read(&file).map_err(|error| Failure::failed(format!("{place} can't be read: {error}")))?;
-                if component.len() as u64 > LARGEST {
-                    return Err(Failure::failed(format!("{place} is larger than 64 MiB")));
-                }
-                let bytes = component.len();
-                let answer =
-                    client.upload(Method::POST, &["flows"], &[], "application/wasm", bytes, component.into()).await?;
-                output.show(&answer, |flow| format!("{} is installed", identity(flow)))
-            }
-            Command::Rollback { name } => {
-                let answer = client.call(Method::POST, &["flows", &name, "rollback"], &[], None).await?;
-                output.show(&answer, |flow| format!("{} is served again", identity(flow)))
-            }
-            Command::Remove { name } => {
-                client.call(Method::DELETE, &["flows", &name], &[], None).await?;
-                output.show(&json!({"removed": name}), |_| format!("flow {name} is removed"))
-            }
-        }
-    }
-}
+use super::super::output::{Pairs, cell, items, member, scalar, table};
+use super::values::{size, time};
 
 /// Flows as a table.
-fn list(flows: &Value) -> String {
+pub(super) fn list(flows: &Value) -> String {
     let rows: Vec<_> = flows
         .as_array()
         .into_iter()
         .flatten()
-        .map(|flow| [cell(flow, "name"), cell(flow, "version"), cell(flow, "title"), digest(flow)])
+        .map(|flow| {
+            [
+                cell(flow, "name"),
+                cell(flow, "version"),
+                cell(flow, "title"),
+                digest(flow),
+                from(flow),
+                state(flow).to_owned(),
+            ]
+        })
         .collect();
     if rows.is_empty() {
         return "no flows; is TOKENHOST_FLOWS of the daemon right?".to_owned();
     }
-    table(["NAME", "VERSION", "TITLE", "SHA-256"], &rows)
+    let mut text = table(["NAME", "VERSION", "TITLE", "SHA-256", "FROM", "STATE"], &rows);
+    for flow in flows.as_array().into_iter().flatten() {
+        for line in trouble(flow) {
+            text += &format!("\n{}: {line}", cell(flow, "name"));
+        }
+    }
+    text
+}
+
+/// Who a flow is from.
+fn from(flow: &Value) -> String {
+    match (member(flow, "origin").as_deref(), member(flow, "publisher")) {
+        (Some("shipped"), _) => "shipped".to_owned(),
+        (_, Some(publisher)) => publisher,
+        _ => "unsigned".to_owned(),
+    }
+}
+
+/// Whether it can be used.
+fn state(flow: &Value) -> &'static str {
+    let is_served = flow.get("served").and_then(Value::as_bool).unwrap_or(true);
+    match flow.get("quarantine").filter(|quarantine| quarantine.is_object()) {
+        _ if !is_served => "not served",
+        Some(_) => "quarantined",
+        None => "served",
+    }
+}
+
+/// Why it can't be used, and what to do.
+fn trouble(flow: &Value) -> Vec<String> {
+    let mut lines: Vec<String> =
+        member(flow, "problem").map(|problem| format!("not served: {problem}")).into_iter().collect();
+    if let Some(quarantine) = flow.get("quarantine").filter(|quarantine| quarantine.is_object()) {
+        lines.push(format!(
+            "under quarantine since {}: {}; `tokenhost flow release {}` lets it run again",
+            cell(quarantine, "since"),
+            cell(quarantine, "reason"),
+            cell(flow, "name")
+        ));
+    }
+    lines
 }
 
 /// A flow's name, version and abbreviated digest.
-fn identity(flow: &Value) -> String {
+pub(super) fn identity(flow: &Value) -> String {
     format!("flow {} {} (sha256:{})", cell(flow, "name"), cell(flow, "version"), digest(flow))
 }
 
@@ -117,19 +79,24 @@ fn digest(flow: &Value) -> String {
 }
 
 /// One flow: what it says of itself.
-pub(super) fn show(flow: &Value) -> String {
+pub(in super::super) fn show(flow: &Value) -> String {
     let mut pairs = Pairs::default();
     pairs.add("flow", member(flow, "name"));
     pairs.add("version", member(flow, "version"));
     pairs.add("title", member(flow, "title"));
     pairs.add("sha256", member(flow, "sha256"));
     pairs.add("contract", member(flow, "contract"));
+    pairs.add("from", Some(from(flow)).filter(|_| flow.get("origin").is_some()));
+    pairs.add("state", Some(state(flow).to_owned()).filter(|_| flow.get("served").is_some()));
     let schemes: Vec<String> = items(flow, "handles").iter().map(scheme).collect();
     pairs.add("serves", Some(schemes.join(", ")).filter(|text| !text.is_empty()));
     let person = flow.get("unattended").and_then(Value::as_bool).map(|unattended| !unattended);
     pairs.add("a person", person.map(|needed| if needed { "is needed" } else { "is not needed" }.to_owned()));
     let mut text = pairs.to_text("");
-    if let Some(summary) = member(flow, "summary") {
+    for line in trouble(flow) {
+        text += &format!("\n{line}\n");
+    }
+    if let Some(summary) = member(flow, "summary").filter(|summary| !summary.is_empty()) {
         text += &format!("\n{summary}\n");
     }
     let rows: Vec<_> = items(flow, "fields")
@@ -140,7 +107,59 @@ pub(super) fn show(flow: &Value) -> String {
         text += "\n";
         text += &table(["FIELD", "KIND", "REQUIRED", "DEFAULT", "TITLE"], &rows);
     }
+    if let Some(limits) = flow.get("limits").filter(|limits| limits.is_object()) {
+        text += &format!("\n{}", self::limits(limits));
+    }
+    let versions: Vec<_> = items(flow, "versions")
+        .iter()
+        .map(|version| {
+            let present = version.get("present") == Some(&Value::Bool(true));
+            let publisher = member(version, "publisher").unwrap_or_else(|| "unsigned".to_owned());
+            let at = format!("{} by {}", cell(version, "installed_at"), cell(version, "installed_by"));
+            [if present { "*" } else { "" }.to_owned(), cell(version, "version"), digest(version), publisher, at]
+        })
+        .collect();
+    if !versions.is_empty() {
+        text += &format!("\n{}", table(["", "VERSION", "SHA-256", "FROM", "INSTALLED"], &versions));
+    }
+    for grant in items(flow, "revealed") {
+        let holds = grant.get("holds") == Some(&Value::Bool(true));
+        text += &format!(
+            "\n{} {} of {} (granted to sha256:{} at {} by {})",
+            if holds { "may read" } else { "void, for another component:" },
+            cell(grant, "secret"),
+            cell(grant, "integration"),
+            digest(grant),
+            cell(grant, "granted_at"),
+            cell(grant, "granted_by"),
+        );
+    }
     text
+}
+
+/// What a flow may use; what was set is marked.
+pub(super) fn limits(limits: &Value) -> String {
+    let changed: Vec<String> = items(limits, "changed").iter().filter_map(scalar).collect();
+    let number = |name: &str| limits.get(name).and_then(Value::as_u64);
+    let mut pairs = Pairs::default();
+    for (label, name) in [
+        ("time per step", "step_time"),
+        ("memory per step", "memory"),
+        ("output per step", "output"),
+        ("steps per attempt", "steps"),
+        ("requests per attempt", "requests"),
+        ("attempts per minute", "attempts_per_minute"),
+    ] {
+        let value = match (name, number(name)) {
+            (_, None) => "any number".to_owned(),
+            ("step_time", Some(value)) => time(value),
+            ("memory" | "output", Some(value)) => size(value),
+            (_, Some(value)) => value.to_string(),
+        };
+        let set = if changed.iter().any(|changed| changed == name) { " (set)" } else { "" };
+        pairs.add(label, format!("{value}{set}"));
+    }
+    format!("Limits:\n{}", pairs.to_text("  "))
 }
 
 /// `oauth2 clientCredentials`.
@@ -182,6 +201,8 @@ fn default(field: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
