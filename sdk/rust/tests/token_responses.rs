@@ -90,6 +90,7 @@ fn shared_cases() {
                 Some(headers) => vec![headers],
                 None => types.iter().map(|kind| vec![("content-type", *kind)]).chain([Vec::new()]).collect(),
             };
+            let before = count;
             for (key, purpose) in [
                 ("both", Purpose::Acquire),
                 ("both", Purpose::Refresh),
@@ -107,10 +108,10 @@ fn shared_cases() {
                     }
                 }
             }
+            assert!(count > before, "no outcome is named for {case}");
         }
     }
     assert!(wrong.is_empty(), "{} of {count} are wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(count > 500, "only {count} cases were run");
 }
 
 #[test]
