@@ -129,11 +129,15 @@ fn secrets_are_no_values() {
 
 #[test]
 fn requests_of_every_kind_as_text() {
-    use tokenhost_flow::types::{Digest, Encoding, Escape, Hash, Hmac, JsonValue, Jwt, Member, Transform, Transformation};
+    use tokenhost_flow::types::{
+        Digest, Encoding, Escape, Hash, Hmac, JsonValue, Jwt, Member, Transform, Transformation,
+    };
     struct Every;
     impl OAuthFlow for Every {
         fn describe() -> Description {
-            Description::new("every", "1.0.0", "Every").field(Field::url("url", "URL")).field(Field::secret("key", "Key"))
+            Description::new("every", "1.0.0", "Every")
+                .field(Field::url("url", "URL"))
+                .field(Field::secret("key", "Key"))
         }
         fn request(_: &Context, _: Purpose) -> Result<Request, Failure> {
             let key = || vec![Part::secret("key")];
