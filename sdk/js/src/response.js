@@ -6,6 +6,7 @@
 
 /** @import { Response } from "../types/contract.js" */
 import { decode, encode } from "./token-response/text.js";
+import { rfc3339 } from "./token-response/time.js";
 
 export { encode as utf8 };
 
@@ -104,4 +105,22 @@ export function at(document, pointer) {
     }
   }
   return value;
+}
+
+/**
+ * How long something is good, in whatever way a provider says it: seconds from now, or a moment in seconds, milliseconds or
+ * RFC 3339. Nothing, if it says nothing of use.
+ * @param {unknown} said
+ * @returns {{expiresIn?: number, expiresAt?: number}}
+ */
+export function lifetime(said) {
+  const number = typeof said === "string" && /^\s*\d+(\.\d+)?\s*$/.test(said) ? Number(said) : said;
+  if (typeof number === "string") {
+    const moment = rfc3339(number);
+    return moment === undefined ? {} : { expiresAt: moment };
+  }
+  if (typeof number !== "number" || !(number >= 1)) return {};
+  // As seconds from now the first would be 30 years, as a moment in milliseconds the second is in 1973.
+  if (number < 1_000_000_000) return { expiresIn: Math.floor(number) };
+  return { expiresAt: Math.floor(number < 100_000_000_000 ? number : number / 1000) };
 }

@@ -170,3 +170,21 @@ test("answers of other kinds", () => {
   }
   assert.equal(answers.json(response(200, {}, "<html>")), undefined);
 });
+
+test("lifetimes of other kinds", () => {
+  for (const [said, expected] of [
+    [3600, { expiresIn: 3600 }],
+    ["3600.9", { expiresIn: 3600 }],
+    [1_795_345_200, { expiresAt: 1_795_345_200 }],
+    ["1795345200000", { expiresAt: 1_795_345_200 }],
+    ["2026-11-22T11:00:00Z", { expiresAt: 1_795_345_200 }],
+    ["soon", {}],
+    [0, {}],
+    [-5, {}],
+    [null, {}],
+    [undefined, {}],
+    [Number.NaN, {}],
+  ]) {
+    assert.deepEqual(answers.lifetime(said), expected, String(said));
+  }
+});

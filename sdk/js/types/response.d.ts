@@ -46,3 +46,13 @@ export declare function cookies(response: Response, now: number): Map<string, {
  * @returns {unknown}
  */
 export declare function at(document: unknown, pointer: string): unknown;
+/**
+ * How long something is good, in whatever way a provider says it: seconds from now, or a moment in seconds, milliseconds or
+ * RFC 3339. Nothing, if it says nothing of use.
+ * @param {unknown} said
+ * @returns {{expiresIn?: number, expiresAt?: number}}
+ */
+export declare function lifetime(said: unknown): {
+    expiresIn?: number;
+    expiresAt?: number;
+};
