@@ -5,6 +5,7 @@
  */
 
 /** @import { Response } from "../types/contract.js" */
+import { tooDeep } from "./token-response/answer.js";
 import { decode, encode } from "./token-response/text.js";
 import { rfc3339 } from "./token-response/time.js";
 
@@ -14,13 +15,15 @@ export { encode as utf8 };
 export const text = (response) => decode(response.body);
 
 /**
- * The body as JSON; `undefined` if it is none.
+ * The body as JSON; `undefined` if it is none, or nests more than 127 deep, for which QuickJS has no stack.
  * @param {Response} response
  * @returns {unknown}
  */
 export function json(response) {
+  const said = text(response).trim();
+  if (tooDeep(said)) return undefined;
   try {
-    return JSON.parse(text(response).trim());
+    return JSON.parse(said);
   } catch {
     return undefined;
   }

@@ -168,7 +168,9 @@ test("answers of other kinds", () => {
   for (const none of ["/a/b~1c/01", "/a/x", "/a/b~1c/9", "a", "/constructor"]) {
     assert.equal(answers.at(document, none), undefined, none);
   }
-  assert.equal(answers.json(response(200, {}, "<html>")), undefined);
+  for (const none of ["<html>", "", "[".repeat(1 << 20), "[".repeat(1000) + "]".repeat(1000)]) {
+    assert.equal(answers.json(response(200, {}, none)), undefined);
+  }
 });
 
 test("lifetimes of other kinds", () => {

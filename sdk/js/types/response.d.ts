@@ -4,13 +4,12 @@
  * @module
  */
 import type { Response } from "../types/contract.js";
-/** @import { Response } from "../types/contract.js" */
 import { encode } from "./token-response/text.js";
 export { encode as utf8 };
 /** The text of the body. A byte order mark says which Unicode it is; without one it is UTF-8. @param {Response} response */
 export declare const text: (response: Response) => string;
 /**
- * The body as JSON; `undefined` if it is none.
+ * The body as JSON; `undefined` if it is none, or nests more than 127 deep, for which QuickJS has no stack.
  * @param {Response} response
  * @returns {unknown}
  */

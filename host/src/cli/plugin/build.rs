@@ -138,7 +138,11 @@ fn place(component: &[u8], out: Option<&Path>, folder: &Path, name: &str) -> any
     let path = match out {
         Some(out) if out.is_dir() => out.join(file),
         Some(out) => out.to_owned(),
-        None => folder.join(file),
+        // As the author would write it, and not from the root.
+        None => match std::env::current_dir().ok().and_then(|here| Some(folder.strip_prefix(here).ok()?.to_owned())) {
+            Some(folder) => folder.join(file),
+            None => folder.join(file),
+        },
     };
     let changed = write(&path, component).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(Built { component: path, size: component.len() as u64, changed })

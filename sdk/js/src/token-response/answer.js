@@ -137,7 +137,7 @@ function ofJson(text) {
 }
 
 /** Whether so much is open at once that no honest answer does it. @param {string} text */
-function tooDeep(text) {
+export function tooDeep(text) {
   let depth = 0;
   for (const [sign] of text.matchAll(/"[^"\\]*(?:\\[^][^"\\]*)*"|[[\]{}]/g)) {
     if (sign === "{" || sign === "[") {

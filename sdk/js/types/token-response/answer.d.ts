@@ -49,6 +49,8 @@ export declare class Answer {
     /** The names of the members, if they are known to hold nothing that was sent: at most so many. @param {number} most */
     names(most: number): string[];
 }
+/** Whether so much is open at once that no honest answer does it. @param {string} text */
+export declare function tooDeep(text: string): boolean;
 /** @param {unknown} value @returns {value is Members} */
 export declare function isObject(value: unknown): value is Members;
 /** A string that isn't empty, or a number as it is written. @param {unknown} value @returns {string | undefined} */
