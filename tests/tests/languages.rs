@@ -177,7 +177,7 @@ async fn hostile_flows_harm_only_themselves() {
     }
 
     let provider = Mock::start(|_| mock::json(200, &json!({"access_token": "good", "expires_in": 3600}))).await;
-    let daemon = Daemon::start_with(Options::default().env("TOKENHOST_FLOWS", flows.display().to_string())).await;
+    let mut daemon = Daemon::start_with(Options::default().env("TOKENHOST_FLOWS", flows.display().to_string())).await;
     let client = daemon.client();
     client.import_oauth("mock", &format!("{}/token", provider.url)).await;
     let fields = json!({"client_id": "me", "client_secret": "secret-of-mine"});
