@@ -21,6 +21,8 @@ FLOWS := $(TARGET)/debug/flows
 # What the Python flows are built and tested with, made by scripts/tools.sh; behind everything else in PATH.
 VENV := $(CACHE)/venv/$(shell sha256sum tests/requirements.txt | cut -c1-16)
 export PATH := $(PATH):$(VENV)/bin
+# The SDK's sources are part of the program: nothing else is to lie among them.
+export PYTHONDONTWRITEBYTECODE := 1
 
 plugins := $(patsubst plugins/%/,%,$(wildcard plugins/*/))
 shipped := $(plugins:%=$(FLOWS)/%.wasm)
