@@ -69,15 +69,14 @@ async fn turn(flow: &dyn Flow, context: &Context) -> anyhow::Result<Vec<Duration
 
 /// What an integration with all its fields set tells the flow.
 fn context(flow: &dyn Flow) -> Context {
-    let given =
-        [
-            ("client_id", "automation"),
-            ("token_url", "https://login.example.com/token"),
-            ("scope", "read write"),
-            ("login_url", "https://login.example.com/login"),
-            ("username", "automation"),
-            ("key_id", "automation"),
-        ];
+    let given = [
+        ("client_id", "automation"),
+        ("token_url", "https://login.example.com/token"),
+        ("scope", "read write"),
+        ("login_url", "https://login.example.com/login"),
+        ("username", "automation"),
+        ("key_id", "automation"),
+    ];
     let value = |name: &str| given.iter().find(|(given, _)| *given == name).map(|(_, value)| (*value).to_owned());
     let fields = &flow.description().fields;
     let values = fields.iter().filter(|field| !field.is_secret());
