@@ -18,10 +18,17 @@ TOKENHOST := $(TARGET)/debug/tokenhost
 # Beside the executable, where the daemon looks for the flows that ship.
 FLOWS := $(TARGET)/debug/flows
 
+# What the Python flows are built and tested with, made by scripts/tools.sh; behind everything else in PATH.
+VENV := $(CACHE)/venv/$(shell sha256sum tests/requirements.txt | cut -c1-16)
+export PATH := $(PATH):$(VENV)/bin
+# The SDK's sources are part of the program: nothing else is to lie among them.
+export PYTHONDONTWRITEBYTECODE := 1
+
 plugins := $(patsubst plugins/%/,%,$(wildcard plugins/*/))
 shipped := $(plugins:%=$(FLOWS)/%.wasm)
 # What every flow is made from besides its own folder.
-flow_sources := $(shell find wit sdk -type f -not -path '*/target/*' -not -path '*/node_modules/*') Cargo.toml Cargo.lock
+not_sources := -name target -o -name node_modules -o -name build -o -name .venv -o -name '.*_cache' -o -name __pycache__
+flow_sources := $(shell find wit sdk \( $(not_sources) \) -prune -o -type f -print) Cargo.toml Cargo.lock
 
 .PHONY: help
 help: ## list the targets
@@ -40,7 +47,7 @@ workspace: | tools
 
 # A flow is made anew when its sources, its SDK or the contract changed; not when only the daemon did.
 define flow_rule
-$(FLOWS)/$(1).wasm: $(shell find plugins/$(1) -type f -not -path '*/target/*' -not -path '*/node_modules/*') $(flow_sources) | workspace
+$(FLOWS)/$(1).wasm: $(shell find plugins/$(1) \( $(not_sources) \) -prune -o -type f -print) $(flow_sources) | workspace
 	@mkdir -p $$(@D)
 	$(TOKENHOST) plugin build plugins/$(1) --out $$@
 endef
@@ -50,6 +57,10 @@ $(foreach plugin,$(plugins),$(eval $(call flow_rule,$(plugin))))
 # The examples in the documentation come first, so that the summary at the end is that of the end-to-end tests.
 test: build ## run everything that proves the project
 	node --test tests/providers/providers.test.mjs
+	npm --prefix sdk/js test --silent
+	npm --prefix plugins/session-login test --silent
+	$(VENV)/bin/python -m pytest -q sdk/python -p no:cacheprovider
+	$(VENV)/bin/python -m pytest -q plugins/hmac-token -p no:cacheprovider
 	cargo test --workspace --locked --doc
 	cargo test --workspace --locked --lib --bins --tests
 

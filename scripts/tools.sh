@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what building and testing need and this machine lacks: Debian packages, the npm packages and the Python
-# packages of tests/. Quick when nothing is missing; safe to run again, also after it was interrupted.
+# Installs what building and testing need and this machine lacks: Debian packages, the npm packages of tests/ and of the
+# flows in JavaScript, and the Python packages of tests/, with which the flows in Python are made too. Quick when nothing is missing; safe to run again, also after it was interrupted.
 #
 # Does not install Rust, Node.js or Python themselves: it says what to do when one is missing or too old.
 set -euo pipefail
@@ -120,13 +120,21 @@ if command -v dpkg-query >/dev/null; then
 fi
 
 # --- npm packages ----------------------------------------------------------------------------------------------------
-# The stamp lies inside node_modules, which npm removes first: an interrupted run leaves none.
-npm_stamp=$root/tests/node_modules/.installed
-npm_wanted=$(cat "$root"/tests/{package.json,package-lock.json,.npmrc} | sha256sum)
-if [[ $(cat "$npm_stamp" 2>/dev/null) != "$npm_wanted" ]]; then
-    run_step 'npm packages of tests/' npm --prefix "$root/tests" ci --no-audit --no-fund
-    printf '%s\n' "$npm_wanted" >"$npm_stamp"
-fi
+# npm_packages FOLDER: what its package-lock.json names.
+npm_packages() {
+    local folder=$root/$1 stamp wanted
+    # The stamp lies inside node_modules, which npm removes first: an interrupted run leaves none.
+    stamp=$folder/node_modules/.installed
+    wanted=$(cat "$folder"/{package.json,package-lock.json} "$root/tests/.npmrc" | sha256sum)
+    [[ $(cat "$stamp" 2>/dev/null) != "$wanted" ]] || return 0
+    run_step "npm packages of $1" npm --prefix "$folder" ci --no-audit --no-fund
+    printf '%s\n' "$wanted" >"$stamp"
+}
+
+npm_packages tests
+for manifest in "$root"/plugins/*/package.json; do
+    npm_packages "plugins/$(basename "$(dirname "$manifest")")"
+done
 
 # --- Python packages -------------------------------------------------------------------------------------------------
 # One environment for each state of requirements.txt, so that branches don't disturb each other. The same name is computed
@@ -146,11 +154,11 @@ make_venv() {
         printf '#!/bin/sh\nPYTHONPATH=%q exec %q "$@"\n' "$venv/packages" "$(command -v python3)" >"$venv/bin/python"
         chmod +x "$venv/bin/python"
     fi
-    "$venv/bin/python" -c 'import django, oauthlib' && touch "$venv/complete"
+    "$venv/bin/python" -c 'import django, oauthlib, componentize_py, pytest' && touch "$venv/complete"
 }
 
 # Also made anew if the python3 that it was made with is gone or another one.
-if [[ ! -e $venv/complete ]] || ! "$venv/bin/python" -c 'import django, oauthlib' 2>/dev/null; then
+if [[ ! -e $venv/complete ]] || ! "$venv/bin/python" -c 'import django, oauthlib, componentize_py, pytest' 2>/dev/null; then
     if [[ $(command -v python3) == /usr/bin/python3 ]] && ! python3 -c 'import ensurepip, venv' 2>/dev/null &&
         ! python3 -m pip --version >/dev/null 2>&1; then
         need 'Python environments' python3-venv

@@ -55,6 +55,21 @@ pub fn executable() -> PathBuf {
     executable
 }
 
+/// Components from here on hold an interpreter, which takes seconds to compile on each new data folder: daemons of tests
+/// serve those only where a test asks for them, by `TOKENHOST_FLOWS`.
+const INTERPRETER: u64 = 1 << 20;
+
+/// A folder with the flows that ship and compile at once.
+fn small_flows(folder: &Path) {
+    std::fs::create_dir(folder).unwrap();
+    for entry in std::fs::read_dir(executable().with_file_name("flows")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.metadata().unwrap().len() < INTERPRETER {
+            std::os::unix::fs::symlink(&path, folder.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+}
+
 impl Daemon {
     /// A new daemon that may dial loopback over plain http.
     pub async fn start() -> Self {
@@ -74,6 +89,7 @@ impl Daemon {
     /// `init` fails.
     pub async fn init(options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        small_flows(&folder.path().join("flows"));
         let mut daemon = Self { options, folder, token: String::new(), running: None };
         let made = daemon.command(&["init", "--json"]).output().await.unwrap();
         assert!(made.status.success(), "init: {}", String::from_utf8_lossy(&made.stderr));
@@ -91,6 +107,7 @@ impl Daemon {
             .env("TOKENHOST_DATA", self.data())
             .env("TOKENHOST_KEY_FILE", self.folder.path().join("keys/master.key"));
         command.env("TOKENHOST_LISTEN", "127.0.0.1:0").env("TOKENHOST_LOG_LEVEL", "info,tokenhost=debug");
+        command.env("TOKENHOST_FLOWS", self.folder.path().join("flows"));
         command.env("TOKENHOST_EGRESS_HTTP", "true").env("TOKENHOST_EGRESS_ALLOW", "127.0.0.0/8,::1/128");
         command.envs(self.options.env.iter().map(|(name, value)| (name, value)));
         if let Some(running) = &self.running {

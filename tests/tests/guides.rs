@@ -163,7 +163,12 @@ fn run(name: &str, number: u8) {
         command.env_remove(variable);
     }
     // The tools' own folders stay where they are; only the reader's home is another.
-    for (variable, leaf) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+    for (variable, leaf) in [
+        ("CARGO_HOME", ".cargo"),
+        ("RUSTUP_HOME", ".rustup"),
+        ("npm_config_cache", ".npm"),
+        ("PIP_CACHE_DIR", ".cache/pip"),
+    ] {
         if let (None, Some(own)) = (std::env::var_os(variable), std::env::var_os("HOME")) {
             command.env(variable, Path::new(&own).join(leaf));
         }
@@ -174,6 +179,7 @@ fn run(name: &str, number: u8) {
             .env("HOME", &home)
             .env_remove("XDG_DATA_HOME")
             .env_remove("XDG_CONFIG_HOME")
+            .env("npm_config_prefer_offline", "true")
             // What an author's crate is made of is compiled already: the flows that ship are made of it too.
             .env("CARGO_TARGET_DIR", programs().parent().unwrap())
             .env("IDP", idp)

@@ -125,6 +125,10 @@ fn arguments_are_understood_or_refused() {
     check("pepper rotate --refuse-old --accept-until 2027-01-01", Err(2));
     check("flow install a.wasm", Ok(()));
     check("plugin build . --out flow.wasm", Ok(()));
+    check("plugin build", Ok(()));
+    check("plugin new my-flow --lang js --dir x", Ok(()));
+    check("plugin new my-flow", Err(2));
+    check("plugin new my-flow --lang cobol", Err(2));
     check("plugin check a.wasm --json", Ok(()));
     check("plugin try a.wasm --set a=b --secret c=@d --allow 127.0.0.0/8 --allow ::1 --http --purpose refresh", Ok(()));
     check("plugin try a.wasm --allow lan", Err(2));

@@ -86,6 +86,11 @@ async fn in_child(
     let folder = cache::passing_folder().map_err(failed)?;
     let (input, output) = (folder.path().join("in.wasm"), folder.path().join("out.cwasm"));
     tokio::fs::write(&input, bytes).await.map_err(failed)?;
+    tracing::info!(
+        digest,
+        megabytes = bytes.len() >> 20,
+        "a flow is compiled, which takes seconds; later starts needn't"
+    );
     // No environment: the child needs none of it, and the master key may be in there.
     let child = Command::new(executable)
         .args(["plugin", "precompile"])

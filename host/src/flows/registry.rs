@@ -10,11 +10,15 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
 
 use super::Flow;
 use super::component::SIZE_LIMIT;
 use super::engine::Engine;
 use super::plugin::{LoadError, Plugin};
+
+/// How many components of a folder load at once. Compiling one takes a core, and up to some hundred megabytes.
+const LOADING: usize = 4;
 
 /// The flows that there are.
 #[derive(Debug)]
@@ -71,8 +75,23 @@ impl Flows {
                     continue;
                 }
             };
-            for path in files {
-                match flows.load_file(&path, &origins).await {
+            // What isn't compiled yet takes seconds each, so they load side by side; they are served in their order.
+            let loaded = stream::iter(files)
+                .map(|path| async { (flows.load_file(&path).await, path) })
+                .buffered(LOADING)
+                .collect::<Vec<_>>()
+                .await;
+            for (loaded, path) in loaded {
+                let unique = loaded.and_then(|plugin| match origins.get(&plugin.description().name) {
+                    Some(first) => Err(format!(
+                        "flow {}: {} has a flow of the same name, which is served; remove one of the files, or rename the \
+                         flow",
+                        plugin.identity(),
+                        first.display()
+                    )),
+                    None => Ok(plugin),
+                });
+                match unique {
                     Ok(plugin) => {
                         let name = plugin.description().name.clone();
                         flows.put(&name, Some(plugin));
@@ -85,17 +104,9 @@ impl Flows {
         (flows, problems)
     }
 
-    async fn load_file(&self, path: &Path, origins: &BTreeMap<String, PathBuf>) -> Result<Arc<Plugin>, String> {
+    async fn load_file(&self, path: &Path) -> Result<Arc<Plugin>, String> {
         let bytes = read(path).await?;
-        let plugin = Plugin::load(&self.engine, bytes).await.map_err(|error| error.to_string())?;
-        match origins.get(&plugin.description().name) {
-            Some(first) => Err(format!(
-                "flow {}: {} has a flow of the same name, which is served; remove one of the files, or rename the flow",
-                plugin.identity(),
-                first.display()
-            )),
-            None => Ok(Arc::new(plugin)),
-        }
+        Plugin::load(&self.engine, bytes).await.map(Arc::new).map_err(|error| error.to_string())
     }
 
     /// What the flows run on.

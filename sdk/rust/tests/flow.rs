@@ -126,3 +126,51 @@ fn foreign_origins_are_refused() {
 fn secrets_are_no_values() {
     let _ = Harness::new::<Ticket>().value("key", "x");
 }
+
+#[test]
+fn requests_of_every_kind_as_text() {
+    use tokenhost_flow::types::{
+        Digest, Encoding, Escape, Hash, Hmac, JsonValue, Jwt, Member, Transform, Transformation,
+    };
+    struct Every;
+    impl OAuthFlow for Every {
+        fn describe() -> Description {
+            Description::new("every", "1.0.0", "Every")
+                .field(Field::url("url", "URL"))
+                .field(Field::secret("key", "Key"))
+        }
+        fn request(_: &Context, _: Purpose) -> Result<Request, Failure> {
+            let key = || vec![Part::secret("key")];
+            let message = vec![Part::text("POST\n"), Part::secret("digest")];
+            let how = vec![Transformation::Base64Decode, Transformation::UpperCase];
+            let claims = vec![
+                Member { pointer: "/iss".into(), value: JsonValue::Text(vec![Part::text("me")]) },
+                Member { pointer: "/exp".into(), value: JsonValue::Literal("5".into()) },
+            ];
+            let jwt = Jwt { algorithm: "RS256".into(), key: "key".into(), header: Vec::new(), claims };
+            let digest = Digest { hash: Hash::Sha256, message: vec![Part::Body], encoding: Encoding::Base64 };
+            let mac = Hmac { hash: Hash::Sha1, key: key(), message, encoding: Encoding::Hex };
+            Ok(Request::post("https://id.example")
+                .raw("text/xml", [Part::text("<a>"), Part::secret("key"), Part::text("</a>")], Escape::Xml)
+                .derive("digest", Derivation::Digest(digest))
+                .derive("mac", Derivation::Hmac(mac))
+                .derive("token", Derivation::Jwt(jwt))
+                .derive("both", Derivation::Transform(Transform { value: vec![Part::secret("mac")], how }))
+                .header("x", Part::secret("both")))
+        }
+    }
+    assert_eq!(
+        Harness::new::<Every>().value("url", "https://id.example").secret("key").acquire().request(),
+        "POST https://id.example\n\
+         x: {both}\n\
+         content-type: text/xml\n\
+         \n\
+         <a>{key}</a>\n\
+         {digest} = digest sha256 base64 {body}\n\
+         {mac} = hmac sha1 hex {key} POST\n\
+         {digest}\n\
+         {token} = jwt RS256 {key} [] [/iss \"me\"\n\
+         /exp 5]\n\
+         {both} = transform [base64-decode, upper-case] {mac}\n"
+    );
+}

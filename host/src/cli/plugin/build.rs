@@ -1,24 +1,22 @@
-//! Makes a component of a Rust flow: compiles the crate, wraps the module by its contract, holds it against the world.
+//! Makes a component of a flow, whatever it is written in, and holds it against the contract's world.
 //!
-//! Doesn't install, check further, or run what it made. The author's `Cargo.toml` needs no profile and no target.
+//! The languages have a file each: `rust`, `js`, `python`; `tool` runs their tools, and `wrap` makes a component of a core
+//! module. Doesn't check further, or run what it made. Where a project's own tools are missing they are installed into
+//! the project's folder, at the versions that the project pins; nothing else is installed, and nothing fetched.
 
-use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Write};
+mod js;
+mod python;
+mod rust;
+mod tool;
+mod wrap;
+
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use anyhow::{Context, bail, ensure};
-use serde_json::Value;
-use wit_component::{ComponentEncoder, DecodedWasm};
 
-use super::toolchain::{TARGET, Toolchain};
-
-/// How many of the compiler's last lines an error repeats.
-const LAST_LINES: usize = 60;
-
-/// The interface that a flow exports and the only one it imports, both less their version.
-const EXPORT: &str = "tokenhost:flow/flow";
-const IMPORT: &str = "tokenhost:flow/types";
+/// The contract, for the tools that make bindings of it.
+pub(super) const CONTRACT: &str = include_str!("../../../../wit/flow.wit");
 
 /// A component that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,169 +29,123 @@ pub(super) struct Built {
     pub(super) changed: bool,
 }
 
-/// Makes the component of the flow crate in `dir`.
+/// What a flow is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Language {
+    /// Rust, compiled for `wasm32-unknown-unknown`
+    Rust,
+    /// JavaScript or TypeScript, run by QuickJS
+    #[value(alias = "javascript", alias = "typescript", alias = "ts")]
+    Js,
+    /// Python, run by CPython
+    #[value(alias = "py")]
+    Python,
+}
+
+impl Language {
+    /// Each language.
+    pub(super) const ALL: [Self; 3] = [Self::Rust, Self::Js, Self::Python];
+
+    /// The file by which a project of this language is known.
+    pub(super) fn manifest(self) -> &'static str {
+        match self {
+            Self::Rust => "Cargo.toml",
+            Self::Js => "package.json",
+            Self::Python => "pyproject.toml",
+        }
+    }
+
+    /// The language of the project in a folder.
+    ///
+    /// # Errors
+    /// There is no project, or there are several; the text says what to do.
+    pub(super) fn of(dir: &Path) -> anyhow::Result<Self> {
+        ensure!(dir.is_dir(), "{} is no folder: name the folder of a flow, or a .wasm file", dir.display());
+        let found: Vec<Self> =
+            Self::ALL.into_iter().filter(|language| dir.join(language.manifest()).is_file()).collect();
+        match found[..] {
+            [language] => Ok(language),
+            [] => bail!(
+                "{} has no Cargo.toml, package.json or pyproject.toml: name the folder of a flow, or make one with\n  \
+                 tokenhost plugin new my-flow --lang rust (or js, python)",
+                dir.display()
+            ),
+            [..] => {
+                let names: Vec<&str> = found.iter().map(|language| language.manifest()).collect();
+                bail!(
+                    "{} has {}, so its language can't be told. Keep the one of the flow in this folder, and the other \
+                     project in a folder of its own",
+                    dir.display(),
+                    names.join(" and ")
+                )
+            }
+        }
+    }
+}
+
+/// A component, before it is written.
+struct Made {
+    /// The flow's name as the project has it, less `flow-`.
+    name: String,
+    /// Where it goes if nobody says otherwise.
+    folder: PathBuf,
+    /// The component.
+    component: Vec<u8>,
+}
+
+/// Makes the component of the flow in the folder `path`, or of the module or component in the file `path`.
 ///
-/// It is written to `out`, or into it if that is a folder, or else into the crate's target folder, as the crate's name
-/// less `flow-`. The file is replaced at once, and left alone if nothing changed. `progress` gets the lines that the
-/// compiler prints.
+/// It is written to `out`, or into it if that is a folder, or else into the project's own folder for what is built. The
+/// file is replaced at once, and left alone if nothing changed. `progress` gets the lines that the tools print.
 ///
 /// # Errors
-/// There is no toolchain, the crate is no flow or doesn't compile, or the component imports what nobody grants; each
-/// says what to do.
-pub(super) fn build(dir: &Path, out: Option<&Path>, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Built> {
-    ensure!(
-        dir.join("Cargo.toml").is_file(),
-        "{} has no Cargo.toml: name the folder of a Rust flow crate",
-        dir.display()
-    );
-    let dir = &dir.canonicalize().with_context(|| format!("cannot open {}", dir.display()))?;
-    let toolchain = Toolchain::find(dir)?;
-    let package = Package::read(&toolchain, dir)?;
-    let folder = package.target.join("plugin");
-    progress(&format!("building {} with {toolchain}", package.name));
-    let module = compile(&toolchain, &package, dir, &folder.join(toolchain.folder()), progress)?;
-    let module = std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
-    let component = encode(&module).with_context(|| format!("{} makes no flow plugin", package.name))?;
+/// A tool is missing, the project is no flow or can't be built, or the component imports what nobody grants; each says
+/// what to do.
+pub(super) fn build(path: &Path, out: Option<&Path>, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Built> {
+    if path.is_file() {
+        return of_file(path, out);
+    }
+    let language = Language::of(path)?;
+    let dir = &path.canonicalize().with_context(|| format!("cannot open {}", path.display()))?;
+    let made = match language {
+        Language::Rust => rust::make(dir, progress)?,
+        Language::Js => js::make(dir, progress)?,
+        Language::Python => python::make(dir, progress)?,
+    };
+    place(&made.component, out, &made.folder, &made.name)
+}
 
-    let file = format!("{}.wasm", package.name.strip_prefix("flow-").unwrap_or(&package.name));
+/// Wraps a core module that some tool made, or validates a component.
+fn of_file(path: &Path, out: Option<&Path>) -> anyhow::Result<Built> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let no_flow = || format!("{} makes no flow plugin", path.display());
+    let stem = path.file_stem().map_or_else(|| "flow".into(), |stem| stem.to_string_lossy().into_owned());
+    if wrap::is_component(&bytes) {
+        wrap::hold_against_world(&bytes).with_context(no_flow)?;
+        return match out {
+            Some(out) => place(&bytes, Some(out), Path::new("."), &stem),
+            None => Ok(Built { component: path.to_owned(), size: bytes.len() as u64, changed: false }),
+        };
+    }
+    let component = wrap::encode(&bytes).with_context(no_flow)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    place(&component, out, folder, &format!("{stem}.component"))
+}
+
+/// Writes a component to `out`, or into it, or into the folder.
+fn place(component: &[u8], out: Option<&Path>, folder: &Path, name: &str) -> anyhow::Result<Built> {
+    let file = format!("{name}.wasm");
     let path = match out {
         Some(out) if out.is_dir() => out.join(file),
         Some(out) => out.to_owned(),
-        None => folder.join(file),
+        // As the author would write it, and not from the root.
+        None => match std::env::current_dir().ok().and_then(|here| Some(folder.strip_prefix(here).ok()?.to_owned())) {
+            Some(folder) => folder.join(file),
+            None => folder.join(file),
+        },
     };
-    let changed = write(&path, &component).with_context(|| format!("cannot write {}", path.display()))?;
+    let changed = write(&path, component).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(Built { component: path, size: component.len() as u64, changed })
-}
-
-/// What cargo knows of the crate.
-struct Package {
-    /// Its name.
-    name: String,
-    /// The name of its library, as its file has it.
-    library: String,
-    /// The folder for what is built.
-    target: PathBuf,
-}
-
-impl Package {
-    /// Asks cargo, without network.
-    fn read(toolchain: &Toolchain, dir: &Path) -> anyhow::Result<Self> {
-        let output = toolchain
-            .cargo(dir)
-            .args(["metadata", "--no-deps", "--format-version", "1"])
-            .output()
-            .with_context(|| format!("cannot run {toolchain}"))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "cargo cannot read {}:\n{}", dir.join("Cargo.toml").display(), said.trim());
-        let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata is no JSON")?;
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let manifest = dir.join("Cargo.toml");
-        let package = metadata["packages"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|package| package["manifest_path"].as_str().is_some_and(|path| Path::new(path) == manifest))
-            .with_context(|| format!("{} is no package: name the folder of one crate", manifest.display()))?;
-        let library = package["targets"].as_array().into_iter().flatten().find(|target| {
-            target["crate_types"].as_array().is_some_and(|types| types.iter().any(|kind| kind == "cdylib"))
-        });
-        let library = library.with_context(|| {
-            format!(
-                "{} makes no module. Add to it:\n  [lib]\n  crate-type = [\"cdylib\", \"rlib\"]",
-                manifest.display()
-            )
-        })?;
-        Ok(Self {
-            name: text(&package["name"]).context("cargo metadata names no package")?,
-            library: text(&library["name"]).context("cargo metadata names no library")?.replace('-', "_"),
-            target: text(&metadata["target_directory"]).context("cargo metadata names no target folder")?.into(),
-        })
-    }
-}
-
-/// Compiles the crate's module. Cargo itself finds out whether anything changed.
-fn compile(
-    toolchain: &Toolchain,
-    package: &Package,
-    dir: &Path,
-    folder: &Path,
-    progress: &mut dyn FnMut(&str),
-) -> anyhow::Result<PathBuf> {
-    let mut command = toolchain.cargo(dir);
-    toolchain.configure(&mut command);
-    command.args(["--package", &package.name]).arg("--target-dir").arg(folder);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut cargo = command.spawn().with_context(|| format!("cannot run {toolchain}"))?;
-    let mut last = VecDeque::new();
-    if let Some(stderr) = cargo.stderr.take() {
-        for line in BufReader::new(stderr).split(b'\n') {
-            let line = line.context("cannot read what cargo prints")?;
-            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-            progress(&line);
-            if last.len() == LAST_LINES {
-                last.pop_front();
-            }
-            last.push_back(line);
-        }
-    }
-    let status = cargo.wait().context("cannot wait for cargo")?;
-    if !status.success() {
-        bail!("{} doesn't compile for {TARGET}:\n{}", package.name, Vec::from(last).join("\n"));
-    }
-    Ok(folder.join(TARGET).join("release").join(format!("{}.wasm", package.library)))
-}
-
-/// Wraps a module by the contract that its custom section tells, and holds the component against the world.
-fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let foreign = foreign_imports(module)?;
-    if !foreign.is_empty() {
-        bail!(
-            "it imports {}, and a flow can import nothing. A dependency expects a JavaScript or WASI host: turn off its \
-             feature for that, or do without it; time and random bytes are in the context",
-            foreign.join(", ")
-        );
-    }
-    let component = ComponentEncoder::default().validate(true).module(module)?.encode()?;
-    hold_against_world(&component)?;
-    Ok(component)
-}
-
-/// What a module imports that is not of the contract, as `module.name`: at most ten, sorted.
-fn foreign_imports(module: &[u8]) -> anyhow::Result<Vec<String>> {
-    let mut found = Vec::new();
-    for payload in wasmparser::Parser::new(0).parse_all(module) {
-        if let wasmparser::Payload::ImportSection(section) = payload.context("the compiler made no valid module")? {
-            for import in section.into_imports() {
-                let import = import.context("the compiler made no valid module")?;
-                if !import.module.starts_with("tokenhost:flow/") {
-                    found.push(format!("{}.{}", import.module, import.name));
-                }
-            }
-        }
-    }
-    found.sort();
-    found.dedup();
-    found.truncate(10);
-    Ok(found)
-}
-
-/// A flow exports the contract's one interface and imports at most its types.
-fn hold_against_world(component: &[u8]) -> anyhow::Result<()> {
-    let DecodedWasm::Component(resolve, world) = wit_component::decode(component)? else {
-        bail!("the encoder made no component");
-    };
-    let world = &resolve.worlds[world];
-    let is = |name: &str, expected: &str| name.split_once('@').is_some_and(|(name, _)| name == expected);
-    let names = |keys: Vec<String>| keys.join(", ");
-    let exports: Vec<String> = world.exports.keys().map(|key| resolve.name_world_key(key)).collect();
-    let imports: Vec<String> = world.imports.keys().map(|key| resolve.name_world_key(key)).collect();
-    ensure!(
-        exports.iter().any(|name| is(name, EXPORT)),
-        "it exports no {EXPORT}: call tokenhost_flow::export!(YourFlow) once, in src/lib.rs"
-    );
-    let foreign: Vec<String> = imports.into_iter().filter(|name| !is(name, IMPORT)).collect();
-    ensure!(foreign.is_empty(), "it imports {}, and a flow can import nothing", names(foreign));
-    Ok(())
 }
 
 /// Replaces a file by rename, unless it has these bytes already. Says whether it did.
@@ -219,43 +171,45 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<bool> {
 mod tests {
     use super::*;
 
-    /// A module without anything.
-    const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
-
-    /// A module that imports one function without parameters.
-    fn importing(module: &str, name: &str) -> Vec<u8> {
-        let length = |text: &str| u8::try_from(text.len()).unwrap();
-        let mut import = vec![1, length(module)];
-        import.extend(module.bytes());
-        import.push(length(name));
-        import.extend(name.bytes());
-        import.extend([0, 0]);
-        let types = [1, 4, 1, 0x60, 0, 0];
-        [EMPTY, &types, &[2, u8::try_from(import.len()).unwrap()], &import].concat()
-    }
-
-    #[track_caller]
-    fn refused(module: &[u8], expected: &str) {
-        let error = format!("{:#}", encode(module).unwrap_err());
-        assert!(error.contains(expected), "{error}");
+    #[test]
+    fn the_language_is_told_by_its_manifest() {
+        for (files, expected) in [
+            (&["Cargo.toml", "README.md"][..], Ok(Language::Rust)),
+            (&["package.json"], Ok(Language::Js)),
+            (&["pyproject.toml"], Ok(Language::Python)),
+            (&[], Err("tokenhost plugin new my-flow --lang rust")),
+            (&["Cargo.toml", "package.json"], Err("has Cargo.toml and package.json, so its language can't be told")),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            for file in files {
+                std::fs::write(folder.path().join(file), "").unwrap();
+            }
+            match (Language::of(folder.path()), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
+                (found, expected) => panic!("{files:?}: {found:?}, not {expected:?}"),
+            }
+        }
+        let error = build(Path::new("/nowhere/at/all"), None, &mut |_| {}).unwrap_err();
+        assert!(error.to_string().contains("is no folder"), "{error}");
     }
 
     #[test]
-    fn refuses_what_is_no_flow() {
-        refused(b"not wasm", "no valid module");
-        refused(EMPTY, "call tokenhost_flow::export!(YourFlow)");
-        refused(
-            &importing("wasi_snapshot_preview1", "fd_write"),
-            "it imports wasi_snapshot_preview1.fd_write, and a flow",
-        );
-        refused(&importing("__wbindgen_placeholder__", "now"), "it imports __wbindgen_placeholder__.now");
-    }
-
-    #[test]
-    fn refuses_folders_that_are_no_crate() {
+    fn files_of_other_tools_are_wrapped_or_validated() {
         let folder = tempfile::tempdir().unwrap();
-        let error = build(folder.path(), None, &mut |_| {}).unwrap_err();
-        assert!(error.to_string().contains("has no Cargo.toml"), "{error}");
+        let file = folder.path().join("mine.wasm");
+        let component = crate::flows::tests::guest::Guest::good("mine").build();
+        std::fs::write(&file, &component).unwrap();
+        let built = build(&file, None, &mut |_| {}).unwrap();
+        assert_eq!((built.component.as_path(), built.changed), (file.as_path(), false));
+        let built = build(&file, Some(&folder.path().join("there.wasm")), &mut |_| {}).unwrap();
+        assert!(built.changed && std::fs::read(built.component).unwrap() == component);
+
+        let module = crate::flows::tests::guest::Guest::good("mine").core();
+        std::fs::write(&file, module).unwrap();
+        let built = build(&file, None, &mut |_| {}).unwrap();
+        assert_eq!(built.component, folder.path().join("mine.component.wasm"));
+        assert!(std::fs::read(built.component).unwrap() == component);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod fields;
 mod pack;
+mod scaffold;
 mod toolchain;
 mod trial;
 
@@ -26,14 +27,29 @@ pub(super) struct Plugin {
 /// What can be done with components.
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Make the component of a Rust flow
+    /// Make the project of a new flow, which builds and passes its tests at once
     #[command(
-        after_help = "Finds out by itself which WebAssembly toolchain there is, and says what to install if there is none.\n\nExamples:\n  tokenhost plugin build my-flow\n  tokenhost plugin build . --out ../flows/my-flow.wasm"
+        after_help = "The project is self-contained: the contract and the SDK are written into it. The README in it says how to go on.\n\nExamples:\n  tokenhost plugin new my-flow --lang rust\n  tokenhost plugin new my-flow --lang js\n  tokenhost plugin new my-flow --lang python --dir flows/my-flow"
+    )]
+    New {
+        /// The flow's name: lower-case words joined by hyphens, e.g. my-flow
+        name: String,
+        /// What to write it in
+        #[arg(long, value_name = "LANGUAGE")]
+        lang: build::Language,
+        /// The folder to make; it must be empty if it is there [default: the flow's name]
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+    /// Make the component of a flow in Rust, JavaScript or Python
+    #[command(
+        after_help = "The language is told by Cargo.toml, package.json or pyproject.toml. Finds out by itself which tools there are. Those of JavaScript and Python are installed into the project's folder (node_modules, .venv) if they are missing, as the project pins them; for Rust it says what to install. A core module that another tool made is wrapped by its contract, and a component held against it.\n\nExamples:\n  tokenhost plugin build\n  tokenhost plugin build my-flow --out ../flows/my-flow.wasm\n  tokenhost plugin build module.wasm --out my-flow.wasm"
     )]
     Build {
-        /// The crate's folder
+        /// The project's folder, or a module or component
+        #[arg(default_value = ".")]
         dir: PathBuf,
-        /// Where to put the component: a file or a folder [default: in the crate's target folder]
+        /// Where to put the component: a file or a folder [default: in the project's folder for what is built]
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
@@ -66,6 +82,7 @@ impl Plugin {
     /// A file can't be read, the component is faulty, or the attempt brought no token.
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         match self.command {
+            Command::New { name, lang, dir } => scaffold::run(&name, lang, dir.as_deref(), output),
             Command::Build { dir, out } => {
                 let built = build::build(&dir, out.as_deref(), &mut |line| output.note(line))?;
                 let (path, kilobytes) = (built.component.display(), built.size.div_ceil(1000));

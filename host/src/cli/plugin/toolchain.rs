@@ -184,7 +184,7 @@ fn brings_linker(libraries: &Path) -> bool {
 
 /// Takes from a child's environment what would change the build, and the daemon's settings and secrets: cargo runs
 /// build scripts and macros of anybody.
-fn clean(command: &mut Command) {
+pub(super) fn clean(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(unwanted) {
             command.env_remove(name);

@@ -83,6 +83,11 @@ impl Guest {
 
     /// The component.
     pub(crate) fn build(&self) -> Vec<u8> {
+        ComponentEncoder::default().validate(true).module(&self.core()).unwrap().encode().unwrap()
+    }
+
+    /// The core module, which tells its contract in a custom section.
+    pub(crate) fn core(&self) -> Vec<u8> {
         let mut module = wat::parse_str(self.module()).unwrap_or_else(|error| panic!("{error}"));
         let mut resolve = Resolve::default();
         resolve.push_str("flow.wit", include_str!("../../../../wit/flow.wit")).unwrap();
@@ -93,7 +98,7 @@ impl Guest {
         let package = resolve.push_str("tests.wit", &world).unwrap_or_else(|error| panic!("{error:?}"));
         let world = resolve.select_world(&[package], Some("plugin")).unwrap();
         wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-        ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
+        module
     }
 
     fn module(&self) -> String {

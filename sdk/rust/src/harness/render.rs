@@ -84,13 +84,31 @@ fn derivation(derivation: &Derivation) -> String {
             format!("jwt {} {{{}}} [{}] [{}]", jwt.algorithm, jwt.key, json(&jwt.header), json(&jwt.claims))
         }
         Derivation::Hmac(hmac) => {
-            format!("hmac {:?} {:?} {} {}", hmac.hash, hmac.encoding, template(&hmac.key), template(&hmac.message))
+            let (hash, encoding) = (case(&hmac.hash), case(&hmac.encoding));
+            format!("hmac {hash} {encoding} {} {}", template(&hmac.key), template(&hmac.message))
         }
         Derivation::Digest(digest) => {
-            format!("digest {:?} {:?} {}", digest.hash, digest.encoding, template(&digest.message))
+            format!("digest {} {} {}", case(&digest.hash), case(&digest.encoding), template(&digest.message))
         }
-        Derivation::Transform(transform) => format!("transform {:?} {}", transform.how, template(&transform.value)),
+        Derivation::Transform(transform) => {
+            let how: Vec<String> = transform.how.iter().map(case).collect();
+            format!("transform [{}] {}", how.join(", "), template(&transform.value))
+        }
     }
+}
+
+/// A case of an enum as the contract writes it, e.g. `base64-decode`.
+fn case(value: &impl std::fmt::Debug) -> String {
+    let debug = format!("{value:?}");
+    let name = debug.rsplit("::").next().unwrap_or_default();
+    let mut text = String::new();
+    for character in name.chars() {
+        if character.is_ascii_uppercase() && !text.is_empty() {
+            text.push('-');
+        }
+        text.push(character.to_ascii_lowercase());
+    }
+    text
 }
 
 /// Holds a request against what the host would refuse.

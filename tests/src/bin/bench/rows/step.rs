@@ -1,4 +1,5 @@
-//! One step of a flow that ships, in a fresh instance, against the same step of a flow that does nothing.
+//! One step of a flow that ships, in a fresh instance, against the same step of a flow that does nothing: of Rust, and of
+//! the two languages that bring an interpreter along.
 
 use std::time::{Duration, Instant};
 
@@ -16,34 +17,40 @@ use crate::report::{Line, Reach, Report};
 const TURN: usize = 100;
 /// How often they take turns.
 const ROUNDS: usize = 50;
-/// The name of the flow that ships.
-const FLOW: &str = "client-credentials";
+/// The flows that ship, one for each language, and what a step of theirs may cost.
+const FLOWS: [(&str, &str, Reach); 3] = [
+    ("client-credentials", "Rust", Reach::AtMost(3.0)),
+    ("session-login", "JavaScript", Reach::None),
+    ("hmac-token", "Python", Reach::None),
+];
 
 pub(super) fn measure(runtime: &Runtime, report: &mut Report) -> anyhow::Result<()> {
     runtime.block_on(async {
         let flows = home::flows(None).await?;
-        let ours = flows.get(FLOW).with_context(|| format!("there is no flow {FLOW}"))?;
         let empty = Plugin::load(flows.engine(), empty_flow::component()?).await?;
-        let context = context(&*ours);
-        let (mut our_times, mut empty_times) = (Vec::new(), Vec::new());
-        for round in 0..=ROUNDS {
-            let ours = turn(&*ours, &context).await?;
-            let empty = turn(&empty, &context).await?;
-            // The first turn warms up.
-            if round > 0 {
-                our_times.extend(ours);
-                empty_times.extend(empty);
+        for (name, language, reach) in FLOWS {
+            let ours = flows.get(name).with_context(|| format!("there is no flow {name}"))?;
+            let context = context(&*ours);
+            let (mut our_times, mut empty_times) = (Vec::new(), Vec::new());
+            for round in 0..=ROUNDS {
+                let ours = turn(&*ours, &context).await?;
+                let empty = turn(&empty, &context).await?;
+                // The first turn warms up.
+                if round > 0 {
+                    our_times.extend(ours);
+                    empty_times.extend(empty);
+                }
+                report.progress(|| format!("{name}, turn {round} of {ROUNDS}"));
             }
-            report.progress(|| format!("turn {round} of {ROUNDS}"));
+            let (ours, empty) = (median_seconds(&our_times), median_seconds(&empty_times));
+            report.add(Line {
+                what: format!("one step of {name} ({language}), fresh instance"),
+                ours: seconds(ours),
+                baseline: format!("{} (a flow that does nothing)", seconds(empty)),
+                figure: ours / empty,
+                reach,
+            });
         }
-        let (ours, empty) = (median_seconds(&our_times), median_seconds(&empty_times));
-        report.add(Line {
-            what: format!("one step of {FLOW}, fresh instance"),
-            ours: seconds(ours),
-            baseline: format!("{} (a flow that does nothing)", seconds(empty)),
-            figure: ours / empty,
-            reach: Reach::AtMost(3.0),
-        });
         Ok(())
     })
 }
@@ -62,8 +69,14 @@ async fn turn(flow: &dyn Flow, context: &Context) -> anyhow::Result<Vec<Duration
 
 /// What an integration with all its fields set tells the flow.
 fn context(flow: &dyn Flow) -> Context {
-    let given =
-        [("client_id", "automation"), ("token_url", "https://login.example.com/token"), ("scope", "read write")];
+    let given = [
+        ("client_id", "automation"),
+        ("token_url", "https://login.example.com/token"),
+        ("scope", "read write"),
+        ("login_url", "https://login.example.com/login"),
+        ("username", "automation"),
+        ("key_id", "automation"),
+    ];
     let value = |name: &str| given.iter().find(|(given, _)| *given == name).map(|(_, value)| (*value).to_owned());
     let fields = &flow.description().fields;
     let values = fields.iter().filter(|field| !field.is_secret());
