@@ -30,7 +30,7 @@ use async_trait::async_trait;
 
 pub use self::description::Description;
 pub use self::engine::{Engine, EngineOptions};
-pub use self::plugin::Plugin;
+pub use self::plugin::{Cost, Plugin};
 pub use self::registry::Flows;
 pub use self::step::{Context, Event, Failure, Step};
 

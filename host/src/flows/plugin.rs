@@ -1,6 +1,7 @@
 //! A loaded plugin: a component of some version of the contract, compiled, described and ready to run steps.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use super::component::{self, Fault, Outside, Version};
 use super::engine::Engine;
 use super::run::{self, Host};
 use super::{Context, Description, Event, Failure, Flow, PluginError, Step, StepRun, outcome, v0_1, validate};
+use crate::trusted::thread_time;
 
 /// One loaded flow plugin.
 pub struct Plugin {
@@ -28,6 +30,15 @@ pub struct Plugin {
     wasi: Vec<String>,
     /// How many steps of it run at once.
     share: Semaphore,
+}
+
+/// What one step took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// The linear memory of its instance, over all memories, in bytes.
+    pub memory: usize,
+    /// Processor time, from making the instance to throwing it away.
+    pub processor: Duration,
 }
 
 /// A component's code, by the contract's version.
@@ -98,6 +109,43 @@ impl Plugin {
         identity(&self.description, &self.digest)
     }
 
+    /// Runs one step in a fresh instance, as [`Flow::advance`] does, and measures it.
+    pub async fn measure(&self, context: &Context, event: Event) -> (Result<StepRun, PluginError>, Cost) {
+        let mut processor = Duration::ZERO;
+        let mut step = std::pin::pin!(self.step(context, event));
+        // Measured within each poll, so that what the thread does between two of them doesn't count.
+        let (outcome, memory) = std::future::poll_fn(|task| {
+            let before = thread_time();
+            let polled = step.as_mut().poll(task);
+            processor += thread_time().saturating_sub(before);
+            polled
+        })
+        .await;
+        (outcome, Cost { memory, processor })
+    }
+
+    /// Runs one step in a fresh instance; tells how much linear memory it took, in bytes.
+    async fn step(&self, context: &Context, event: Event) -> (Result<StepRun, PluginError>, usize) {
+        // Its own share first: a plugin that is stuck must not queue up before the others. Neither is ever closed.
+        let _share = self.share.acquire().await.ok();
+        let _slot = self.engine.slots().acquire().await.ok();
+        let mut store = run::store(&self.engine, context.now, context.entropy);
+        let answer = self.program.advance(&mut store, context, event).await;
+        let (printed, memory) = (store.data().sandbox.printed(), store.data().memory());
+        drop(store);
+        let fault = match answer {
+            Ok(answered) => {
+                let faults = outcome::faults(&answered);
+                if faults.is_empty() {
+                    return (Ok(StepRun { outcome: answered, printed }), memory);
+                }
+                format!("its answer isn't one of the contract: {}", faults.join(", "))
+            }
+            Err(error) => run::explain(&self.engine, &error),
+        };
+        (Err(PluginError { flow: self.identity(), fault, printed }), memory)
+    }
+
     /// Asks again what it is, at another moment.
     pub(super) async fn describe_at(&self, now: u64, entropy: [u8; 32]) -> Result<Description, String> {
         self.program.describe(&self.engine, now, entropy).await
@@ -121,24 +169,7 @@ impl Flow for Plugin {
     }
 
     async fn advance(&self, context: &Context, event: Event) -> Result<StepRun, PluginError> {
-        // Its own share first: a plugin that is stuck must not queue up before the others. Neither is ever closed.
-        let _share = self.share.acquire().await.ok();
-        let _slot = self.engine.slots().acquire().await.ok();
-        let mut store = run::store(&self.engine, context.now, context.entropy);
-        let answer = self.program.advance(&mut store, context, event).await;
-        let printed = store.data().sandbox.printed();
-        drop(store);
-        let fault = match answer {
-            Ok(answered) => {
-                let faults = outcome::faults(&answered);
-                if faults.is_empty() {
-                    return Ok(StepRun { outcome: answered, printed });
-                }
-                format!("its answer isn't one of the contract: {}", faults.join(", "))
-            }
-            Err(error) => run::explain(&self.engine, &error),
-        };
-        Err(PluginError { flow: self.identity(), fault, printed })
+        self.step(context, event).await.0
     }
 }
 

@@ -27,6 +27,13 @@ pub(super) struct Host {
     limits: Limits,
 }
 
+impl Host {
+    /// How much linear memory the instance has taken, in bytes. Memories never shrink, so this is the most it had.
+    pub(super) fn memory(&self) -> usize {
+        self.limits.most.saturating_sub(self.limits.memory)
+    }
+}
+
 /// A store for one step, its clocks ticking. Made only with a slot's permit at hand.
 pub(super) fn store(engine: &Engine, now: u64, entropy: [u8; 32]) -> Store<Host> {
     let limits = Limits { memory: engine.memory_limit(), elements: engine.table_limit(), most: engine.memory_limit() };

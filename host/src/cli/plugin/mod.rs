@@ -2,7 +2,9 @@
 
 mod build;
 mod check;
+mod conformance;
 mod fields;
+mod native;
 mod toolchain;
 mod trial;
 
@@ -44,6 +46,8 @@ enum Command {
         /// The component
         file: PathBuf,
     },
+    /// Hold a flow against the conformance kit
+    Test(Box<conformance::Test>),
     /// Run one attempt against a real provider and show its steps
     Try(Box<trial::Try>),
     /// Compile a component to machine code: what the daemon runs as a child process
@@ -73,6 +77,7 @@ impl Plugin {
                 })
             }
             Command::Check { file } => check::run(&file, output).await,
+            Command::Test(test) => test.run(output).await,
             Command::Try(attempt) => attempt.run(output).await,
             Command::Precompile { input, output } => compile::precompile(&input, &output).map_err(|error| {
                 // The parent reads stderr as it is.
