@@ -248,11 +248,7 @@ fn show(document: &Value) -> String {
         }
         text += "\n";
     }
-    let rows: Vec<_> = cases
-        .iter()
-        .map(|case| [cell(case, "name"), cell(case, "purpose"), cell(case, "result"), cell(case, "about")])
-        .collect();
-    text += &table(["CASE", "PURPOSE", "RESULT", "WHAT THE PROVIDER DOES"], &rows);
+    text += &table(["CASE", "ACQUIRE", "REFRESH", "WHAT THE PROVIDER DOES"], &rows(cases));
     let of = |result: &'static str| cases.iter().filter(move |case| case["result"] == result);
     for case in of("failed") {
         text += &format!("\nfailed: {} {} ({})\n", cell(case, "name"), cell(case, "purpose"), cell(case, "about"));
@@ -292,6 +288,22 @@ fn show(document: &Value) -> String {
     text
 }
 
+/// One row for each case, its purposes side by side. What is about neither stands in the first column.
+fn rows(cases: &[Value]) -> Vec<[String; 4]> {
+    let mut rows: Vec<[String; 4]> = Vec::new();
+    for case in cases {
+        let (name, about) = (cell(case, "name"), cell(case, "about"));
+        let column = if case["purpose"] == "refresh" { 2 } else { 1 };
+        if rows.last().is_none_or(|row| row[0] != name || row[column] != "-") {
+            rows.push([name, "-".to_owned(), "-".to_owned(), about]);
+        }
+        if let Some(row) = rows.last_mut() {
+            row[column] = cell(case, "result");
+        }
+    }
+    rows
+}
+
 fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
 }
@@ -320,6 +332,7 @@ mod tests {
             "cases": [
                 {"name": "gzip", "purpose": "acquire", "about": "compressed", "result": "failed", "expected": "a token",
                  "got": "one\ntwo"},
+                {"name": "gzip", "purpose": "refresh", "about": "compressed", "result": "passed"},
                 {"name": "slow", "purpose": "refresh", "about": "in pieces", "result": "passed"},
                 {"name": "form", "purpose": "refresh", "about": "a form", "result": "skipped", "reason": "it has none"},
             ],
@@ -328,14 +341,14 @@ mod tests {
         assert_eq!(
             show(&document),
             "cargo test: failed\n  a\n  b\n\n\n\
-             CASE  PURPOSE  RESULT   WHAT THE PROVIDER DOES\n\
-             gzip  acquire  failed   compressed\n\
-             slow  refresh  passed   in pieces\n\
-             form  refresh  skipped  a form\n\n\
+             CASE  ACQUIRE  REFRESH  WHAT THE PROVIDER DOES\n\
+             gzip  failed   passed   compressed\n\
+             slow  -        passed   in pieces\n\
+             form  -        skipped  a form\n\n\
              failed: gzip acquire (compressed)\n  expected  a token\n  got       one\n            two\n\n\
              skipped: form\n  it has none\n\n\
              STEP      RUNS  MEDIAN   SLOWEST  MEMORY\nanswered  2     0.04 ms  1.25 ms  1.5 MiB\n\n\
-             1 passed, 2 failed, 1 skipped: robot 0.1.0 (ab)\n"
+             2 passed, 2 failed, 1 skipped: robot 0.1.0 (ab)\n"
         );
     }
 

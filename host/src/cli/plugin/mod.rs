@@ -40,7 +40,7 @@ enum Command {
     },
     /// Hold a component against the contract, and say what to do about each fault
     #[command(
-        after_help = "Opens no connection. Exit code 0: no fault was found; 1: there are faults.\n\nExamples:\n  tokenhost plugin check my-flow.wasm"
+        after_help = "Opens no connection. Tells what it imports, what it takes of the pool of instances, how long it takes to compile and to run a step, and what could be better (warnings). Exit code 0: no fault was found; 1: there are faults.\n\nExamples:\n  tokenhost plugin check my-flow.wasm\n  tokenhost plugin check my-flow.wasm --json | jq .warnings"
     )]
     Check {
         /// The component
