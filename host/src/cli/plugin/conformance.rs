@@ -250,10 +250,19 @@ fn show(document: &Value) -> String {
     }
     text += &table(["CASE", "ACQUIRE", "REFRESH", "WHAT THE PROVIDER DOES"], &rows(cases));
     let of = |result: &'static str| cases.iter().filter(move |case| case["result"] == result);
+    // What fails in the same way is told once.
+    let mut failures: Vec<([String; 2], Vec<String>)> = Vec::new();
     for case in of("failed") {
-        text += &format!("\nfailed: {} {} ({})\n", cell(case, "name"), cell(case, "purpose"), cell(case, "about"));
-        text += &format!("  expected  {}\n", cell(case, "expected"));
-        text += &format!("  got       {}\n", cell(case, "got").replace('\n', "\n            "));
+        let (miss, name) = ([cell(case, "expected"), cell(case, "got")], cell(case, "name"));
+        let name = format!("{name} {}", member(case, "purpose").unwrap_or_default()).trim_end().to_owned();
+        match failures.iter_mut().find(|(known, _)| *known == miss) {
+            Some((_, names)) => names.push(name),
+            None => failures.push((miss, vec![name])),
+        }
+    }
+    for ([expected, got], names) in failures {
+        text += &format!("\nfailed: {}\n  expected  {expected}\n", names.join(", "));
+        text += &format!("  got       {}\n", got.replace('\n', "\n            "));
     }
     let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for case in of("skipped") {
@@ -345,7 +354,7 @@ mod tests {
              gzip  failed   passed   compressed\n\
              slow  -        passed   in pieces\n\
              form  -        skipped  a form\n\n\
-             failed: gzip acquire (compressed)\n  expected  a token\n  got       one\n            two\n\n\
+             failed: gzip acquire\n  expected  a token\n  got       one\n            two\n\n\
              skipped: form\n  it has none\n\n\
              STEP      RUNS  MEDIAN   SLOWEST  MEMORY\nanswered  2     0.04 ms  1.25 ms  1.5 MiB\n\n\
              2 passed, 2 failed, 1 skipped: robot 0.1.0 (ab)\n"

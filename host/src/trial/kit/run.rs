@@ -22,6 +22,15 @@ use crate::trial::walk::{End, Moment, Setup, walk};
 /// How long the host waits for a silent provider in the case that is about that. In all others it is as patient as in the daemon.
 const IMPATIENT: Duration = Duration::from_secs(1);
 
+/// A step of so much processor time is one that overran, or nearly.
+const OVERRUN: Duration = Duration::from_secs(1);
+
+/// After so many cases with such a step the rest isn't worth the wait.
+const OVERRUNS: usize = 3;
+
+/// How many steps of one case are told: a flow that waits again and again has many.
+const STEPS_TOLD: usize = 20;
+
 /// The cases that aren't about the answer to a token request.
 pub(super) const FURTHER: &[(&str, &str)] = &[
     ("own-answers", "the answers that conformance.json gives"),
@@ -125,9 +134,12 @@ impl<'a> Kit<'a> {
             told(&report);
             reports.push(report);
         };
+        let mut overruns = 0;
         for case in CASES.iter().filter(|case| wanted(case.name)) {
             for purpose in [Purpose::Acquire, Purpose::Refresh] {
-                if let Some(report) = self.case(case, purpose).await {
+                if let Some(mut report) = self.case(case, purpose, overruns >= OVERRUNS).await {
+                    overruns += usize::from(report.steps.iter().any(|step| step.cost.processor >= OVERRUN));
+                    report.steps.truncate(STEPS_TOLD);
                     keep(report);
                 }
             }
@@ -227,7 +239,7 @@ impl<'a> Kit<'a> {
     }
 
     /// Runs one case; none where it has nothing to do with this purpose or flow.
-    async fn case(&mut self, case: &Case, purpose: Purpose) -> Option<CaseReport> {
+    async fn case(&mut self, case: &Case, purpose: Purpose, overran: bool) -> Option<CaseReport> {
         let report = |verdict: Verdict, steps: Vec<StepCost>| {
             let (name, about) = (case.name.to_owned(), case.about.to_owned());
             Some(CaseReport { name, purpose: purpose.as_str(), about, verdict, steps })
@@ -239,8 +251,11 @@ impl<'a> Kit<'a> {
             _ => {}
         }
         let is_failure = matches!(case.expect, Expect::Failure { .. });
+        let overran_why = "the component overran its time again and again; look at the first failure".to_owned();
         let why = if let Some(why) = self.config.skip.get(case.name) {
             Some(why)
+        } else if overran {
+            Some(&overran_why)
         } else if refresh && self.nature.no_refresh.is_some() {
             // One line about that is enough.
             if case.name != "ordinary" {
