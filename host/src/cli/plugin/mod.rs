@@ -1,10 +1,13 @@
 //! `tokenhost plugin …`: for authors of flows. Works on components in files, without a daemon and without its data.
 
 mod build;
+mod callback;
 mod check;
 mod conformance;
 mod fields;
+mod live;
 mod native;
+mod replay;
 mod toolchain;
 mod trial;
 
@@ -50,6 +53,8 @@ enum Command {
     Test(Box<conformance::Test>),
     /// Run one attempt against a real provider and show its steps
     Try(Box<trial::Try>),
+    /// Run a recorded attempt through a build, and show the first step that differs
+    Replay(Box<replay::Replay>),
     /// Compile a component to machine code: what the daemon runs as a child process
     #[command(hide = true)]
     Precompile {
@@ -79,6 +84,7 @@ impl Plugin {
             Command::Check { file } => check::run(&file, output).await,
             Command::Test(test) => test.run(output).await,
             Command::Try(attempt) => attempt.run(output).await,
+            Command::Replay(replay) => replay.run(output).await,
             Command::Precompile { input, output } => compile::precompile(&input, &output).map_err(|error| {
                 // The parent reads stderr as it is.
                 eprintln!("{error}");
