@@ -125,6 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_attempts_own_return_counts_and_only_once() {
+        drop(rustls::crypto::ring::default_provider().install_default());
         let callback = Callback::listen(0, "key".to_owned()).await.unwrap();
         let visit = |query: &'static str| {
             let url = format!("{}{query}", callback.url());

@@ -4,12 +4,14 @@ mod build;
 mod callback;
 mod check;
 mod conformance;
+mod dev;
 mod fields;
 mod live;
 mod native;
 mod replay;
 mod toolchain;
 mod trial;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -55,6 +57,8 @@ enum Command {
     Try(Box<trial::Try>),
     /// Run a recorded attempt through a build, and show the first step that differs
     Replay(Box<replay::Replay>),
+    /// Build a flow at each change, and swap it into a development daemon
+    Dev(Box<dev::Dev>),
     /// Compile a component to machine code: what the daemon runs as a child process
     #[command(hide = true)]
     Precompile {
@@ -85,6 +89,7 @@ impl Plugin {
             Command::Test(test) => test.run(output).await,
             Command::Try(attempt) => attempt.run(output).await,
             Command::Replay(replay) => replay.run(output).await,
+            Command::Dev(dev) => dev.run(output).await,
             Command::Precompile { input, output } => compile::precompile(&input, &output).map_err(|error| {
                 // The parent reads stderr as it is.
                 eprintln!("{error}");

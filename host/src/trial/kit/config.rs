@@ -79,7 +79,7 @@ impl Config {
             return Err("it is larger than 1 MiB".to_owned());
         }
         serde_json::from_str(text).map_err(|error| {
-            format!("{error}. It may have values, secrets, answers, token and skip; docs/authors.md tells of each")
+            format!("{error}. It may have values, secrets, answers, token and skip; docs/conformance.md tells of each")
         })
     }
 }

@@ -96,7 +96,7 @@ impl Script {
         serde_json::from_str(text).map_err(|error| {
             format!(
                 "{error}. A case has about, purpose, now, values, secrets, exchanges (each with request and answer) and expect \
-                 (token, failure or revoked); docs/authors.md tells of each"
+                 (token, failure or revoked); docs/conformance.md tells of each"
             )
         })
     }
