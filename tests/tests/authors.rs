@@ -71,9 +71,16 @@ async fn the_flows_that_ship_pass_check_and_test() {
         }
         let file = file.to_str().unwrap();
         let (ok, report) = json_of(&run(&["plugin", "check", file, "--json"]).await);
-        if !ok || report["warnings"] != json!([]) {
-            wrong.push(format!("{name}: {:#} {:#}", report["faults"], report["warnings"]));
+        if !ok {
+            wrong.push(format!("{name}: {:#}", report["faults"]));
         }
+        let needs = report["resources"].as_array().unwrap().iter();
+        assert!(needs.clone().all(|row| row["needs"].as_u64() <= row["limit"].as_u64()), "{report:#}");
+        assert!(
+            needs.clone().any(|row| row["name"] == "core instances" && row["needs"].as_u64() > Some(0)),
+            "{report:#}"
+        );
+        assert!(report["step_memory"].as_u64() > Some(0), "{report:#}");
         let (config, cases) = (source.join("conformance.json"), source.join("tests/cases"));
         let mut arguments = vec!["plugin", "test", file, "--json"];
         if config.is_file() {

@@ -87,6 +87,12 @@ pub async fn check(engine: &Engine, bytes: impl Into<Bytes>, clock: &SharedClock
                     "a flow in Rust has 0.3 MB, in JavaScript 1 MB, in Python 18 MB; leave out what it doesn't need",
                 ));
             }
+            if report.wasi.iter().any(|import| import.starts_with("wasi:clocks/")) {
+                report.warnings.push(Fault::new(
+                    "it imports the clocks of WASI, which stand at the step's `now`",
+                    "take the time from the context; what measures time or waits for it gets nowhere here",
+                ));
+            }
             describe_again(&plugin, &mut report.faults).await;
             let mut costs = Vec::new();
             for purpose in [Purpose::Acquire, Purpose::Refresh, Purpose::Revoke] {

@@ -34,6 +34,10 @@ const HARMLESS: &[&str] = &[
     "_type",
     "_auth",
     "_parameter",
+    "_field",
+    "_id",
+    "_from",
+    "_to",
 ];
 
 /// The shortest summary that says when to choose a flow, in characters.

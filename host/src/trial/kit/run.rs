@@ -15,7 +15,7 @@ use super::setup::{self, QUERY};
 use super::{CaseReport, Verdict, answers};
 use crate::clock::SystemClock;
 use crate::egress::{Egress, Limits, Policy};
-use crate::flows::step::{Event, Purpose, Response, Unanswered};
+use crate::flows::step::{Event, Purpose, Remedy, Response, Unanswered};
 use crate::flows::{Flow as _, Plugin};
 use crate::trial::walk::{End, Moment, Setup, walk};
 
@@ -171,7 +171,10 @@ impl<'a> Kit<'a> {
         }
         let present = setup::refreshing(&present);
         let ran = self.attempt(&present, Purpose::Refresh, || json_answer(200, &ordinary()), true).await;
-        if let (0, End::Failed(failure)) = (ran.requests, &ran.end) {
+        // With any other remedy the daemon would not go on to acquire anew, and the flow would be stuck.
+        if let (0, End::Failed(failure)) = (ran.requests, &ran.end)
+            && failure.remedy == Remedy::Reacquire
+        {
             self.nature.no_refresh = Some(format!("the flow doesn't refresh ({}: {})", failure.code, failure.message));
         }
         self.nature.present = Some(present);
