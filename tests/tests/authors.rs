@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use guest::Guest;
+use guest::{DONE, Guest};
 use serde_json::{Value, json};
 use tokenhost_tests::{Client, Daemon, Mock, PATIENCE, mock};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
@@ -296,6 +296,72 @@ async fn an_attempt_of_a_daemon_is_replayed_as_far_as_it_is_kept() {
     let output = replay("password").await;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("1. begin acquire -> failed: differs"), "{said}");
+}
+
+/// A plugin that sends a person to a URL with the return key as `state`, and ends with a token once they are back.
+fn redirecting(url: &str) -> Guest {
+    let url = format!("{url}?state=");
+    let length = url.len();
+    // The context stands at the argument: its return key at 68 (flag, pointer, length), the event's case at 80. The answer
+    // `ok(redirect(url, state))` is put together at 512, the URL at 700.
+    let begin = format!(
+        "(memory.copy (i32.const {}) (i32.load (i32.add (local.get 0) (i32.const 72))) (i32.load (i32.add (local.get 0) (i32.const 76))))
+         (i32.store8 (i32.const 520) (i32.const 2)) (i32.store (i32.const 528) (i32.const 700))
+         (i32.store (i32.const 532) (i32.add (i32.const {length}) (i32.load (i32.add (local.get 0) (i32.const 76)))))
+         (return (i32.const 512))",
+        700 + length
+    );
+    let mut guest = Guest::answering(
+        "redirecting",
+        &format!(
+            "(if (i32.eqz (i32.load8_u (i32.add (local.get 0) (i32.const 80)))) (then {begin})) (i32.const {DONE})"
+        ),
+    );
+    guest.fields = vec!["authorization_url".to_owned()];
+    guest.functions = format!("(data (i32.const 700) \"{url}\")");
+    guest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_sent_away_and_comes_back_to_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("redirecting.wasm");
+    let page = "http://127.0.0.1:9/authorize";
+    std::fs::write(&file, redirecting(page).build()).unwrap();
+    let set = format!("authorization_url={page}");
+    let mut child = tokenhost(&["plugin", "try", file.to_str().unwrap(), "--set", &set, "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+    let (mut callback, mut state) = (String::new(), String::new());
+    while state.is_empty() {
+        let line = tokio::time::timeout(PATIENCE, stderr.next_line()).await.unwrap().unwrap().unwrap();
+        if let Some((_, back)) = line.split_once("come back to ") {
+            callback = back.trim_end_matches(':').to_owned();
+        }
+        if let Some((_, key)) = line.split_once("/authorize?state=") {
+            key.trim().clone_into(&mut state);
+        }
+    }
+    let http = tokenhost_tests::client::http();
+    let visit = |state: &str| http.get(format!("{callback}?code=c&state={state}")).send();
+    assert_eq!(visit("another").await.unwrap().status(), 400);
+    assert_eq!(visit(&state).await.unwrap().status(), 200);
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    let (ok, report) = json_of(&output);
+    assert!(ok, "{report:#}");
+    let events: Vec<&str> =
+        report["steps"].as_array().unwrap().iter().map(|step| step["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["begin acquire", "returned"]);
+
+    // To another origin nobody is sent.
+    let output =
+        run(&["plugin", "try", file.to_str().unwrap(), "--set", "authorization_url=http://127.0.0.2:9/", "--json"])
+            .await;
+    let (ok, report) = json_of(&output);
+    assert!(!ok && report["failure"].as_str().unwrap().contains("the origin of none of its URL fields"), "{report}");
 }
 
 /// A running `plugin dev`.

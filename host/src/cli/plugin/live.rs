@@ -163,7 +163,11 @@ impl World for Live<'_> {
     }
 
     async fn send_person(&mut self, url: &str) -> Result<Query, String> {
+        let known = Url::parse(url).is_ok_and(|url| self.to.contain(&url));
         let url = self.cleaner.clean(url);
+        if !known {
+            return Err(format!("the flow sends a person to {url}, which is at the origin of none of its URL fields"));
+        }
         self.output.note(&format!(
             "Open this page, and come back to {}:\n\n  {url}\n\nwaiting; Ctrl-C gives up",
             self.callback.url()
