@@ -266,7 +266,11 @@ fn show(document: &Value) -> String {
     }
     let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for case in of("skipped") {
-        reasons.entry(cell(case, "reason")).or_default().push(cell(case, "name"));
+        let (names, name) = (reasons.entry(cell(case, "reason")).or_default(), cell(case, "name"));
+        // Both purposes of a case stand side by side.
+        if names.last() != Some(&name) {
+            names.push(name);
+        }
     }
     for (reason, names) in reasons {
         text += &format!("\nskipped: {}\n  {reason}\n", names.join(", "));

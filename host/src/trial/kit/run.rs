@@ -22,8 +22,9 @@ use crate::trial::walk::{End, Moment, Setup, walk};
 /// How long the host waits for a silent provider in the case that is about that. In all others it is as patient as in the daemon.
 const IMPATIENT: Duration = Duration::from_secs(1);
 
-/// A step of so much processor time is one that overran, or nearly.
-const OVERRUN: Duration = Duration::from_secs(1);
+/// A step of so much processor time is one that overran: the limit itself counts ticks of the clock, and on a busy machine a step
+/// has less of the processor in them. Reading 1 MiB takes an interpreter a third of it.
+const OVERRUN: Duration = Duration::from_millis(400);
 
 /// After so many cases with such a step the rest isn't worth the wait.
 const OVERRUNS: usize = 3;
