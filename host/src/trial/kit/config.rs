@@ -44,6 +44,29 @@ pub struct AnswerSpec {
     pub body: Option<String>,
 }
 
+/// How the same answer can come over the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrapping {
+    /// As it is.
+    Plain,
+    /// Compressed.
+    Gzip,
+    /// In pieces, slowly.
+    Pieces,
+}
+
+impl Wrapping {
+    /// The wrapping that a case of the kit is about, if it is about one.
+    pub(super) fn of(case: &str) -> Option<Self> {
+        match case {
+            "ordinary" => Some(Self::Plain),
+            "gzip" => Some(Self::Gzip),
+            "slow" => Some(Self::Pieces),
+            _ => None,
+        }
+    }
+}
+
 impl Default for AnswerSpec {
     fn default() -> Self {
         Self { status: 200, headers: BTreeMap::new(), json: None, body: None }
@@ -53,6 +76,11 @@ impl Default for AnswerSpec {
 impl AnswerSpec {
     /// The answer on the wire; `{provider}` in it becomes the provider's URL.
     pub(super) fn reply(&self, base: &str) -> Reply {
+        self.reply_in(Wrapping::Plain, base)
+    }
+
+    /// The same, in another wrapping.
+    pub(super) fn reply_in(&self, wrapping: Wrapping, base: &str) -> Reply {
         let mut headers: Vec<(&str, &str)> =
             self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let body = match (&self.json, &self.body) {
@@ -65,7 +93,15 @@ impl AnswerSpec {
             (None, Some(body)) => body.clone(),
             (None, None) => String::new(),
         };
-        answers::answer(self.status, &headers, placed(&body, base))
+        let body = placed(&body, base);
+        match wrapping {
+            Wrapping::Plain => answers::answer(self.status, &headers, body),
+            Wrapping::Gzip => {
+                headers.push(("content-encoding", "gzip"));
+                answers::answer(self.status, &headers, answers::gzip(&body))
+            }
+            Wrapping::Pieces => Reply::Pieces(answers::bytes(self.status, &headers, body.as_bytes())),
+        }
     }
 }
 

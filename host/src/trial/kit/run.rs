@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::answers::{CODE, INTERVAL, Role, device, error, json_answer, metadata, ordinary};
 use super::bench::{Bench, NOW, StepCost};
 use super::cases::{CASES, Case, Expect, On, Special};
-use super::config::Config;
+use super::config::{Config, Wrapping};
 use super::judge::{self, Miss, judge};
 use super::keys::Keys;
 use super::own::Script;
@@ -166,7 +166,7 @@ impl<'a> Kit<'a> {
             self.nature.not_oauth = Some("its provider has answers of its own (conformance.json)".to_owned());
         }
         let mut present = self.setup.clone();
-        let own = self.own_answers(Purpose::Acquire, &self.setup.clone()).await;
+        let own = self.own_answers(Purpose::Acquire, &self.setup.clone(), Wrapping::Plain).await;
         if let End::Token(token) = if self.config.answers.is_empty() { &ran.end } else { &own.end } {
             present.keep(token);
         }
@@ -200,10 +200,10 @@ impl<'a> Kit<'a> {
     }
 
     /// One attempt against the answers of `conformance.json`; where it has none for a path, all is ordinary.
-    async fn own_answers(&mut self, purpose: Purpose, setup: &Setup) -> Ran {
+    async fn own_answers(&mut self, purpose: Purpose, setup: &Setup, wrapping: Wrapping) -> Ran {
         let (base, specs) = (self.provider.url().to_owned(), self.config.answers.clone());
         self.play(Box::new(move |seen| match specs.get(&seen.path) {
-            Some(spec) => spec.reply(&base),
+            Some(spec) => spec.reply_in(wrapping, &base),
             None => match Role::of(seen) {
                 Role::Token => json_answer(200, &ordinary()),
                 Role::Device => device(&base),
@@ -266,13 +266,18 @@ impl<'a> Kit<'a> {
                 return None;
             }
             self.nature.no_refresh.as_ref()
-        } else if !is_failure {
+        } else if !is_failure && (refresh || Wrapping::of(case.name).is_none()) {
             self.nature.not_oauth.as_ref()
         } else {
             None
         };
         if let Some(why) = why {
             return report(Verdict::Skipped(why.clone()), Vec::new());
+        }
+        if let (Some(_), Some(wrapping), false) = (&self.nature.not_oauth, Wrapping::of(case.name), refresh) {
+            let ran = self.own_answers(purpose, &self.setup.clone(), wrapping).await;
+            let verdict = self.judge_own(&ran.end).map_or_else(Verdict::Failed, |()| Verdict::Passed);
+            return report(verdict, ran.steps);
         }
         let mut setup = match refresh {
             true => self.nature.present.clone().unwrap_or_else(|| setup::refreshing(&self.setup)),
@@ -303,6 +308,15 @@ impl<'a> Kit<'a> {
             }
         };
         report(verdict, ran.steps)
+    }
+
+    /// Holds an end against the token that `conformance.json` expects of its answers.
+    fn judge_own(&self, end: &End) -> Result<(), Miss> {
+        match (end, &self.config.token) {
+            (End::Token(token), Some(expected)) => judge::members(expected, token),
+            (End::Token(_), None) => Ok(()),
+            (end, _) => Err(Miss::new("a token", judge::end(end))),
+        }
     }
 
     /// What has to hold besides the token.
@@ -360,13 +374,8 @@ impl<'a> Kit<'a> {
         let verdict = |outcome: Result<(), Miss>| outcome.map_or_else(Verdict::Failed, |()| Verdict::Passed);
         match name {
             "own-answers" if !self.config.answers.is_empty() || self.config.token.is_some() => {
-                let ran = self.own_answers(Purpose::Acquire, &setup).await;
-                let outcome = match (&ran.end, &self.config.token) {
-                    (End::Token(token), Some(expected)) => judge::members(expected, token),
-                    (End::Token(_), None) => Ok(()),
-                    (end, _) => Err(Miss::new("a token", judge::end(end))),
-                };
-                Some(("acquire", verdict(outcome), ran.steps))
+                let ran = self.own_answers(Purpose::Acquire, &setup, Wrapping::Plain).await;
+                Some(("acquire", verdict(self.judge_own(&ran.end)), ran.steps))
             }
             "revoke" => {
                 let present = self.nature.present.clone().unwrap_or(setup);
