@@ -33,6 +33,7 @@ pub(super) struct Callback {
     url: String,
     /// What comes back goes here, once.
     waiting: Arc<Waiting>,
+    /// Serves until this is dropped.
     task: JoinHandle<()>,
 }
 

@@ -38,6 +38,7 @@ pub(super) struct Dev {
 
 /// Where components go.
 struct Target {
+    /// The daemon's API.
     client: Client,
     /// Whether the daemon asks for the word that an unsigned component is meant.
     says_unsigned: bool,

@@ -33,10 +33,13 @@ pub struct StepCost {
 
 /// One attempt's world.
 pub(super) struct Bench<'a> {
+    /// What the flow says of itself.
     description: &'a Description,
+    /// What goes out goes through this.
     egress: &'a Egress,
     /// Where requests may go.
     to: Destinations,
+    /// Keys for what the host signs.
     keys: &'a mut Keys,
     /// What the next step is told of the time.
     now: u64,

@@ -73,7 +73,9 @@ struct Shared {
 pub(super) struct Provider {
     /// `http://127.0.0.1:PORT`
     url: String,
+    /// What connections share.
     shared: Arc<Mutex<Shared>>,
+    /// Accepts connections until this is dropped.
     task: JoinHandle<()>,
 }
 

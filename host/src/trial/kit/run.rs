@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::answers::{CODE, INTERVAL, Role, device, error, json_answer, metadata, ordinary};
-use super::bench::{Bench, NOW, StepCost};
+use super::answers::{CODE, INTERVAL, Role, json_answer, ordinary};
+use super::attempts::Ran;
+use super::bench::{NOW, StepCost};
 use super::cases::{CASES, Case, Expect, On, Special};
 use super::config::{Config, Wrapping};
 use super::judge::{self, Miss, judge};
@@ -17,7 +18,7 @@ use crate::clock::SystemClock;
 use crate::egress::{Egress, Limits, Policy};
 use crate::flows::step::{Event, Purpose, Remedy, Response, Unanswered};
 use crate::flows::{Flow as _, Plugin};
-use crate::trial::walk::{End, Moment, Setup, walk};
+use crate::trial::walk::{End, Moment, Setup};
 
 /// How long the host waits for a silent provider in the case that is about that. In all others it is as patient as in the daemon.
 const IMPATIENT: Duration = Duration::from_secs(1);
@@ -54,16 +55,20 @@ pub enum KitError {
 
 /// A flow on the bench.
 pub struct Kit<'a> {
-    plugin: &'a Plugin,
-    config: Config,
-    provider: Provider,
+    /// The component.
+    pub(super) plugin: &'a Plugin,
+    /// What the author says of it.
+    pub(super) config: Config,
+    /// Who answers.
+    pub(super) provider: Provider,
     /// What the flow is given.
     setup: Setup,
     /// As patient as the daemon's.
-    egress: Egress,
+    pub(super) egress: Egress,
     /// One that soon gives up.
-    impatient: Egress,
-    keys: Keys,
+    pub(super) impatient: Egress,
+    /// Keys for what the host signs.
+    pub(super) keys: Keys,
     /// What was found out about the flow by its first attempts.
     nature: Nature,
 }
@@ -83,20 +88,6 @@ struct Nature {
     device: bool,
     /// The present token, for refreshes.
     present: Option<Setup>,
-}
-
-/// How an attempt went.
-struct Ran {
-    end: End,
-    steps: Vec<StepCost>,
-    seen: Vec<Seen>,
-    waits: Vec<u32>,
-    person: bool,
-    redirected: bool,
-    requests: usize,
-    problems: Vec<String>,
-    /// What the prompts lacked.
-    prompted: bool,
 }
 
 impl<'a> Kit<'a> {
@@ -179,67 +170,6 @@ impl<'a> Kit<'a> {
             self.nature.no_refresh = Some(format!("the flow doesn't refresh ({}: {})", failure.code, failure.message));
         }
         self.nature.present = Some(present);
-    }
-
-    /// One attempt against a provider that answers token requests so, and all else as it must.
-    async fn attempt(
-        &mut self,
-        setup: &Setup,
-        purpose: Purpose,
-        reply: impl Fn() -> Reply + Send + 'static,
-        patient: bool,
-    ) -> Ran {
-        let base = self.provider.url().to_owned();
-        self.play(Box::new(move |seen| match Role::of(seen) {
-            Role::Token => reply(),
-            Role::Device => device(&base),
-            Role::Metadata => metadata(&base),
-            Role::Revocation => answers::answer(200, &[], ""),
-        }));
-        self.walk(setup, purpose, patient, true, NOW).await
-    }
-
-    /// One attempt against the answers of `conformance.json`; where it has none for a path, all is ordinary.
-    async fn own_answers(&mut self, purpose: Purpose, setup: &Setup, wrapping: Wrapping) -> Ran {
-        let (base, specs) = (self.provider.url().to_owned(), self.config.answers.clone());
-        self.play(Box::new(move |seen| match specs.get(&seen.path) {
-            Some(spec) => spec.reply_in(wrapping, &base),
-            None => match Role::of(seen) {
-                Role::Token => json_answer(200, &ordinary()),
-                Role::Device => device(&base),
-                Role::Metadata => metadata(&base),
-                Role::Revocation => answers::answer(200, &[], ""),
-            },
-        }));
-        self.walk(setup, purpose, true, true, NOW).await
-    }
-
-    fn play(&self, script: super::provider::Script) {
-        self.provider.play(script);
-    }
-
-    /// One attempt.
-    async fn walk(&mut self, setup: &Setup, purpose: Purpose, patient: bool, consents: bool, now: u64) -> Ran {
-        let egress = if patient { &self.egress } else { &self.impatient };
-        let mut bench = Bench::new(self.plugin.description(), egress, setup, &mut self.keys).at(now);
-        bench.consents = consents;
-        let end = walk(self.plugin, setup, purpose, &mut bench, true).await;
-        let seen = self.provider.seen();
-        let exchange = seen.iter().find(|seen| seen.parameter("code").as_deref() == Some(CODE));
-        if let Some(exchange) = exchange {
-            bench.check_verifier(exchange.parameter("code_verifier"));
-        }
-        Ran {
-            person: bench.has_person(),
-            redirected: bench.sent_to.is_some(),
-            prompted: bench.prompts.iter().any(|prompt| prompt.url.is_some()),
-            steps: bench.steps,
-            waits: bench.waits,
-            requests: bench.requests,
-            problems: bench.problems,
-            seen,
-            end,
-        }
     }
 
     /// Runs one case; none where it has nothing to do with this purpose or flow.
@@ -351,18 +281,6 @@ impl<'a> Kit<'a> {
             }
         }
         Ok(())
-    }
-
-    /// A device flow that is told to wait, then to wait longer, then has its token.
-    async fn pending(&mut self, setup: &Setup) -> Ran {
-        let base = self.provider.url().to_owned();
-        let mut replies = VecDeque::from([error(400, "authorization_pending"), error(400, "slow_down")]);
-        self.play(Box::new(move |seen| match Role::of(seen) {
-            Role::Token => replies.pop_front().unwrap_or_else(|| json_answer(200, &ordinary())),
-            Role::Metadata => metadata(&base),
-            _ => device(&base),
-        }));
-        self.walk(setup, Purpose::Acquire, true, true, NOW).await
     }
 
     /// Runs one of [`FURTHER`]; none where it doesn't apply.
