@@ -66,14 +66,15 @@ impl Test {
         self.check_names(&own)?;
         let config = self.config()?;
         let is_folder = self.target.is_dir();
-        let mut native = None;
-        if is_folder && !self.no_native && self.only.is_empty() {
-            native = native::run(&self.target, &mut |line| output.note(line)).await?;
-        }
+        // Built first: that installs what the native tests need too.
         let component = if is_folder {
             build::build(&self.target, None, &mut |line| output.note(line))?.component
         } else {
             self.target.clone()
+        };
+        let native = match is_folder && !self.no_native && self.only.is_empty() {
+            true => native::run(&self.target, &mut |line| output.note(line)).await?,
+            false => None,
         };
         let plugin = Plugin::load(&super::engine()?, super::read(&component)?).await.map_err(|error| {
             let hint = format!("tokenhost plugin check {} says more", component.display());
