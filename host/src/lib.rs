@@ -24,4 +24,5 @@ pub mod store;
 pub mod telemetry;
 pub mod text;
 pub mod tokens;
+pub mod trial;
 mod trusted;

@@ -42,6 +42,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// Whether somebody said which daemon.
+    pub(super) fn is_given(&self) -> bool {
+        self.daemon.as_deref().is_some_and(|url| !url.is_empty())
+    }
+
     /// A client for the daemon.
     ///
     /// # Errors
@@ -130,6 +135,18 @@ impl Client {
     /// As [`Client::call`].
     pub(super) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Failure> {
         self.call(Method::GET, path, query, None).await
+    }
+
+    /// The description of the daemon's own API.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub(super) async fn document(&self) -> Result<Value, Failure> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("openapi.json");
+        }
+        self.send(self.http.get(url)).await
     }
 
     /// A call with a JSON body, or none. Gives the answer's document; null where there is none.

@@ -133,6 +133,15 @@ fn arguments_are_understood_or_refused() {
     check("plugin try a.wasm --set a=b --secret c=@d --allow 127.0.0.0/8 --allow ::1 --http --purpose refresh", Ok(()));
     check("plugin try a.wasm --allow lan", Err(2));
     check("plugin try a.wasm --purpose revoke", Err(2));
+    check("plugin try a.wasm --refresh --record r.json --callback-port 9000", Ok(()));
+    check("plugin try a.wasm --callback-port 99999", Err(2));
+    check("plugin test", Ok(()));
+    check("plugin test a.wasm --only gzip --only slow --no-native --set a=b --secret c=@d", Ok(()));
+    check("plugin test --list --cases dir --config c.json --json", Ok(()));
+    check("plugin replay r.json --flow a.wasm", Ok(()));
+    check("plugin replay crm/01JD3Q5Z8Y0000000000000000 --flow . --daemon http://127.0.0.1:1", Ok(()));
+    check("plugin replay", Err(2));
+    check("plugin dev my-flow --port 9000", Ok(()));
     check("plugin precompile in out", Ok(()));
     check("completion bash", Ok(()));
     check("completion elvish", Ok(()));

@@ -1,7 +1,12 @@
 //! A request as it may be kept and shown: secrets as names, sensitive text as length and digest.
 
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
+use super::policy::shown;
+use super::template::sensitive;
+use crate::flows::request::{Body, JsonValue, Member, Method, Part, Request};
 use crate::secrets::Cleaner;
 
 /// The longest text of one part that a record keeps, in bytes.
@@ -59,6 +64,39 @@ pub enum BodyRecord {
 }
 
 impl RequestRecord {
+    /// The record of a request that isn't made ready to be sent: no name is resolved and nothing computed, so no secret need be
+    /// known. It is the one that [`Prepared`](super::Prepared) would have, but for what an integration adds.
+    pub fn outline(request: &Request) -> Self {
+        let pairs = |templates: &[(String, Vec<Part>)]| -> Vec<Pair> {
+            templates.iter().map(|(name, template)| Pair::new(name, &outlined(template))).collect()
+        };
+        let (url, mut query) = match Url::parse(&request.url) {
+            Ok(url) => (shown(&url), url.query_pairs().map(|(name, _)| Pair::new(&name, "…")).collect()),
+            Err(_) => (cut(&request.url), Vec::new()),
+        };
+        query.extend(pairs(&request.query));
+        let member = |member: &Member| match &member.value {
+            JsonValue::Text(template) => Pair::new(&member.pointer, &outlined(template)),
+            JsonValue::Literal(literal) => Pair::new(&member.pointer, literal),
+        };
+        let method = match request.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        };
+        let body = match &request.body {
+            Body::Empty => BodyRecord::Empty,
+            Body::Form(form) => BodyRecord::Form(pairs(form)),
+            Body::Json(members) => BodyRecord::Json(members.iter().map(member).collect()),
+            Body::Raw(raw) => {
+                BodyRecord::Raw { content_type: cut(&raw.content_type), content: cut(&outlined(&raw.content)) }
+            }
+        };
+        Self { method: method.to_owned(), url, query, headers: pairs(&request.headers), body }
+    }
+
     /// Replaces secrets that a flow wrote out as plain text, because a provider or the operator let it see them.
     pub fn clean(&mut self, cleaner: &Cleaner) {
         let clean = |text: &mut String| *text = cleaner.clean(text);
@@ -78,6 +116,17 @@ impl RequestRecord {
             clean(&mut pair.value);
         }
     }
+}
+
+/// A template, names in the places of secrets.
+fn outlined(template: &[Part]) -> String {
+    let parts = template.iter().map(|part| match part {
+        Part::Text(text) => text.clone(),
+        Part::Sensitive(text) => sensitive(text.expose_secret().as_bytes()),
+        Part::Secret(name) => format!("[{name}]"),
+        Part::Body => "[body]".to_owned(),
+    });
+    parts.collect()
 }
 
 /// Text, cut where it is very long.

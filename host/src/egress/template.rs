@@ -143,7 +143,7 @@ impl<'a> Scope<'a> {
 }
 
 /// Sensitive text in a record: its length, and enough of its digest to tell it from another, not to guess it.
-fn sensitive(text: &[u8]) -> String {
+pub(super) fn sensitive(text: &[u8]) -> String {
     let digest = hex::encode(&Sha256::digest(text)[..4]);
     format!("[sensitive, {} bytes, sha256 {digest}]", text.len())
 }

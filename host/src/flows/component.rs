@@ -22,6 +22,9 @@ const TYPES: &str = "tokenhost:flow/types";
 /// How many faults of one kind are listed.
 const LISTED: usize = 20;
 
+/// How many names at a component's border are shown.
+const MOST: usize = 100;
+
 /// A version of the contract that this host speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
@@ -124,12 +127,19 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<Outside, Vec<Fault>> {
 }
 
 /// The names at a component's border.
-#[derive(Default)]
-struct Names {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Names {
     /// What it needs.
-    imports: Vec<String>,
+    pub(super) imports: Vec<String>,
     /// What it offers.
-    exports: Vec<String>,
+    pub(super) exports: Vec<String>,
+}
+
+/// The names at a component's border, as people may see them; none where it can't be read.
+pub(super) fn border(bytes: &[u8]) -> Names {
+    let shown = |names: Vec<String>| names.iter().take(MOST).map(|name| printable(name, 120)).collect();
+    let Names { imports, exports } = names(bytes).unwrap_or_default();
+    Names { imports: shown(imports), exports: shown(exports) }
 }
 
 fn names(bytes: &[u8]) -> Result<Names, Fault> {

@@ -14,6 +14,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 use super::cache::{Cache, CacheError};
 use super::compile::Compiler;
 use super::limits::Limits;
+use super::resources::Resources;
 use super::run::Host;
 use super::sandbox;
 
@@ -211,6 +212,18 @@ impl Engine {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+/// What one component may take of the pool.
+pub(super) fn limits() -> Resources {
+    Resources {
+        core_instances: CORE_INSTANCES_PER_COMPONENT.into(),
+        memories: MEMORIES_PER_COMPONENT.into(),
+        memory_bytes: MEMORY_LIMIT as u64,
+        tables: TABLES_PER_COMPONENT.into(),
+        tables_in_module: TABLES_PER_MODULE.into(),
+        table_elements: TABLE_ELEMENTS as u64,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A loaded plugin: a component of some version of the contract, compiled, described and ready to run steps.
 
 use std::fmt;
+use std::time::Duration;
 
 use std::sync::Arc;
 
@@ -13,8 +14,10 @@ use super::compile::{self, CompileError};
 use super::component::{self, Fault, Outside, Version};
 use super::engine::Engine;
 use super::limits::Limits;
+use super::resources::Resources;
 use super::run::{self, Host};
 use super::{Context, Description, Event, Failure, Flow, PluginError, Step, StepRun, outcome, v0_1, validate};
+use crate::trusted::thread_time;
 
 /// One loaded flow plugin.
 pub struct Plugin {
@@ -35,22 +38,18 @@ pub struct Plugin {
     /// How many bytes the component has.
     size: usize,
     /// What an instance needs of the pool.
-    resources: Option<Resources>,
+    resources: Resources,
     /// What its steps may use.
     limits: ArcSwap<Limits>,
 }
 
-/// What an instance of a component needs before its first step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resources {
-    /// Linear memories.
-    pub memories: u32,
-    /// The largest of them at first, in bytes.
-    pub memory_bytes: u64,
-    /// Tables.
-    pub tables: u32,
-    /// Elements of the largest of them at first.
-    pub table_elements: u64,
+/// What one step took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// The linear memory of its instance, over all memories, in bytes.
+    pub memory: usize,
+    /// Processor time, from making the instance to throwing it away.
+    pub processor: Duration,
 }
 
 /// A component's code, by the contract's version.
@@ -91,8 +90,8 @@ impl Plugin {
         let unknown = format!("with digest {}", component::short(&digest));
         let refused = |faults: Vec<Fault>| LoadError { flow: unknown.clone(), faults };
         let Outside { version, wasi } = component::inspect(&bytes).map_err(refused)?;
-        let loaded = Program::load(engine, version, &digest, &bytes).await;
-        let (program, resources) = loaded.map_err(|fault| refused(vec![fault]))?;
+        let program = Program::load(engine, version, &digest, &bytes).await.map_err(|fault| refused(vec![fault]))?;
+        let resources = Resources::of(&bytes);
         let description = program.describe(engine, 0, [0; 32]).await.map_err(|problem| {
             refused(vec![Fault::new(
                 format!("`describe` failed: {problem}"),
@@ -124,8 +123,8 @@ impl Plugin {
         self.size
     }
 
-    /// What an instance needs before its first step, where that can be told.
-    pub fn resources(&self) -> Option<Resources> {
+    /// What an instance needs before its first step.
+    pub fn resources(&self) -> Resources {
         self.resources
     }
 
@@ -137,6 +136,44 @@ impl Plugin {
     /// Name, version and abbreviated digest.
     pub fn identity(&self) -> String {
         identity(&self.description, &self.digest)
+    }
+
+    /// Runs one step in a fresh instance, as [`Flow::advance`] does, and measures it.
+    pub async fn measure(&self, context: &Context, event: Event) -> (Result<StepRun, PluginError>, Cost) {
+        let mut processor = Duration::ZERO;
+        let mut step = std::pin::pin!(self.step(context, event));
+        // Measured within each poll, so that what the thread does between two of them doesn't count.
+        let (outcome, memory) = std::future::poll_fn(|task| {
+            let before = thread_time();
+            let polled = step.as_mut().poll(task);
+            processor += thread_time().saturating_sub(before);
+            polled
+        })
+        .await;
+        (outcome, Cost { memory, processor })
+    }
+
+    /// Runs one step in a fresh instance; tells how much linear memory it took, in bytes.
+    async fn step(&self, context: &Context, event: Event) -> (Result<StepRun, PluginError>, usize) {
+        // Its own share first: a plugin that is stuck must not queue up before the others. Neither is ever closed.
+        let _share = self.share.acquire().await.ok();
+        let _slot = self.engine.slots().acquire().await.ok();
+        let limits = self.limits();
+        let mut store = run::store(&self.engine, &limits, context.now, context.entropy);
+        let answer = self.program.advance(&mut store, context, event).await;
+        let (printed, memory) = (store.data().sandbox.printed(), store.data().memory());
+        drop(store);
+        let fault = match answer {
+            Ok(answered) => {
+                let faults = outcome::faults(&answered);
+                if faults.is_empty() {
+                    return (Ok(StepRun { outcome: answered, printed }), memory);
+                }
+                format!("its answer isn't one of the contract: {}", faults.join(", "))
+            }
+            Err(error) => run::explain(&limits, Some(&self.description.name), &error),
+        };
+        (Err(PluginError { flow: self.identity(), fault, printed }), memory)
     }
 
     /// Asks again what it is, at another moment.
@@ -166,25 +203,7 @@ impl Flow for Plugin {
     }
 
     async fn advance(&self, context: &Context, event: Event) -> Result<StepRun, PluginError> {
-        // Its own share first: a plugin that is stuck must not queue up before the others. Neither is ever closed.
-        let _share = self.share.acquire().await.ok();
-        let _slot = self.engine.slots().acquire().await.ok();
-        let limits = self.limits();
-        let mut store = run::store(&self.engine, &limits, context.now, context.entropy);
-        let answer = self.program.advance(&mut store, context, event).await;
-        let printed = store.data().sandbox.printed();
-        drop(store);
-        let fault = match answer {
-            Ok(answered) => {
-                let faults = outcome::faults(&answered);
-                if faults.is_empty() {
-                    return Ok(StepRun { outcome: answered, printed });
-                }
-                format!("its answer isn't one of the contract: {}", faults.join(", "))
-            }
-            Err(error) => run::explain(&limits, Some(&self.description.name), &error),
-        };
-        Err(PluginError { flow: self.identity(), fault, printed })
+        self.step(context, event).await.0
     }
 }
 
@@ -195,12 +214,7 @@ impl fmt::Debug for Plugin {
 }
 
 impl Program {
-    async fn load(
-        engine: &Engine,
-        version: Version,
-        digest: &str,
-        bytes: &Bytes,
-    ) -> Result<(Self, Option<Resources>), Fault> {
+    async fn load(engine: &Engine, version: Version, digest: &str, bytes: &Bytes) -> Result<Self, Fault> {
         let component = compile::compile(engine, digest, bytes).await.map_err(|error| match error {
             CompileError::Invalid(_) => {
                 let remedy = "build it again, with a toolchain for WASI 0.2 or none";
@@ -217,17 +231,10 @@ impl Program {
                 format!("build it with the `wit/` of version {}, unchanged", version.as_str()),
             )
         };
-        let resources = component.resources_required().map(|needed| Resources {
-            memories: needed.num_memories,
-            memory_bytes: needed.max_initial_memory_size.unwrap_or(0),
-            tables: needed.num_tables,
-            table_elements: needed.max_initial_table_size.unwrap_or(0),
-        });
         let ready = engine.linker().instantiate_pre(&component).map_err(differs)?;
-        let program = match version {
-            Version::V0_1 => v0_1::Program::new(ready).map(Self::V0_1).map_err(differs)?,
-        };
-        Ok((program, resources))
+        match version {
+            Version::V0_1 => v0_1::Program::new(ready).map(Self::V0_1).map_err(differs),
+        }
     }
 
     /// Asks a fresh instance what the flow is.

@@ -28,6 +28,13 @@ pub(super) struct Host {
     growth: Growth,
 }
 
+impl Host {
+    /// How much linear memory the instance has taken, in bytes. Memories never shrink, so this is the most it had.
+    pub(super) fn memory(&self) -> usize {
+        self.growth.most.saturating_sub(self.growth.memory)
+    }
+}
+
 /// A store for one step, its clocks ticking. Made only with a slot's permit at hand.
 pub(super) fn store(engine: &Engine, limits: &Limits, now: u64, entropy: [u8; 32]) -> Store<Host> {
     let growth = Growth { memory: limits.memory, elements: engine.table_limit(), most: limits.memory };

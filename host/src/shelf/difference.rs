@@ -2,7 +2,8 @@
 
 use crate::flows::Flow as _;
 use crate::flows::description::{Description, Field, FieldKind, Requirement, SchemeMatch};
-use crate::flows::plugin::{Plugin, Resources};
+use crate::flows::plugin::Plugin;
+use crate::flows::resources::Resources;
 
 /// What differs between the component that is served and another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Side {
             size: plugin.size() as u64,
             publisher,
             unattended: Some(plugin.description().unattended),
-            resources: plugin.resources(),
+            resources: Some(plugin.resources()),
         }
     }
 }

@@ -4,6 +4,8 @@
 
 mod code;
 mod map;
+mod processor;
 
 pub(crate) use self::code::{load, private_folder, sealed};
 pub(crate) use self::map::{CHUNK_SLOTS, Chunk, CounterFile, SlotWords, read_slots};
+pub(crate) use self::processor::thread_time;

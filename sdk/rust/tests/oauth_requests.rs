@@ -16,7 +16,7 @@ impl OAuthFlow for Standard {
             .fields(oauth::fields::client())
             .field(oauth::fields::token_url())
             .fields(oauth::fields::target())
-            .field(oauth::fields::client_auth())
+            .fields(oauth::fields::client_auth())
             .fields(oauth::fields::refresh())
     }
 

@@ -362,11 +362,11 @@ struct Side {
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct Resources {
     /// Linear memories.
-    memories: u32,
-    /// The largest of them at first, in bytes.
+    memories: u64,
+    /// Linear memory at first, in bytes.
     memory_bytes: u64,
     /// Tables.
-    tables: u32,
+    tables: u64,
     /// Elements of the largest of them at first.
     table_elements: u64,
 }

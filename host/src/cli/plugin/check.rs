@@ -6,14 +6,16 @@ use serde_json::{Value, json};
 
 use super::super::exit::{Exit, Failure};
 use super::super::flow;
-use super::super::output::{Output, cell, items, member};
+use super::super::output::{Output, cell, items, member, table};
+use crate::clock::SystemClock;
 use crate::flows::Description;
 use crate::flows::check::{Report, check};
+use crate::flows::component::Fault;
 use crate::flows::description::{Field, FieldKind, Requirement};
 
 /// Checks it.
 pub(super) async fn run(file: &Path, output: Output) -> Result<(), Failure> {
-    let report = check(&super::engine()?, super::read(file)?).await;
+    let report = check(&super::engine()?, super::read(file)?, &SystemClock::shared()).await;
     let good = report.faults.is_empty();
     output.show(&document(&report), show)?;
     if good { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
@@ -21,8 +23,13 @@ pub(super) async fn run(file: &Path, output: Output) -> Result<(), Failure> {
 
 /// The report as JSON.
 fn document(report: &Report) -> Value {
-    let faults: Vec<Value> =
-        report.faults.iter().map(|fault| json!({"problem": fault.problem, "remedy": fault.remedy})).collect();
+    let told = |faults: &[Fault]| -> Vec<Value> {
+        faults.iter().map(|fault| json!({"problem": fault.problem, "remedy": fault.remedy})).collect()
+    };
+    let faults = told(&report.faults);
+    let resources: Vec<Value> = (report.resources.rows().into_iter())
+        .map(|(name, needs, limit)| json!({"name": name, "needs": needs, "limit": limit}))
+        .collect();
     json!({
         "ok": faults.is_empty(),
         "sha256": report.digest,
@@ -30,7 +37,14 @@ fn document(report: &Report) -> Value {
         "contract": report.contract,
         "wasi": report.wasi,
         "description": report.description.as_ref().map(description),
+        "exports": report.exports,
+        "imports": report.imports,
+        "resources": resources,
+        "compile_milliseconds": report.compile.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        "step_microseconds": report.step.map(|step| u64::try_from(step.processor.as_micros()).unwrap_or(u64::MAX)),
+        "step_memory": report.step.map(|step| step.memory),
         "faults": faults,
+        "warnings": told(&report.warnings),
     })
 }
 
@@ -79,17 +93,44 @@ fn show(report: &Value) -> String {
         text += "\n";
     }
     text += &format!("sha256    {}\nsize      {} bytes\n", cell(report, "sha256"), cell(report, "size"));
-    if let Some(contract) = member(report, "contract") {
-        text += &format!("contract  {contract}\n");
+    for name in ["contract", "exports", "imports"] {
+        if let Some(value) = member(report, name).filter(|value| !value.is_empty()) {
+            let names = value.replace(", ", "\n          ");
+            text += &format!("{name:<8}  {names}\n");
+        }
     }
-    if let Some(wasi) = member(report, "wasi").filter(|wasi| !wasi.is_empty()) {
-        text += &format!("wasi      {wasi} (each finds an empty world)\n");
+    if member(report, "wasi").is_some_and(|wasi| !wasi.is_empty()) {
+        text += "wasi      each of its interfaces finds an empty world; the clocks stand still\n";
     }
-    let faults = items(report, "faults");
+    if let Some(time) = member(report, "compile_milliseconds") {
+        text += &format!("compiled  in {time} ms\n");
+    }
+    if let (Some(micros), Some(memory)) = (report["step_microseconds"].as_u64(), report["step_memory"].as_u64()) {
+        let (kilobytes, milli, micro) = (memory >> 10, micros / 1000, micros % 1000);
+        text += &format!("a step    {milli}.{micro:03} ms with a fresh instance, {kilobytes} KiB of memory\n");
+    }
+    let rows: Vec<_> = items(report, "resources")
+        .iter()
+        .map(|row| [cell(row, "name"), cell(row, "needs"), cell(row, "limit")])
+        .collect();
+    if !rows.is_empty() {
+        text += "\n";
+        text += &table(["THE POOL'S", "NEEDED", "OF"], &rows);
+    }
+    text += &listed(items(report, "faults"), "fault");
+    text += &listed(items(report, "warnings"), "warning");
+    if items(report, "faults").is_empty() {
+        text += "\nno faults";
+    }
+    text
+}
+
+/// Faults or warnings, each with what to do.
+fn listed(faults: &[Value], name: &str) -> String {
     if faults.is_empty() {
-        return text + "\nno faults";
+        return String::new();
     }
-    text += &format!("\n{} fault{}:\n", faults.len(), if faults.len() == 1 { "" } else { "s" });
+    let mut text = format!("\n{} {name}{}:\n", faults.len(), if faults.len() == 1 { "" } else { "s" });
     for fault in faults {
         text += &format!("  - {}\n    {}\n", cell(fault, "problem"), cell(fault, "remedy"));
     }

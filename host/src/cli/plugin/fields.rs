@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
-use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::super::exit::{Exit, Failure};
 use crate::flows::Description;
-use crate::flows::description::{Field, FieldKind, Requirement};
+use crate::flows::description::{Field, FieldKind};
 use crate::secrets::Secrets;
+use crate::trial::walk::is_needed;
 
 /// What is set, by name.
 #[derive(Debug, Default)]
@@ -69,8 +69,11 @@ impl Given {
                 faults.push(format!("{}: {fault}", field.name));
             }
         }
-        let missing: Vec<&Field> =
-            description.fields.iter().filter(|field| self.needs(field) && !self.has(field)).collect();
+        let missing: Vec<&Field> = description
+            .fields
+            .iter()
+            .filter(|field| is_needed(&field.required, &self.values) && !self.has(field))
+            .collect();
         for field in missing {
             match (field.is_secret() && faults.is_empty()).then(|| ask(field)).flatten() {
                 Some(secret) => self.secrets.insert(field.name.clone(), secret?),
@@ -95,36 +98,6 @@ impl Given {
 
     fn has(&self, field: &Field) -> bool {
         self.values.contains_key(&field.name) || self.secrets.get(&field.name).is_some()
-    }
-
-    /// Whether a field must be set.
-    fn needs(&self, field: &Field) -> bool {
-        match &field.required {
-            Requirement::Always => true,
-            Requirement::Never => false,
-            Requirement::When(condition) => {
-                self.values.get(&condition.field).is_some_and(|value| condition.one_of.contains(value))
-            }
-        }
-    }
-
-    /// A security scheme as a document would have it, for the first that the flow handles.
-    pub(super) fn scheme(&self, description: &Description) -> Value {
-        let handled = description.handles.first();
-        let kind = handled.map_or("oauth2", |handled| handled.kind.as_str());
-        let detail = handled.and_then(|handled| handled.detail.as_deref());
-        match kind {
-            "oauth2" => {
-                let sources = description.fields.iter().filter_map(|field| {
-                    Some((field.source.clone()?, Value::from(self.values.get(&field.name)?.as_str())))
-                });
-                let mut flow: Map<String, Value> = sources.collect();
-                flow.entry("scopes").or_insert_with(|| json!({}));
-                json!({"type": kind, "flows": {detail.unwrap_or("clientCredentials"): flow}})
-            }
-            "http" => json!({"type": kind, "scheme": detail.unwrap_or("bearer")}),
-            _ => json!({"type": kind}),
-        }
     }
 }
 
@@ -151,7 +124,7 @@ fn fault(field: &Field, value: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flows::description::{Condition, SchemeMatch};
+    use crate::flows::description::{Condition, Requirement, SchemeMatch};
 
     fn field(name: &str, kind: FieldKind, required: Requirement) -> Field {
         Field {
@@ -235,10 +208,10 @@ mod tests {
         given.set(&description, "token_url".into(), "https://a.example".into()).unwrap();
         given.complete(&description, &mut |field| Some(Ok(field.name.clone().into()))).unwrap();
         assert_eq!(given.secrets.names().collect::<Vec<_>>(), ["client_secret"]);
-        let scheme = given.scheme(&description);
+        let scheme = crate::trial::walk::scheme(&description, &given.values);
         assert_eq!(
             scheme,
-            json!({"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "https://a.example", "scopes": {}}}})
+            serde_json::json!({"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "https://a.example", "scopes": {}}}})
         );
     }
 

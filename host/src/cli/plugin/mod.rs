@@ -1,12 +1,19 @@
 //! `tokenhost plugin …`: for authors of flows. Works on components in files, without a daemon and without its data.
 
 mod build;
+mod callback;
 mod check;
+mod conformance;
+mod dev;
 mod fields;
+mod live;
+mod native;
 mod pack;
+mod replay;
 mod scaffold;
 mod toolchain;
 mod trial;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -55,14 +62,20 @@ enum Command {
     },
     /// Hold a component against the contract, and say what to do about each fault
     #[command(
-        after_help = "Opens no connection. Exit code 0: no fault was found; 1: there are faults.\n\nExamples:\n  tokenhost plugin check my-flow.wasm"
+        after_help = "Opens no connection. Tells what it imports, what it takes of the pool of instances, how long it takes to compile and to run a step, and what could be better (warnings). Exit code 0: no fault was found; 1: there are faults.\n\nExamples:\n  tokenhost plugin check my-flow.wasm\n  tokenhost plugin check my-flow.wasm --json | jq .warnings"
     )]
     Check {
         /// The component
         file: PathBuf,
     },
+    /// Hold a flow against the conformance kit
+    Test(Box<conformance::Test>),
     /// Run one attempt against a real provider and show its steps
     Try(Box<trial::Try>),
+    /// Run a recorded attempt through a build, and show the first step that differs
+    Replay(Box<replay::Replay>),
+    /// Build a flow at each change, and swap it into a development daemon
+    Dev(Box<dev::Dev>),
     Pack(pack::Pack),
     Key(pack::Key),
     /// Compile a component to machine code: what the daemon runs as a child process
@@ -93,7 +106,10 @@ impl Plugin {
                 })
             }
             Command::Check { file } => check::run(&file, output).await,
+            Command::Test(test) => test.run(output).await,
             Command::Try(attempt) => attempt.run(output).await,
+            Command::Replay(replay) => replay.run(output).await,
+            Command::Dev(dev) => dev.run(output).await,
             Command::Pack(pack) => pack.run(output).await,
             Command::Key(key) => key.run(output),
             Command::Precompile { input, output } => compile::precompile(&input, &output).map_err(|error| {

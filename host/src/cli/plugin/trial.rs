@@ -1,39 +1,33 @@
 //! `tokenhost plugin try FILE`: one attempt against a real provider, in this process, without daemon, store or journal.
 //!
-//! It shows what the daemon would record: the steps, secrets as names. Nothing is kept.
+//! It shows what the daemon would record: the steps, secrets as names. Nothing is kept, unless `--record` says where.
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use url::Url;
 
-use super::super::attempt;
 use super::super::exit::{Exit, Failure};
 use super::super::output::{Output, Pairs, can_ask, member};
 use super::super::values::{SECRET_HELP, SecretReader, assignment, fields_file};
+use super::callback::Callback;
 use super::fields::Given;
-use crate::clock::{SharedClock, SystemClock};
-use crate::egress::{Answer, Destinations, Egress, Policy, Transport};
-use crate::flows::description::FieldKind;
-use crate::flows::request::Request;
-use crate::flows::step::{Context, Event, FlowToken, Purpose, Response, State, Step, Wait};
-use crate::flows::{Description, Flow as _, Plugin};
+use super::live::Live;
+use crate::clock::SystemClock;
+use crate::egress::{Destinations, Egress, Policy};
+use crate::flows::step::{FlowToken, Purpose};
+use crate::flows::{Cost, Description, Flow as _, Plugin};
 use crate::secrets::Cleaner;
-use crate::tokens::AnswerStory;
-
-/// Steps of one attempt, as in the daemon.
-const MAX_STEPS: usize = 200;
-
-/// The longest time that a flow may wait between two steps, as in the daemon.
-const MAX_WAIT: Duration = Duration::from_secs(600);
+use crate::trial::recording::{self, Recording};
+use crate::trial::walk::{End, MAX_STEPS, Setup, scheme, walk};
 
 /// Run one attempt of a component against a real provider, and show its steps
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Secrets are shown as names, and the token only with --show-token. Exit code 0: a token came; 1: none did.\n\nExamples:\n  tokenhost plugin try my-flow.wasm --set client_id=abc --secret client_secret=@secret.txt \\\n      --set token_url=https://provider.example/token\n  tokenhost plugin try my-flow.wasm --fields fields.toml --secret client_secret=env:SECRET\n  tokenhost plugin try my-flow.wasm --fields fields.toml --purpose refresh --secret token.refresh_token=@rt\n  tokenhost plugin try my-flow.wasm --fields fields.toml --allow 127.0.0.0/8 --http   # a provider on this machine"
+    after_help = "Secrets are shown as names, and the token only with --show-token. A flow that sends a person to the provider's page prints its address and waits on http://127.0.0.1:8421/callback, which the provider must know. Exit code 0: a token came; 1: none did.\n\nExamples:\n  tokenhost plugin try my-flow.wasm --set client_id=abc --secret client_secret=@secret.txt \\\n      --set token_url=https://provider.example/token\n  tokenhost plugin try my-flow.wasm --fields fields.toml --secret client_secret=env:SECRET --refresh\n  tokenhost plugin try my-flow.wasm --fields fields.toml --purpose refresh --secret token.refresh_token=@rt\n  tokenhost plugin try my-flow.wasm --fields fields.toml --record attempt.json\n  tokenhost plugin try my-flow.wasm --fields fields.toml --allow 127.0.0.0/8 --http   # a provider on this machine"
 )]
 pub(super) struct Try {
     /// The component
@@ -49,12 +43,21 @@ pub(super) struct Try {
     /// What the attempt is for; `refresh` needs the secret token.refresh_token
     #[arg(long, value_name = "PURPOSE", default_value = "acquire", value_parser = ["acquire", "refresh"])]
     purpose: String,
+    /// Refresh the token once it is there
+    #[arg(long)]
+    refresh: bool,
     /// A private or loopback network that may be dialled, e.g. 127.0.0.0/8
     #[arg(long, value_name = "NETWORK", value_parser = network, value_delimiter = ',')]
     allow: Vec<IpNet>,
     /// Allow plain http
     #[arg(long)]
     http: bool,
+    /// The port of this machine to which a person comes back
+    #[arg(long, value_name = "PORT", default_value_t = 8421)]
+    callback_port: u16,
+    /// Write all that happened into a file, what the provider said included
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Print the token too
     #[arg(long)]
     show_token: bool,
@@ -67,19 +70,11 @@ fn network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| "a network like 127.0.0.0/8 or an address is wanted".to_owned())
 }
 
-/// How an attempt ended.
-enum End {
-    /// With a token.
-    Token(Box<FlowToken>),
-    /// Without one.
-    Failed(String),
-}
-
 impl Try {
     /// Runs it.
     ///
     /// # Errors
-    /// The component can't be loaded, the fields don't do, or no token came.
+    /// The component can't be loaded, the fields don't do, no token came, or the recording can't be written.
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         let bytes = super::read(&self.file)?;
         let plugin =
@@ -87,25 +82,76 @@ impl Try {
         let given = self.given(plugin.description())?;
         let clock = SystemClock::shared();
         let policy = Policy { allow_networks: self.allow.clone(), allow_http: self.http, ..Policy::default() };
-        let urls = plugin.description().fields.iter().filter(|field| field.is_url());
-        let to = Destinations::of(urls.filter_map(|field| given.values.get(&field.name)).map(String::as_str));
-        let mut attempt = Attempt {
-            cleaner: Cleaner::new(&given.secrets),
-            scheme: given.scheme(plugin.description()).to_string(),
-            egress: Egress::new(policy, clock.clone()),
-            steps: Vec::new(),
-            plugin,
-            given,
-            clock,
-            to,
-            output,
+        let egress = Egress::new(policy, clock.clone());
+        let return_key = random_key();
+        // Only a flow that sends a person away needs the port; others must work where it is taken.
+        let port = if plugin.description().unattended { 0 } else { self.callback_port };
+        let callback = Callback::listen(port, return_key.clone()).await?;
+        let mut setup = Setup {
+            scheme_name: "try".to_owned(),
+            scheme_document: scheme(plugin.description(), &given.values).to_string(),
+            values: given.values,
+            secrets: given.secrets,
+            callback_url: Some(callback.url().to_owned()),
+            return_key: Some(return_key),
         };
         if !output.is_json() {
-            output.text(&format!("{}\n", attempt.plugin.identity()))?;
+            output.text(&format!("{}\n", plugin.identity()))?;
         }
-        let purpose = if self.purpose == "refresh" { Purpose::Refresh } else { Purpose::Acquire };
-        let end = attempt.run(purpose).await?;
-        attempt.tell_end(end, self.show_token)
+        // Made before anything is sent, so that what came isn't lost for want of a file.
+        let file = self.record.as_deref().map(private_file).transpose()?;
+        let mut recording = Recording::new(plugin.identity());
+        let mut purposes = vec![if self.purpose == "refresh" { Purpose::Refresh } else { Purpose::Acquire }];
+        if self.refresh {
+            purposes.push(Purpose::Refresh);
+        }
+        let mut told = Told::new(&plugin);
+        for (number, purpose) in (1..).zip(purposes) {
+            let to = Destinations::of(setup.urls(plugin.description()));
+            let mut live = Live {
+                description: plugin.description(),
+                egress: &egress,
+                clock: clock.clone(),
+                to,
+                cleaner: Cleaner::new(&setup.secrets),
+                callback: &callback,
+                output,
+                before: told.steps.len(),
+                steps: Vec::new(),
+                recorded: Vec::new(),
+                cost: Cost::default(),
+                provider: Duration::ZERO,
+                prompted: None,
+                closed: false,
+            };
+            if number > 1 && !output.is_json() {
+                output.text("\nand the refresh:\n")?;
+            }
+            let context = recording::Told::of(&setup);
+            let end = walk(&plugin, &setup, purpose, &mut live, false).await;
+            if live.closed {
+                return Err(Failure::OutputClosed);
+            }
+            recording.attempts.push(recording::Attempt { context, steps: std::mem::take(&mut live.recorded) });
+            if let End::Token(token) = &end {
+                setup.keep(token);
+            }
+            let failed = told.take(live, end, purpose, self.show_token);
+            if failed || (number == 1 && self.refresh && !told.can_refresh(&setup)) {
+                break;
+            }
+        }
+        if let Some((file, path)) = file.zip(self.record.as_deref()) {
+            write_recording(file, path, &recording)?;
+            output.note(&format!(
+                "the attempt is in {}: it holds what the provider said, tokens included; only you can read it\nnow: tokenhost \
+                 plugin replay {} --flow {}",
+                path.display(),
+                path.display(),
+                self.file.display()
+            ));
+        }
+        told.show(output)
     }
 
     /// Values and secrets, complete.
@@ -132,214 +178,161 @@ impl Try {
     }
 }
 
-/// The attempt under way.
-struct Attempt {
-    plugin: Plugin,
-    given: Given,
-    /// Text for people goes through this.
-    cleaner: Cleaner,
-    /// The security scheme, as JSON.
-    scheme: String,
-    egress: Egress,
-    clock: SharedClock,
-    /// Where requests may go.
-    to: Destinations,
-    /// What happened, in the shape in which the API shows steps.
-    steps: Vec<Value>,
-    output: Output,
+/// An unguessable value for the provider to echo.
+fn random_key() -> String {
+    let mut key = [0; 24];
+    rand::fill(&mut key);
+    hex::encode(key)
 }
 
-impl Attempt {
-    /// The loop: one step of the flow, and what it wants done.
-    async fn run(&mut self, purpose: Purpose) -> Result<End, Failure> {
-        let mut event = Event::Begin(purpose);
-        for _ in 0..MAX_STEPS {
-            let mut step = json!({"event": event.name(), "now": self.context().now});
-            let run = match self.plugin.advance(&self.context(), event).await {
-                Ok(run) => run,
-                Err(fault) => {
-                    step["step"] = "fault".into();
-                    self.note_printed(&mut step, &fault.printed);
-                    self.tell(step)?;
-                    return Ok(End::Failed(self.cleaner.clean(&fault.to_string())));
-                }
-            };
-            self.note_printed(&mut step, &run.printed);
-            let (name, next) = match run.outcome {
-                Ok(Step::Send(request, state)) => ("send", self.exchange(&request, state, &mut step).await),
-                Ok(Step::Wait(wait)) => {
-                    step["step"] = "wait".into();
-                    self.tell(step)?;
-                    event = self.wait(wait).await;
-                    continue;
-                }
-                Ok(Step::Done(token)) => ("done", Err(End::Token(token))),
-                Ok(Step::Revoked) => ("revoked", Err(End::Failed("the flow revoked the token".to_owned()))),
-                Ok(Step::Redirect(url, _)) => {
-                    let message = "the flow sends a person to the provider, and `plugin try` can't wait for them";
-                    step["problem"] = self.cleaner.clean(&url).into();
-                    ("redirect", Err(End::Failed(message.to_owned())))
-                }
-                Err(failure) => {
-                    let message = self.cleaner.clean(&format!("{}: {}", failure.code, failure.message));
-                    ("failed", Err(End::Failed(message)))
-                }
-            };
-            step["step"] = name.into();
-            self.tell(step)?;
-            match next {
-                Ok(next) => event = next,
-                Err(end) => return Ok(end),
+/// A new file that only its owner can read.
+fn private_file(path: &Path) -> Result<std::fs::File, Failure> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+        let failure = Failure::failed(format!("{} can't be made: {error}", path.display()));
+        match error.kind() {
+            std::io::ErrorKind::AlreadyExists => failure.hint("Name another file; a recording replaces none."),
+            _ => failure,
+        }
+    })
+}
+
+fn write_recording(mut file: std::fs::File, path: &Path, recording: &Recording) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(recording).map_err(|error| Failure::failed(error.to_string()))?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.write_all(b"\n"))
+        .map_err(|error| Failure::failed(format!("{} can't be written: {error}", path.display())))
+}
+
+/// What is told of all attempts.
+struct Told {
+    /// The flow.
+    flow: String,
+    /// The steps of all attempts.
+    steps: Vec<Value>,
+    /// The last token, as far as it may be seen.
+    token: Option<Value>,
+    /// Why the last attempt brought none.
+    failure: Option<String>,
+    /// What the flow's steps took together.
+    cost: Cost,
+    /// How long the provider took.
+    provider: Duration,
+}
+
+impl Told {
+    fn new(plugin: &Plugin) -> Self {
+        Self {
+            flow: plugin.identity(),
+            steps: Vec::new(),
+            token: None,
+            failure: None,
+            cost: Cost::default(),
+            provider: Duration::ZERO,
+        }
+    }
+
+    /// Takes in an attempt that is over; says whether it failed.
+    fn take(&mut self, mut live: Live<'_>, end: End, purpose: Purpose, show_token: bool) -> bool {
+        self.steps.append(&mut live.steps);
+        self.cost.memory = self.cost.memory.max(live.cost.memory);
+        self.cost.processor += live.cost.processor;
+        self.provider += live.provider;
+        let cleaner = &mut live.cleaner;
+        let clean = |cleaner: &Cleaner, text: &str| Some(cleaner.clean(text));
+        self.failure = match end {
+            End::Token(token) if token.access_token.is_none() && purpose == Purpose::Acquire => {
+                Some("the flow is done without an access token".to_owned())
             }
-        }
-        Ok(End::Failed(format!("the flow took more than {MAX_STEPS} steps")))
-    }
-
-    /// Keeps what the plugin printed in a step.
-    fn note_printed(&self, step: &mut Value, printed: &str) {
-        if !printed.is_empty() {
-            step["printed"] = self.cleaner.clean(printed).into();
-        }
-    }
-
-    /// What the flow is told.
-    fn context(&self) -> Context {
-        let mut entropy = [0; 32];
-        rand::fill(&mut entropy);
-        Context {
-            scheme_name: "try".to_owned(),
-            scheme_document: self.scheme.clone(),
-            values: self.given.values.clone().into_iter().collect(),
-            secrets: self.given.secrets.names().map(str::to_owned).collect(),
-            revealed: Vec::new(),
-            now: u64::try_from(self.clock.now().timestamp()).unwrap_or_default(),
-            entropy,
-            callback_url: None,
-            return_key: None,
-        }
-    }
-
-    /// Sends a request, and notes what was sent and what came back.
-    async fn exchange(&mut self, request: &Request, state: State, step: &mut Value) -> Result<Event, End> {
-        let prepared = self
-            .egress
-            .prepare(request, &self.given.secrets, &[], &self.to, &Transport::default())
-            .map_err(|refusal| {
-                let message = self.cleaner.clean(&refusal.to_string());
-                End::Failed(
-                    format!("the request may not go: {message}\n{}", hints(&message).join("\n")).trim_end().to_owned(),
-                )
-            })?;
-        prepared.teach(&mut self.cleaner);
-        let mut record = prepared.record().clone();
-        record.clean(&self.cleaner);
-        step["request"] = serde_json::to_value(record).unwrap_or_default();
-        match self.egress.send(prepared).await {
-            Ok(Answer { response, taken, .. }) => {
-                step["answer"] = json!(AnswerStory::of(&response, taken));
-                self.learn(&request.url, &response);
-                Ok(Event::Answered(state, response))
+            End::Token(token) => {
+                self.token = Some(seen(&token, cleaner, show_token));
+                None
             }
-            Err(unsent) => {
-                let reason = self.cleaner.clean(&unsent.reason);
-                let left = if unsent.left { "it may have arrived" } else { "nothing of it left" };
-                step["problem"] = [format!("no complete answer, {left}: {reason}")]
-                    .into_iter()
-                    .chain(hints(&reason))
-                    .collect::<Vec<_>>()
-                    .join("\n")
-                    .into();
-                Ok(Event::Unanswered(state, unsent.into()))
-            }
-        }
+            End::Revoked => Some("the flow revoked the token".to_owned()),
+            End::Failed(failure) => clean(cleaner, &format!("{}: {}", failure.code, failure.message)),
+            End::Fault(fault) => clean(cleaner, &fault.to_string()),
+            End::Refused(message) => Some(format!("the request may not go: {message}")),
+            End::Lost(message) | End::Impure(message) => clean(cleaner, &message),
+            End::Endless => Some(format!("the flow took more than {MAX_STEPS} steps")),
+        };
+        self.failure.is_some()
     }
 
-    /// Lets requests go to the endpoints that the provider's metadata names, if this was its document.
-    fn learn(&mut self, url: &str, response: &Response) {
-        let mut fields = self.plugin.description().fields.iter();
-        let is_metadata = fields.any(|field| {
-            field.kind == FieldKind::MetadataUrl && self.given.values.get(&field.name).is_some_and(|value| value == url)
-        });
-        if let (true, 200, Ok(url)) = (is_metadata, response.status, Url::parse(url))
-            && let Err(problem) = self.to.extend_from_metadata(&url, &response.body)
-        {
-            self.output.note(&self.cleaner.clean(&problem.to_string()));
+    /// Whether there is something to refresh with; else says so.
+    fn can_refresh(&mut self, setup: &Setup) -> bool {
+        let can = setup.secrets.get("token.refresh_token").is_some();
+        if !can {
+            self.failure = Some("a token came, but no refresh token to refresh it with".to_owned());
         }
-    }
-
-    /// Waits as the flow wishes, and tells a person what to do meanwhile.
-    async fn wait(&self, wait: Wait) -> Event {
-        if let Some(prompt) = &wait.prompt {
-            let parts = [Some(&prompt.message), prompt.url.as_ref(), prompt.code.as_ref()];
-            let text: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
-            self.output.note(&self.cleaner.clean(&text.join("\n")));
-        }
-        tokio::time::sleep(Duration::from_secs(wait.seconds.into()).min(MAX_WAIT)).await;
-        Event::Elapsed(wait.state)
-    }
-
-    /// Keeps a step, and shows it as soon as it is over.
-    fn tell(&mut self, step: Value) -> Result<(), Failure> {
-        self.steps.push(step);
-        if self.output.is_json() {
-            return Ok(());
-        }
-        let number = self.steps.len();
-        self.output.text(&self.steps.last().map(|step| attempt::step(number, step)).unwrap_or_default())
+        can
     }
 
     /// Shows how it ended.
-    fn tell_end(mut self, end: End, show_token: bool) -> Result<(), Failure> {
-        let (token, failure) = match end {
-            End::Token(token) if token.access_token.is_none() => {
-                (None, Some("the flow is done without an access token".to_owned()))
-            }
-            End::Token(token) => (Some(self.token(&token, show_token)), None),
-            End::Failed(message) => (None, Some(message)),
-        };
+    fn show(self, output: Output) -> Result<(), Failure> {
+        let ok = self.failure.is_none();
         let document = json!({
-            "ok": token.is_some(), "flow": self.plugin.identity(), "steps": self.steps, "token": token, "failure": failure,
+            "ok": ok, "flow": self.flow, "steps": self.steps, "token": if ok { self.token } else { None },
+            "failure": self.failure,
+            "microseconds": u64::try_from(self.cost.processor.as_micros()).unwrap_or(u64::MAX),
+            "memory": self.cost.memory,
+            "provider_milliseconds": u64::try_from(self.provider.as_millis()).unwrap_or(u64::MAX),
         });
-        self.output.show(&document, |document| match (document.get("token"), member(document, "failure")) {
-            (_, Some(failure)) => format!("\nno token: {failure}"),
-            (Some(token), None) => format!("\na token came\n{}", self::token(token)),
-            (None, None) => String::new(),
+        output.show(&document, |document| {
+            let text = match (document.get("token"), member(document, "failure")) {
+                (_, Some(failure)) => format!("\nno token: {failure}\n"),
+                (Some(token), None) => format!("\na token came\n{}", self::token(token)),
+                (None, None) => String::new(),
+            };
+            text + &took(document)
         })?;
-        if token.is_some() { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
+        if ok { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
     }
+}
 
-    /// What may be seen of a token.
-    fn token(&mut self, token: &FlowToken, show_token: bool) -> Value {
-        let secrets = [("access_token", &token.access_token), ("refresh_token", &token.refresh_token)];
-        if !show_token {
-            for (name, secret) in secrets {
-                if let Some(secret) = secret {
-                    self.cleaner.add(name, secret);
-                }
-            }
-            for (name, secret) in &token.secrets {
-                self.cleaner.add(name, secret);
-            }
-        }
-        let clean = |text: &Option<String>| text.as_ref().map(|text| self.cleaner.clean(text));
-        let values: serde_json::Map<String, Value> =
-            token.values.iter().map(|(name, value)| (name.clone(), self.cleaner.clean(value).into())).collect();
-        let mut document = json!({
-            "token_type": clean(&token.token_type),
-            "expires_in": token.expires_in,
-            "expires_at": token.expires_at,
-            "scope": clean(&token.scope),
-            "has_refresh_token": token.refresh_token.is_some(),
-            "values": values,
-            "secrets": token.secrets.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
-        });
+/// What it all took, for people.
+fn took(document: &Value) -> String {
+    let number = |name: &str| document[name].as_u64().unwrap_or_default();
+    let (micros, steps) = (number("microseconds"), document["steps"].as_array().map_or(0, Vec::len));
+    format!(
+        "\n{steps} steps: the flow took {}.{:02} ms and at most {} KiB, the provider {} ms\n",
+        micros / 1000,
+        micros % 1000 / 10,
+        number("memory") >> 10,
+        number("provider_milliseconds")
+    )
+}
+
+/// What may be seen of a token.
+fn seen(token: &FlowToken, cleaner: &mut Cleaner, show_token: bool) -> Value {
+    let secrets = [("access_token", &token.access_token), ("refresh_token", &token.refresh_token)];
+    if !show_token {
         for (name, secret) in secrets {
-            if let (true, Some(secret)) = (show_token, secret) {
-                document[name] = secret.expose_secret().into();
+            if let Some(secret) = secret {
+                cleaner.add(name, secret);
             }
         }
-        document
+        for (name, secret) in &token.secrets {
+            cleaner.add(name, secret);
+        }
     }
+    let clean = |text: &Option<String>| text.as_ref().map(|text| cleaner.clean(text));
+    let values: serde_json::Map<String, Value> =
+        token.values.iter().map(|(name, value)| (name.clone(), cleaner.clean(value).into())).collect();
+    let mut document = json!({
+        "token_type": clean(&token.token_type),
+        "expires_in": token.expires_in,
+        "expires_at": token.expires_at,
+        "scope": clean(&token.scope),
+        "has_refresh_token": token.refresh_token.is_some(),
+        "values": values,
+        "secrets": token.secrets.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+    });
+    for (name, secret) in secrets {
+        if let (true, Some(secret)) = (show_token, secret) {
+            document[name] = secret.expose_secret().into();
+        }
+    }
+    document
 }
 
 /// A token for people.
@@ -363,13 +356,4 @@ fn token(token: &Value) -> String {
         pairs.add(name, member(token, name));
     }
     pairs.to_text("  ")
-}
-
-/// Which flags stand for the daemon's settings that a refusal names.
-fn hints(message: &str) -> Vec<String> {
-    [("TOKENHOST_EGRESS_ALLOW", "here that is --allow NETWORK"), ("TOKENHOST_EGRESS_HTTP", "here that is --http")]
-        .into_iter()
-        .filter(|(setting, _)| message.contains(setting))
-        .map(|(setting, flag)| format!("{setting}: {flag}"))
-        .collect()
 }

@@ -37,7 +37,7 @@ pub(crate) struct Guest {
     pub(crate) version: String,
     /// The scheme that it handles, by kind and detail; none: client credentials.
     pub(crate) handles: Option<(String, Option<String>)>,
-    /// The fields' names; each is a text that may stay unset.
+    /// The fields' names; each is a text that may stay unset, or a URL where its name says so.
     pub(crate) fields: Vec<String>,
     /// The body of `describe`: leaves the address of a description on the stack.
     pub(crate) describe: String,
@@ -169,8 +169,9 @@ impl Data {
         let mut fields = Vec::new();
         for name in &guest.fields {
             let texts = [self.text(name), self.text("A field"), self.text("Anything.")].concat();
-            // Kind `text` and its unused list; requirement `never` and its unused condition; no default, no source.
-            fields.push([&texts[..], &[0, 0, 0], &[1, 0, 0, 0, 0], &[0, 0, 0], &[0, 0, 0]].concat());
+            // Kind `text` or `url` and its unused list; requirement `never` and its unused condition; no default, no source.
+            let kind = if name.ends_with("_url") { 2 } else { 0 };
+            fields.push([&texts[..], &[kind, 0, 0], &[1, 0, 0, 0, 0], &[0, 0, 0], &[0, 0, 0]].concat());
         }
         record.extend(self.list(&fields));
         self.put(&words(&record))
