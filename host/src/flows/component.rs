@@ -30,16 +30,25 @@ const MOST: usize = 100;
 pub enum Version {
     /// `tokenhost:flow@0.1.0`
     V0_1,
+    /// A later one, which only tests know.
+    #[cfg(test)]
+    Next,
 }
 
 impl Version {
     /// All that are known, the newest first.
-    pub const ALL: &[Self] = &[Self::V0_1];
+    pub const ALL: &[Self] = &[
+        #[cfg(test)]
+        Self::Next,
+        Self::V0_1,
+    ];
 
     /// As it stands in an interface's name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::V0_1 => "0.1.0",
+            #[cfg(test)]
+            Self::Next => "0.2.0",
         }
     }
 }

@@ -10,6 +10,8 @@ pub mod description;
 pub mod engine;
 pub mod limits;
 mod lint;
+#[cfg(test)]
+mod next;
 mod outcome;
 pub mod plugin;
 pub mod registry;

@@ -56,6 +56,9 @@ pub struct Cost {
 enum Program {
     /// 0.1
     V0_1(v0_1::Program),
+    /// A later one, which only tests know.
+    #[cfg(test)]
+    Next(super::next::Program),
 }
 
 /// Why a component isn't loaded. Its text begins with the plugin's name, version and digest, as far as they are known.
@@ -234,6 +237,8 @@ impl Program {
         let ready = engine.linker().instantiate_pre(&component).map_err(differs)?;
         match version {
             Version::V0_1 => v0_1::Program::new(ready).map(Self::V0_1).map_err(differs),
+            #[cfg(test)]
+            Version::Next => super::next::Program::new(ready).map(Self::Next).map_err(differs),
         }
     }
 
@@ -245,6 +250,8 @@ impl Program {
         let mut store = run::store(engine, &limits, now, entropy);
         let description = match self {
             Self::V0_1(program) => program.describe(&mut store).await,
+            #[cfg(test)]
+            Self::Next(program) => program.describe(&mut store).await,
         };
         description.map_err(|error| run::explain(&limits, None, &error))
     }
@@ -257,6 +264,8 @@ impl Program {
     ) -> wasmtime::Result<Result<Step, Failure>> {
         match self {
             Self::V0_1(program) => program.advance(store, context, event).await,
+            #[cfg(test)]
+            Self::Next(program) => program.advance(store, context, event).await,
         }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) const FAILED: u32 = 2048;
 pub(crate) struct Guest {
     pub(crate) name: String,
     pub(crate) version: String,
+    /// The contract's version that it is built for.
+    pub(crate) contract: &'static str,
     /// The scheme that it handles, by kind and detail; none: client credentials.
     pub(crate) handles: Option<(String, Option<String>)>,
     /// The fields' names; each is a text that may stay unset, or a URL where its name says so.
@@ -63,6 +65,7 @@ impl Guest {
         Self {
             name: name.to_owned(),
             version: "1.0.0".to_owned(),
+            contract: "0.1.0",
             handles: None,
             fields: vec!["client_id".to_owned()],
             describe: String::new(),
@@ -90,10 +93,14 @@ impl Guest {
     pub(crate) fn core(&self) -> Vec<u8> {
         let mut module = wat::parse_str(self.module()).unwrap_or_else(|error| panic!("{error}"));
         let mut resolve = Resolve::default();
-        resolve.push_str("flow.wit", include_str!("../../../../wit/flow.wit")).unwrap();
+        let contract = match self.contract {
+            "0.1.0" => include_str!("../../../../wit/frozen/0.1.0/flow.wit"),
+            _ => include_str!("next/flow.wit"),
+        };
+        resolve.push_str("flow.wit", contract).unwrap();
         let world = format!(
-            "package tokenhost:tests;\n world plugin {{ include tokenhost:flow/flow-plugin@0.1.0;\n {} }}\n {}",
-            self.world, self.packages
+            "package tokenhost:tests;\n world plugin {{ include tokenhost:flow/flow-plugin@{};\n {} }}\n {}",
+            self.contract, self.world, self.packages
         );
         let package = resolve.push_str("tests.wit", &world).unwrap_or_else(|error| panic!("{error:?}"));
         let world = resolve.select_world(&[package], Some("plugin")).unwrap();
@@ -108,7 +115,7 @@ impl Guest {
         assert!(DATA + u32::try_from(data.bytes.len()).unwrap() < HEAP);
         let describe =
             if self.describe.is_empty() { format!("(i32.const {description})") } else { self.describe.clone() };
-        let Self { advance, functions, imports, pages, .. } = self;
+        let Self { advance, functions, imports, pages, contract, .. } = self;
         let (done, failed) = (escaped(&data.done()), escaped(&data.failed()));
         let data = escaped(&data.bytes);
         format!(
@@ -124,8 +131,8 @@ impl Guest {
                 (global.get $next)
                 (global.set $next (i32.add (global.get $next) (local.get $size))))
               {functions}
-              (func (export "tokenhost:flow/flow@0.1.0#describe") (result i32) {describe})
-              (func $advance (export "tokenhost:flow/flow@0.1.0#advance") (param $arguments i32) (result i32) {advance}))"#
+              (func (export "tokenhost:flow/flow@{contract}#describe") (result i32) {describe})
+              (func $advance (export "tokenhost:flow/flow@{contract}#advance") (param $arguments i32) (result i32) {advance}))"#
         )
     }
 }

@@ -1,6 +1,7 @@
 //! Whole plugins on a real engine: good ones, and every kind of bad one.
 
 mod bad;
+mod contracts;
 mod disturbance;
 pub(crate) mod guest;
 mod wasi;
