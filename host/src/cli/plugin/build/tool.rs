@@ -116,7 +116,8 @@ mod tests {
     fn lines_are_shown_and_repeated_by_the_error() {
         let mut shown = Vec::new();
         let mut command = Command::new("sh");
-        command.args(["-c", "for i in $(seq 100); do echo line $i; done; echo told >&2; exit 3"]);
+        // The order within a stream is kept, that between the two isn't.
+        command.args(["-c", "echo first; for i in $(seq 99); do echo line $i; done >&2; echo told >&2; exit 3"]);
         let error = run(&mut command, "sh", "it failed", &mut |line| shown.push(line.to_owned())).unwrap_err();
         assert_eq!(shown.len(), 101);
         let error = error.to_string();
