@@ -8,3 +8,4 @@ mod crash;
 mod failing;
 mod life;
 mod rotation;
+mod rules;
