@@ -1,16 +1,17 @@
 //! A flow without WebAssembly: one form out, one JSON object back.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use crate::flows::description::{Description, Field, FieldKind, Requirement, SchemeMatch};
 use crate::flows::request::{Body, Method, Part, Request};
 use crate::flows::step::{Context, Event, Failure, FlowToken, Prompt, Purpose, Remedy, Step, Wait};
-use crate::flows::{Catalog, Flow, PluginError, StepRun};
+use crate::flows::{Barred, Catalog, Flow, Limits, PluginError, StepRun};
 
 /// The flow, and the only one in its catalog.
 pub(super) struct PlainFlow {
@@ -24,6 +25,22 @@ pub(super) struct PlainFlow {
     pub(super) strays: AtomicBool,
     /// Whether it can't read answers.
     pub(super) illiterate: AtomicBool,
+    /// What its operator has decided, and what came of it.
+    pub(super) rules: Mutex<Rules>,
+}
+
+/// What an operator has decided about the flow, and what came of it.
+#[derive(Default)]
+pub(super) struct Rules {
+    pub(super) limits: Limits,
+    /// Secrets that it may read.
+    pub(super) revealed: Vec<String>,
+    /// Why it isn't run.
+    pub(super) barred: Option<Barred>,
+    /// The values that it read.
+    pub(super) read: Vec<String>,
+    /// How attempts ended: whether with a fault of its own.
+    pub(super) faults: Vec<bool>,
 }
 
 impl PlainFlow {
@@ -55,6 +72,7 @@ impl PlainFlow {
             polls: AtomicBool::new(false),
             strays: AtomicBool::new(false),
             illiterate: AtomicBool::new(false),
+            rules: Mutex::default(),
         })
     }
 }
@@ -69,7 +87,13 @@ impl Flow for PlainFlow {
         &self.digest
     }
 
+    fn limits(&self) -> Limits {
+        self.rules.lock().unwrap().limits
+    }
+
     async fn advance(&self, context: &Context, event: Event) -> Result<StepRun, PluginError> {
+        let read = context.revealed.iter().map(|(name, value)| format!("{name}={}", value.expose_secret()));
+        self.rules.lock().unwrap().read.extend(read);
         let failed = |code: &str, message: String, remedy| Err(Failure { code: code.to_owned(), message, remedy });
         let url = context.values.iter().find(|(name, _)| name == "token_url").unwrap().1.clone();
         let send_all = |parameters: Vec<(String, Vec<Part>)>, state: &str| {
@@ -171,5 +195,18 @@ impl Catalog for OneFlow {
 
     fn for_scheme(&self, _kind: &str, _detail: Option<&str>) -> Vec<Arc<dyn Flow>> {
         self.get("plain").into_iter().collect()
+    }
+
+    fn admit(&self, _flow: &dyn Flow, _new: bool) -> Result<(), Barred> {
+        self.0.lock().unwrap().rules.lock().unwrap().barred.clone().map_or(Ok(()), Err)
+    }
+
+    fn revealed(&self, _flow: &dyn Flow, integration: &str, _made_at: DateTime<Utc>) -> Vec<String> {
+        assert_eq!(integration, "crm");
+        self.0.lock().unwrap().rules.lock().unwrap().revealed.clone()
+    }
+
+    fn report(&self, _flow: &dyn Flow, _integration: &str, conduct: Result<(), &str>) {
+        self.0.lock().unwrap().rules.lock().unwrap().faults.push(conduct.is_err());
     }
 }

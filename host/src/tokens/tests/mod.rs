@@ -9,3 +9,4 @@ mod crash;
 mod failing;
 mod life;
 mod rotation;
+mod rules;
