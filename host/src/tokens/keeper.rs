@@ -278,7 +278,7 @@ impl Tokens {
         let facts = Facts {
             now: clock.now(),
             token_ended: present.is_none_or(|live| live.remaining(clock) == Some(Duration::ZERO)),
-            unattended: flow.description().unattended,
+            unattended: !record.is_attended(flow.description(), &integration),
             refresh: integration.values.get("refresh").is_none_or(|refresh| refresh != "never"),
             uncertain: integration.settings.uncertain,
             // Who has changed the integration has perhaps put right what failed.

@@ -40,7 +40,7 @@ impl Tokens {
             None => None,
         };
         let flow = self.parts.flows.get(&integration.flow);
-        let is_attended = flow.is_some_and(|flow| !flow.description().unattended);
+        let is_attended = flow.is_some_and(|flow| record.is_attended(flow.description(), &integration));
         let can_refresh = integration.values.get("refresh").is_none_or(|refresh| refresh != "never")
             && record.refresh != RefreshState::Spent
             && record.has_refresh_token(self.parts.clock.now());

@@ -12,7 +12,9 @@ use super::backoff;
 use super::expiry::ExpirySource;
 use super::key::TokenKey;
 use super::token::Token;
+use crate::flows::Description;
 use crate::flows::step::Remedy;
+use crate::integrations::Integration;
 use crate::seal::{self, Keyring, SealError, Sealed};
 use crate::store::table::Table;
 
@@ -54,6 +56,9 @@ pub(super) struct TokenRecord {
     /// The attempt by which a person connects this, until it ends or another one takes its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) connecting: Option<Ulid>,
+    /// When the integration was last changed, where a flow that may need nobody wanted a person since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) attended: Option<DateTime<Utc>>,
 }
 
 /// What is known of a refresh token.
@@ -172,6 +177,7 @@ impl TokenRecord {
             proven: None,
             stalled: None,
             connecting: None,
+            attended: None,
         }
     }
 
@@ -181,6 +187,12 @@ impl TokenRecord {
             return self;
         }
         Self { generation: self.generation, ..Self::new(self.key, target) }
+    }
+
+    /// Whether only a person can bring a token from nothing: the flow always needs one, or it wanted one since the integration
+    /// was last changed.
+    pub(super) fn is_attended(&self, flow: &Description, integration: &Integration) -> bool {
+        !flow.unattended || self.attended == Some(integration.updated_at)
     }
 
     /// Whether there is a refresh token that hasn't ended.

@@ -13,7 +13,7 @@ async fn world() -> World {
     let policy = Policy { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Policy::default() };
     let world = World::with_policy(Public::default(), policy).await;
     assert_eq!(world.call("POST", "/v1/models?name=crm", DOCUMENT).await.status, 201);
-    let fields = json!({"client_id": "me", "client_secret": "hunter2"});
+    let fields = json!({"client_id": "me", "client_secret": "hunter2", "scope": "person"});
     world.make("/v1/integrations", &json!({"name": "crm", "model": "crm", "fields": fields})).await;
     world
 }

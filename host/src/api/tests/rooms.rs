@@ -245,7 +245,8 @@ impl Flow for Unwilling {
     }
 
     async fn advance(&self, context: &Context, event: Event) -> Result<StepRun, PluginError> {
-        if let Some(key) = &context.return_key {
+        let wants_a_person = context.values.iter().any(|(name, value)| name == "scope" && value == "person");
+        if let (true, Some(key)) = (wants_a_person, &context.return_key) {
             return Ok(StepRun { outcome: with_a_person(key, event), printed: String::new() });
         }
         let failure = Failure {
@@ -257,7 +258,7 @@ impl Flow for Unwilling {
     }
 }
 
-/// The same flow where a person takes part: whoever comes back with a code gets a token.
+/// The same flow where the scope is `person`: whoever comes back with a code gets a token.
 fn with_a_person(key: &str, event: Event) -> Result<Step, Failure> {
     let Event::Returned(_, query) = event else {
         return Ok(Step::Redirect(format!("https://idp.example/authorize?state={key}"), "".into()));

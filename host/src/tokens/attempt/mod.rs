@@ -67,6 +67,8 @@ pub(super) struct Attempt {
     last: Last,
     /// What the attempt has learned of the present refresh token.
     refresh: RefreshState,
+    /// Whether only a person can bring a token from nothing.
+    is_attended: bool,
     /// Failures of this key before this attempt.
     failures: u32,
     /// The lifetime learned from a rejection, in seconds.
@@ -186,6 +188,7 @@ impl Attempt {
         Ok(Self {
             parts: Arc::clone(parts),
             refresh: token.refresh,
+            is_attended: token.is_attended(flow.description(), &integration),
             integration,
             flow,
             present,
@@ -353,7 +356,7 @@ impl Attempt {
             revealed: self.revealed(),
             now: u64::try_from(self.parts.clock.now().timestamp()).unwrap_or_default(),
             entropy: entropy.into(),
-            callback_url: self.record.person.as_ref().and_then(|_| self.parts.callback_url.get().cloned()),
+            callback_url: self.parts.callback_url.get().cloned(),
             return_key: self.return_key(),
         }
     }

@@ -78,9 +78,9 @@ impl Attempt {
         asked
     }
 
-    /// What the provider is to echo where a person is sent away next.
+    /// What the provider is to echo where a person is sent away next. Nobody knows it where none takes part.
     pub(super) fn return_key(&self) -> Option<String> {
-        let returns = self.record.person.as_ref()?.returns.to_be_bytes();
+        let returns = self.record.person.as_ref().map_or(0, |person| person.returns).to_be_bytes();
         let key = Sha256::new().chain_update(self.seed).chain_update("return key").chain_update(returns).finalize();
         Some(URL_SAFE_NO_PAD.encode(key))
     }
@@ -139,8 +139,7 @@ impl Attempt {
     /// Until when a person may take part, if one does and there is time left.
     async fn time_for_a_person(&mut self) -> Result<DateTime<Utc>, Ended> {
         let Some(person) = &self.record.person else {
-            let message = "the flow wants a person to take part; connect the integration";
-            return Err(self.fail("person_needed", message, Remedy::Reconfigure, None).await);
+            return Err(self.person_needed("the flow needs a person to get a token").await);
         };
         let deadline = person.deadline;
         if self.parts.clock.now() >= deadline {

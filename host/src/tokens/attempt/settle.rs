@@ -39,7 +39,7 @@ const UNREADABLE: [&str; 2] = ["invalid_response", "invalid_token_response"];
 impl Attempt {
     /// Whether a failed refresh goes on as an acquisition, within the same attempt.
     pub(super) fn fall_back(&mut self, failure: &Failure) -> bool {
-        if self.record.story.purpose != Purpose::Refresh || !self.flow.description().unattended {
+        if self.record.story.purpose != Purpose::Refresh || self.is_attended {
             return false;
         }
         let because = match self.last {
@@ -66,7 +66,7 @@ impl Attempt {
     pub(super) async fn give_up(&mut self, failure: Failure) -> Ended {
         self.report(Ok(()));
         let refused = matches!(self.last, Last::Answered(status, _) if status < 500 && status != 429);
-        let is_attended = !self.flow.description().unattended;
+        let is_attended = self.is_attended;
         // Where only a person could get another one, a refresh token isn't given up for the client's own faults.
         let is_spent = self.record.story.purpose == Purpose::Refresh
             && refused
@@ -175,6 +175,18 @@ impl Attempt {
         }
     }
 
+    /// Ends since the flow wants a person and none takes part. That is remembered, and nobody has to wait for it to pass.
+    pub(super) async fn person_needed(&mut self, why: &str) -> Ended {
+        let message = format!("{why}, and nobody is connecting it");
+        self.tell(|story| story.problem = Some(format!("person_needed: {message}")));
+        let since = self.integration.updated_at;
+        let outcome = Outcome::Failed { code: "person_needed".to_owned(), message };
+        match self.end(outcome, |record| record.attended = Some(since)).await {
+            Ok(()) => Ended::Person(why.to_owned()),
+            Err(ended) => ended,
+        }
+    }
+
     /// Makes the next generation from what the flow ended with, and commits it.
     pub(super) async fn succeed(mut self, flow_token: FlowToken) -> Result<Token, Ended> {
         self.report(Ok(()));
@@ -188,12 +200,14 @@ impl Attempt {
         };
         let parts = Arc::clone(&self.parts);
         let proven = self.rotation.proven();
+        let attended = (self.is_attended || self.has_asked()).then_some(self.integration.updated_at);
         loop {
             token.generation = self.record.follows + 1;
             let outcome = Outcome::Token { generation: token.generation };
             let sealed = StoredToken::seal(&token, &self.record.story.key, &parts.ledger.keyring)?;
             let ended = self.end(outcome, |record| {
                 record.succeed(token.generation, sealed.clone());
+                record.attended = attended;
                 record.proven.clone_from(&proven);
             });
             match ended.await {

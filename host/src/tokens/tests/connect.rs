@@ -414,8 +414,42 @@ async fn a_flow_that_needs_nobody_connects_by_itself() {
     let connecting = world.tokens.connect(&key()).await.unwrap();
     assert!(matches!(connecting.next, Next::Nothing(1)), "{connecting:?}");
     assert_eq!(world.token().await.unwrap(), "access-1");
-    // And one that wants a person all of a sudden says so where nobody is there.
+    // And one that needs a person from now on says so where nobody is there.
     *world.flows.0.lock().unwrap() = PlainFlow::new(false, "2.0.0");
     world.tokens.delete(&key()).await.unwrap();
     person_needed(world.token().await);
+}
+
+#[tokio::test]
+async fn a_flow_that_only_sometimes_needs_a_person_is_treated_as_one_that_does() {
+    for polls in [false, true] {
+        let world = World::new().await;
+        {
+            let flow = world.flows.0.lock().unwrap();
+            flow.wants_a_person.store(true, Ordering::SeqCst);
+            flow.polls.store(polls, Ordering::SeqCst);
+        }
+        for _ in 0..3 {
+            let why = person_needed(world.token().await);
+            assert!(why.contains("tokenhost integration connect crm"), "{why}");
+        }
+        assert_eq!(status(&world).await.state, State::PersonNeeded);
+        assert_eq!(world.tokens.attempts(&name(), None, 9).await.unwrap().len(), 1, "the flow is asked once");
+        if polls {
+            let attempt = prompted(&world).await;
+            until_over(&world, attempt).await;
+        } else {
+            assert_eq!(connected(sent_away(&world).await.returns(&world).await), 1);
+        }
+        world.pass(100);
+        world.provider.next(Mood::Say(400, r#"{"error":"invalid_grant"}"#));
+        person_needed(world.token().await);
+        assert_eq!(status(&world).await.state, State::PersonNeeded);
+        // Once the integration is changed, it is asked again.
+        world.flows.0.lock().unwrap().wants_a_person.store(false, Ordering::SeqCst);
+        let fields = BTreeMap::from([("client_secret".to_owned(), Some("another".to_owned()))]);
+        world.pass(1);
+        world.integrations.change(&name(), Change { fields, ..Change::default() }).await.unwrap();
+        assert_eq!(world.token().await.unwrap(), "access-2");
+    }
 }

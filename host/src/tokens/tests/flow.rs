@@ -21,6 +21,8 @@ pub(super) struct PlainFlow {
     pub(super) broken: AtomicBool,
     /// Whether it asks again and again instead of sending a person away.
     pub(super) polls: AtomicBool,
+    /// Whether it needs a person though it says that it needs none.
+    pub(super) wants_a_person: AtomicBool,
     /// Whether it sends people elsewhere than it may.
     pub(super) strays: AtomicBool,
     /// Whether it can't read answers.
@@ -70,6 +72,7 @@ impl PlainFlow {
             digest: format!("{version:0<64}"),
             broken: AtomicBool::new(false),
             polls: AtomicBool::new(false),
+            wants_a_person: AtomicBool::new(false),
             strays: AtomicBool::new(false),
             illiterate: AtomicBool::new(false),
             rules: Mutex::default(),
@@ -109,7 +112,7 @@ impl Flow for PlainFlow {
         };
         let send = |name: &str, part: Part, state: &str| send_all(vec![(name.to_owned(), vec![part])], state);
         let wait = |prompt| Ok(Step::Wait(Wait { seconds: 0, prompt, state: "polling".into() }));
-        let is_alone = self.description.unattended;
+        let is_alone = self.description.unattended && !self.wants_a_person.load(Ordering::SeqCst);
         let outcome = match event {
             Event::Begin(Purpose::Acquire) if !is_alone && self.polls.load(Ordering::SeqCst) => {
                 let page = Some("http://elsewhere.example/device".to_owned());
