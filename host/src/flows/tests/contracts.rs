@@ -5,7 +5,7 @@ use secrecy::ExposeSecret as _;
 use super::guest::Guest;
 use super::{context, engine};
 use crate::flows::step::{Event, Purpose, Step};
-use crate::flows::{Flow as _, Flows, Plugin};
+use crate::flows::{Flows, Plugin};
 
 /// A good flow for a version of the contract.
 fn flow(name: &str, contract: &'static str) -> Vec<u8> {
