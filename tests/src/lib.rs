@@ -11,7 +11,7 @@ pub mod mock;
 pub mod provider;
 
 pub use client::{Answer, Client};
-pub use daemon::{Daemon, Options};
+pub use daemon::{Daemon, Options, executable};
 pub use mock::{Act, Mock, Seen};
 pub use provider::Provider;
 
