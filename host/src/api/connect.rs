@@ -273,7 +273,7 @@ async fn refuse(api: &Api, parts: &Parts, door: &'static str, unwelcome: Unwelco
             page::refused(&support_id)
         }
         Unwelcome::Token(error) => {
-            let mut response = Problem::from(error).retry_after(Duration::from_secs(1)).into_response();
+            let mut response = Problem::from(*error).retry_after(Duration::from_secs(1)).into_response();
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             response
         }

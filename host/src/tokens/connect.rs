@@ -87,12 +87,18 @@ pub enum Unwelcome {
     Refused(&'static str),
     /// It can't be told.
     #[error(transparent)]
-    Token(#[from] TokenError),
+    Token(Box<TokenError>),
+}
+
+impl From<TokenError> for Unwelcome {
+    fn from(error: TokenError) -> Self {
+        Self::Token(Box::new(error))
+    }
 }
 
 impl From<StoreError> for Unwelcome {
     fn from(error: StoreError) -> Self {
-        Self::Token(error.into())
+        TokenError::from(error).into()
     }
 }
 
