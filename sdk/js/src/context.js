@@ -83,6 +83,18 @@ export class Context {
   }
 
   /**
+   * The same context, in which these values stand where nothing is set.
+   * @param {Record<string, string>} values By name.
+   * @returns {Context}
+   */
+  filled(values) {
+    const unset = Object.entries(values).filter(([name]) => this.value(name) === undefined);
+    // One that is set to nothing would be found first.
+    const others = this.#given.values.filter(([known]) => !unset.some(([name]) => name === known));
+    return new Context({ ...this.#given, values: [...others, ...unset] });
+  }
+
+  /**
    * Whether a secret of this name is set, e.g. `client_secret` or `token.refresh_token`.
    * @param {string} name
    */

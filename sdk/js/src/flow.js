@@ -52,28 +52,40 @@ export function flow(definition) {
 export function oauthFlow(definition) {
   return flow({
     describe: definition.describe,
-    advance(context, event) {
-      switch (event.tag) {
-        case "begin":
-          return send(definition.request(context, event.val), event.val);
-        case "answered": {
-          const { state, response } = event.val;
-          if (state === "revoke") {
-            heldRevoked(context, response);
-            return revoked();
-          }
-          if (state !== "acquire" && state !== "refresh") throw unexpected("an answer to a request that it did not send");
-          return done((definition.token ?? parse)(context, state, response));
-        }
-        case "unanswered":
-          throw Failure.unanswered(event.val);
-        case "elapsed":
-          throw unexpected("the end of a wait that it did not ask for");
-        default:
-          throw unexpected("a person back that it did not send away");
-      }
-    },
+    advance: (context, event) => advance(context, event, definition),
   });
+}
+
+/**
+ * The steps of an ordinary flow: what an `oauthFlow` does, for flows that have something in front of it.
+ * @param {Context} context
+ * @param {Event} event
+ * @param {object} definition As for `oauthFlow`.
+ * @param {(context: Context, purpose: Purpose) => Request} definition.request
+ * @param {(context: Context, purpose: Purpose, response: Response) => Partial<Token>} [definition.token]
+ * @returns {Step}
+ * @throws {Failure} Those of the two functions, and what the answer says.
+ */
+export function advance(context, event, definition) {
+  switch (event.tag) {
+    case "begin":
+      return send(definition.request(context, event.val), event.val);
+    case "answered": {
+      const { state, response } = event.val;
+      if (state === "revoke") {
+        heldRevoked(context, response);
+        return revoked();
+      }
+      if (state !== "acquire" && state !== "refresh") throw unexpected("an answer to a request that it did not send");
+      return done((definition.token ?? parse)(context, state, response));
+    }
+    case "unanswered":
+      throw Failure.unanswered(event.val);
+    case "elapsed":
+      throw unexpected("the end of a wait that it did not ask for");
+    default:
+      throw unexpected("a person back that it did not send away");
+  }
 }
 
 /** The failure of an event that the flow can't have caused. @param {string} what */

@@ -13,7 +13,7 @@
 
 export { Context, Failure } from "./context.js";
 export { describe, Field } from "./describe.js";
-export { done, flow, oauthFlow, redirect, revoked, send, token, wait } from "./flow.js";
+export { advance, done, flow, oauthFlow, redirect, revoked, send, token, wait } from "./flow.js";
 export * as oauth from "./oauth/index.js";
 export { body, Derivation, Form, form, Json, json, Request, secret, sensitive, template, text } from "./request.js";
 export * as answers from "./response.js";

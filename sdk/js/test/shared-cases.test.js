@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { Context, Failure, form, oauth, oauthFlow, tokenResponse } from "tokenhost-flow";
+import { advance, Context, Failure, Field, flow, oauth, oauthFlow, tokenResponse } from "tokenhost-flow";
 import { failureLine, Harness, response } from "tokenhost-flow/harness";
 
 const cases = (name) => JSON.parse(readFileSync(new URL(`../../cases/${name}`, import.meta.url), "utf8"));
@@ -93,30 +93,89 @@ test("long answers", () => {
   assert.ok(outcome(context, "acquire", response(200, {}, names)).length < 400);
 });
 
+const fields = (tokenUrl) => [
+  ...oauth.fields.client(),
+  Field.text("username", "User name"),
+  Field.secret("password", "Password"),
+  tokenUrl,
+  ...oauth.fields.target(),
+  ...oauth.fields.clientAuth(),
+  ...oauth.fields.refresh(),
+  oauth.fields.revocationUrl(),
+];
+
+const request = (context, purpose) => {
+  const withUser = purpose === "acquire" && context.value("username") !== undefined;
+  return oauth.request(context, purpose, withUser ? oauth.grants.password(context) : oauth.grants.clientCredentials());
+};
+
 const standard = oauthFlow({
-  describe: {
-    name: "standard",
-    version: "1.0.0",
-    title: "Standard",
-    fields: [
-      ...oauth.fields.client(),
-      oauth.fields.tokenUrl(),
-      ...oauth.fields.target(),
-      oauth.fields.clientAuth(),
-      ...oauth.fields.refresh(),
-    ],
-  },
-  request: (context, purpose) => oauth.request(context, purpose, form().text("grant_type", "client_credentials")),
+  describe: { name: "standard", version: "1.0.0", title: "Standard", fields: fields(oauth.fields.tokenUrl()) },
+  request,
 });
+
+const discovered = flow({
+  describe: {
+    name: "discovered",
+    version: "1.0.0",
+    title: "Discovered",
+    fields: [oauth.discovery.metadataUrl(), ...fields(Field.url("token_url", "Token URL"))],
+  },
+  advance: (context, event) =>
+    oauth.discovery.advance(context, event, (context, event) => advance(context, event, { request })),
+});
+
+/** An attempt with what a case sets. */
+function begin(of, values, secrets, purpose) {
+  const harness = new Harness(of).context((context) => {
+    context.entropy = Uint8Array.from({ length: 32 }, (_, at) => at);
+  });
+  return harness.values(values).secret(...secrets).begin(purpose);
+}
+
+const shown = (run) => (run.outcome.tag === "failure" ? run.failureLine() : run.request());
+
+/** Runs each purpose that a case names; there must be one. */
+function eachPurpose(one, check) {
+  const named = ["acquire", "refresh", "revoke"].filter((purpose) => one[purpose] !== undefined);
+  assert.ok(named.length > 0, `no outcome is named for ${JSON.stringify(one)}`);
+  for (const purpose of named) check(purpose, one[purpose]);
+}
 
 test("standard requests", () => {
   for (const one of cases("oauth-requests.json").cases) {
-    for (const purpose of ["acquire", "refresh", "revoke"]) {
-      if (one[purpose] === undefined) continue;
-      const harness = new Harness(standard).value("token_url", "https://id.example/token?tenant=7");
-      const run = harness.values(one.values).secret(...one.secrets).begin(purpose);
-      const got = run.outcome.tag === "failure" ? run.failureLine() : run.request();
-      assert.equal(got, one[purpose], JSON.stringify(one));
-    }
+    eachPurpose(one, (purpose, expected) => {
+      const values = { token_url: "https://id.example/token?tenant=7", ...one.values };
+      assert.equal(shown(begin(standard, values, one.secrets, purpose)), expected, JSON.stringify(one));
+    });
   }
+});
+
+test("discovery", () => {
+  for (const one of cases("oauth-requests.json").discovery) {
+    eachPurpose(one, (purpose, expected) => {
+      const { status = 200, unanswered, document } = one.metadata;
+      const first = begin(discovered, one.values, one.secrets, purpose);
+      const second =
+        unanswered === undefined
+          ? first.answerWith(response(status, {}, document === undefined ? body(one.metadata) : JSON.stringify(document)))
+          : first.unanswered(true, unanswered);
+      assert.deepEqual([shown(first), shown(second)], expected, JSON.stringify(one));
+    });
+  }
+});
+
+test("the fields are those of the other languages", () => {
+  const got = discovered.describe().fields.map(({ name, title, help, kind, required, default: usual, source }) => ({
+    choices: kind.val ?? null,
+    default: usual ?? null,
+    help,
+    kind: kind.tag,
+    name,
+    required:
+      required.tag === "when" ? { field: required.val.field, one_of: required.val.oneOf } : required.tag === "always",
+    source: source ?? null,
+    title,
+  }));
+  assert.deepEqual(got, cases("oauth-requests.json").fields);
 });

@@ -47,6 +47,12 @@ export declare class Context {
      */
     flag(name: string): boolean;
     /**
+     * The same context, in which these values stand where nothing is set.
+     * @param {Record<string, string>} values By name.
+     * @returns {Context}
+     */
+    filled(values: Record<string, string>): Context;
+    /**
      * Whether a secret of this name is set, e.g. `client_secret` or `token.refresh_token`.
      * @param {string} name
      */

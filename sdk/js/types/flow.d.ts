@@ -46,6 +46,20 @@ export declare function oauthFlow(definition: {
     request: (context: Context, purpose: Purpose) => Request;
     token?: (context: Context, purpose: Purpose, response: Response) => Partial<Token>;
 }): Exported;
+/**
+ * The steps of an ordinary flow: what an `oauthFlow` does, for flows that have something in front of it.
+ * @param {Context} context
+ * @param {Event} event
+ * @param {object} definition As for `oauthFlow`.
+ * @param {(context: Context, purpose: Purpose) => Request} definition.request
+ * @param {(context: Context, purpose: Purpose, response: Response) => Partial<Token>} [definition.token]
+ * @returns {Step}
+ * @throws {Failure} Those of the two functions, and what the answer says.
+ */
+export declare function advance(context: Context, event: Event, definition: {
+    request: (context: Context, purpose: Purpose) => Request;
+    token?: (context: Context, purpose: Purpose, response: Response) => Partial<Token>;
+}): Step;
 /** The step that sends a request. @param {Request} request @param {string} [state] @returns {Step} */
 export declare const send: (request: Request, state?: string) => Step;
 /**

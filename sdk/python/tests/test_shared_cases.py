@@ -2,10 +2,12 @@
 
 import base64
 import json
+import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from tokenhost_flow import Context, Description, Failure, Form, OAuthFlow, Purpose, Scheme, oauth, token_response
+from tokenhost_flow import Context, Description, Failure, Field, OAuthFlow, Purpose, Scheme, oauth, token_response
 from tokenhost_flow.harness import Harness, response
 
 CASES = Path(__file__).parents[2] / "cases"
@@ -74,30 +76,94 @@ def test_long_answers():
     assert outcome(Purpose.ACQUIRE, response(200, digits)).startswith("invalid_response, reconfigure")
 
 
+REQUESTS = json.loads((CASES / "oauth-requests.json").read_text("utf-8"))
+
+
+def standard(token_url):
+    return [
+        *oauth.fields.client(),
+        Field.text("username", "User name"),
+        Field.secret("password", "Password"),
+        token_url,
+        *oauth.fields.target(),
+        *oauth.fields.client_auth(),
+        *oauth.fields.refresh(),
+        oauth.fields.revocation_url(),
+    ]
+
+
 class Standard(OAuthFlow):
-    description = Description(
-        "standard",
-        "1.0.0",
-        "Standard",
-        fields=[
-            *oauth.fields.client(),
-            oauth.fields.token_url(),
-            *oauth.fields.target(),
-            oauth.fields.client_auth(),
-            *oauth.fields.refresh(),
-        ],
-    )
+    description = Description("standard", "1.0.0", "Standard", fields=standard(oauth.fields.token_url()))
 
     def request(self, context, purpose):
-        return oauth.request(context, purpose, Form().add("grant_type", "client_credentials"))
+        with_user = purpose is Purpose.ACQUIRE and context.value("username")
+        grant = oauth.grants.password(context) if with_user else oauth.grants.client_credentials()
+        return oauth.request(context, purpose, grant)
+
+
+class Discovered(Standard):
+    description = Description(
+        "discovered",
+        "1.0.0",
+        "Discovered",
+        fields=[oauth.discovery.metadata_url(), *standard(Field.url("token_url", "Token URL"))],
+    )
+
+    def advance(self, context, event):
+        return oauth.discovery.advance(context, event, super().advance)
+
+
+def begin(flow, values, secrets, purpose):
+    """An attempt with what a case sets."""
+    return Harness(flow).context(entropy=bytes(range(32))).values(**values).secret(*secrets).begin(purpose)
+
+
+def shown(run):
+    return run.failure_line() if isinstance(run.outcome, Failure) else run.request()
+
+
+def purposes(case):
+    """The purposes that a case names; there must be one."""
+    named = [purpose for purpose in Purpose if purpose.value in case]
+    assert named, f"no outcome is named for {case}"
+    return named
 
 
 def test_standard_requests():
-    for case in json.loads((CASES / "oauth-requests.json").read_text("utf-8"))["cases"]:
-        for purpose in Purpose:
-            if purpose.value not in case:
-                continue
-            harness = Harness(Standard).value("token_url", "https://id.example/token?tenant=7")
-            run = harness.values(**case["values"]).secret(*case["secrets"]).begin(purpose)
-            got = run.failure_line() if isinstance(run.outcome, Failure) else run.request()
-            assert got == case[purpose.value], case
+    for case in REQUESTS["cases"]:
+        for purpose in purposes(case):
+            values = {"token_url": "https://id.example/token?tenant=7", **case["values"]}
+            assert shown(begin(Standard, values, case["secrets"], purpose)) == case[purpose.value], case
+
+
+def test_discovery():
+    for case in REQUESTS["discovery"]:
+        metadata = case["metadata"]
+        for purpose in purposes(case):
+            first = begin(Discovered, case["values"], case["secrets"], purpose)
+            if "unanswered" in metadata:
+                second = first.unanswered(True, metadata["unanswered"])
+            else:
+                said = json.dumps(metadata["document"]) if "document" in metadata else body(metadata)
+                second = first.answer_with(response(metadata.get("status", 200), said))
+            assert [shown(first), shown(second)] == case[purpose.value], case
+
+
+def test_the_fields_are_those_of_the_other_languages():
+    def plain(field):
+        kind, required = component_name(field.kind), component_name(field.required)
+        return {
+            "choices": getattr(field.kind, "choices", None),
+            "default": field.default,
+            "help": field.help,
+            "kind": re.sub("(?<=.)([A-Z])", r"-\1", kind).lower(),
+            "name": field.name,
+            "required": asdict(field.required.condition) if required == "When" else required == "Always",
+            "source": field.source,
+            "title": field.title,
+        }
+
+    def component_name(value):
+        return type(value).WIT.split("_")[1]
+
+    assert [plain(field) for field in Discovered.description.fields] == REQUESTS["fields"]

@@ -3,7 +3,8 @@
  *
  * It sends nothing: a test looks at the request, secrets shown as names, and gives the answer itself. What the host would
  * refuse, it refuses by an error that says so: values without a field, required fields that are not set, secrets that are
- * not set, and requests to an origin of none of the URL fields. It computes no derived values.
+ * not set, and requests to an origin of none of the URL fields and of no endpoint in the metadata that was answered. It
+ * computes no derived values.
  * @module
  */
 
@@ -20,6 +21,8 @@ export class Harness {
   description;
   /** What the flow is given at the next step. @type {Context} */
   #context;
+  /** What the provider's metadata document said, to whose endpoints further requests may go. @type {Uint8Array} */
+  #metadata = new Uint8Array();
 
   /**
    * An integration of this flow in which only the fields' defaults are set. It is 2026-11-22T10:00:00Z.
@@ -78,6 +81,7 @@ export class Harness {
   context(change) {
     const other = new Harness(this.#flow);
     other.#context = { ...this.#context };
+    other.#metadata = this.#metadata;
     change(other.#context);
     return other;
   }
@@ -117,8 +121,23 @@ export class Harness {
       if (error instanceof Error || typeof error !== "object" || error === null || !("remedy" in error)) throw error;
       outcome = { tag: "failure", val: /** @type {Failure} */ (error) };
     }
-    if (outcome.tag === "send") check(outcome.val.request, this.description, this.#context);
+    if (outcome.tag === "send") check(outcome.val.request, this.description, this.#context, this.#metadata);
     return new Run(this, outcome);
+  }
+
+  /**
+   * The same after an answer: where the request was for the provider's metadata, further ones may go where that says.
+   * @param {string} url Where the request went.
+   * @param {Response} response
+   */
+  told(url, response) {
+    const told = this.context(() => {});
+    const fields = this.description.fields.filter(({ kind }) => kind.tag === "metadata-url");
+    const isMetadata = fields.some((field) =>
+      this.#context.values.some(([known, value]) => known === field.name && value.trim() === url),
+    );
+    if (isMetadata) told.#metadata = response.body;
+    return told;
   }
 
   /** The field of this name. @param {string} name @returns {Field} */
@@ -177,7 +196,9 @@ export class Run {
 
   /** The provider answers with anything; `response` makes it. @param {Response} response */
   answerWith(response) {
-    return this.#harness.step({ tag: "answered", val: { state: this.state(), response } });
+    const { outcome } = this;
+    const harness = outcome.tag === "send" ? this.#harness.told(outcome.val.request.url, response) : this.#harness;
+    return harness.step({ tag: "answered", val: { state: this.state(), response } });
   }
 
   /**

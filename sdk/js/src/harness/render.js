@@ -4,6 +4,8 @@
  */
 
 /** @import { Context, Derivation, Description, Member, Request, Template } from "../../types/contract.js" */
+import { isObject } from "../token-response/answer.js";
+import { utf8 } from "../token-response/text.js";
 
 /** The request as text; see `Run.request`. @param {Request} request */
 export function render(request) {
@@ -62,11 +64,13 @@ function derivation({ tag, val }) {
 /**
  * Holds a request against what the host would refuse.
  * @param {Request} request @param {Description} description @param {Context} context
+ * @param {Uint8Array} metadata The provider's metadata document, if there was one.
  */
-export function check(request, description, context) {
+export function check(request, description, context, metadata) {
   const urls = description.fields.filter(({ kind }) => kind.tag === "url" || kind.tag === "metadata-url");
-  const allowed = urls.flatMap(({ name }) => context.values.filter(([known]) => known === name));
-  if (!allowed.some(([, url]) => origin(url).toLowerCase() === origin(request.url).toLowerCase())) {
+  const set = urls.flatMap(({ name }) => context.values.filter(([known]) => known === name));
+  const allowed = [...set.map(([, url]) => url), ...endpoints(metadata)];
+  if (!allowed.some((url) => origin(url).toLowerCase() === origin(request.url).toLowerCase())) {
     throw new Error(`the host would refuse this request: ${origin(request.url)} is the origin of no URL field`);
   }
   const known = new Set(context.secrets);
@@ -88,6 +92,21 @@ export function check(request, description, context) {
     }
     if (part.tag === "body") throw new Error("the body can stand only inside a derivation");
   }
+}
+
+/** The endpoints that a metadata document names. @param {Uint8Array} metadata @returns {string[]} */
+function endpoints(metadata) {
+  let document;
+  try {
+    document = JSON.parse(utf8(metadata));
+  } catch {
+    return [];
+  }
+  if (!isObject(document)) return [];
+  const aliases = isObject(document.mtls_endpoint_aliases) ? document.mtls_endpoint_aliases : {};
+  return [...Object.entries(document), ...Object.entries(aliases)].flatMap(([name, url]) =>
+    name.endsWith("_endpoint") && typeof url === "string" ? [url] : [],
+  );
 }
 
 /** The names of the secrets and derived values that a derivation uses. @param {Derivation} derivation */

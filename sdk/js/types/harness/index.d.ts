@@ -3,7 +3,8 @@
  *
  * It sends nothing: a test looks at the request, secrets shown as names, and gives the answer itself. What the host would
  * refuse, it refuses by an error that says so: values without a field, required fields that are not set, secrets that are
- * not set, and requests to an origin of none of the URL fields. It computes no derived values.
+ * not set, and requests to an origin of none of the URL fields and of no endpoint in the metadata that was answered. It
+ * computes no derived values.
  * @module
  */
 import type { Context, Description, Event, Failure, Purpose, Response, Step, Token } from "../../types/contract.js";
@@ -39,6 +40,12 @@ export declare class Harness {
     begin(purpose: Purpose): Run;
     /** One step, from any event. @param {Event} event */
     step(event: Event): Run;
+    /**
+     * The same after an answer: where the request was for the provider's metadata, further ones may go where that says.
+     * @param {string} url Where the request went.
+     * @param {Response} response
+     */
+    told(url: string, response: Response): Harness;
 }
 /** An attempt after one of its steps. */
 export declare class Run {

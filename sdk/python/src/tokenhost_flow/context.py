@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from .contract import Remedy, RemedyReacquire, RemedyReconfigure, RemedyRetry, Scheme, Unanswered
 
@@ -46,6 +47,13 @@ class Context:
     def flag(self, name: str) -> bool:
         """Whether a field of kind ``flag`` is ``true``."""
         return self.value(name) == "true"
+
+    def filled(self, values: Mapping[str, str]) -> Context:
+        """The same context, in which these values stand where nothing is set."""
+        unset = [(name, value) for name, value in values.items() if self.value(name) is None]
+        # One that is set to nothing would be found first.
+        names = {name for name, _ in unset}
+        return replace(self, values=[*(pair for pair in self.values if pair[0] not in names), *unset])
 
     def has_secret(self, name: str) -> bool:
         """Whether a secret of this name is set, e.g. ``client_secret`` or ``token.refresh_token``."""

@@ -2,7 +2,8 @@
 
 It sends nothing: a test looks at the request, secrets shown as names, and gives the answer itself. What the host would
 refuse, it refuses by an :class:`AssertionError` that says so: values without a field, required fields that are not set,
-secrets that are not set, and requests to an origin of none of the URL fields. It computes no derived values.
+secrets that are not set, and requests to an origin of none of the URL fields and of no endpoint in the metadata that was
+answered. It computes no derived values.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ class Harness:
             now=1_795_341_600,
             entropy=bytes([7] * 32),
         )
+        #: What the provider's metadata document said, to whose endpoints further requests may go.
+        self._metadata = b""
 
     @property
     def description(self) -> Description:
@@ -144,8 +147,17 @@ class Harness:
         except Failure as failure:
             outcome = failure
         if isinstance(outcome, StepSend):
-            _check(outcome.value.request, self.description, self._context)
+            _check(outcome.value.request, self.description, self._context, self._metadata)
         return Run(self, outcome)
+
+    def told(self, url: str, given: Response) -> Harness:
+        """The same after an answer to a request to ``url``: where that was for the provider's metadata, further ones may go
+        where it says."""
+        other = copy(self)
+        fields = [field.name for field in self.description.fields if isinstance(field.kind, KindMetadataUrl)]
+        if url in [self._context.value(name) for name in fields]:
+            other._metadata = given.body
+        return other
 
     def _field(self, name: str) -> Field:
         found = next((field for field in self.description.fields if field.name == name), None)
@@ -191,7 +203,10 @@ class Run:
 
     def answer_with(self, given: Response) -> Run:
         """The provider answers with anything; :func:`response` makes it."""
-        return self.harness.step(EventAnswered(Answered(self.state(), given)))
+        harness = self.harness
+        if isinstance(self.outcome, StepSend):
+            harness = harness.told(self.outcome.value.request.url, given)
+        return harness.step(EventAnswered(Answered(self.state(), given)))
 
     def unanswered(self, left: bool, reason: str) -> Run:
         """The request gets no complete answer; ``left`` says whether any of it may have reached the provider."""
@@ -279,10 +294,24 @@ def _derivation(derivation: Derivation) -> str:
     return f"transform [{', '.join(how.value for how in value.how)}] {_text(value.value)}"
 
 
-def _check(request: Request, description: Description, context: Context) -> None:
+def _endpoints(metadata: bytes) -> list[str]:
+    """The endpoints that a metadata document names."""
+    try:
+        document = json.loads(metadata)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(document, dict):
+        return []
+    aliases = document.get("mtls_endpoint_aliases")
+    named = [*document.items(), *(aliases.items() if isinstance(aliases, dict) else [])]
+    return [url for name, url in named if name.endswith("_endpoint") and isinstance(url, str)]
+
+
+def _check(request: Request, description: Description, context: Context, metadata: bytes) -> None:
     """Holds a request against what the host would refuse."""
     urls = [field.name for field in description.fields if isinstance(field.kind, KindUrl | KindMetadataUrl)]
-    allowed = {_origin(value).lower() for name in urls if (value := context.value(name))}
+    values = [value for name in urls if (value := context.value(name))]
+    allowed = {_origin(url).lower() for url in [*values, *_endpoints(metadata)]}
     if _origin(request.url).lower() not in allowed:
         origin = _origin(request.url)
         raise AssertionError(f"the host would refuse this request: {origin} is the origin of no URL field")

@@ -95,6 +95,7 @@ fn read(context: &Context, response: &Response) -> Result<Map<String, Value>, Fa
         // What the status means is the same as for a token request.
         return Err(token_response::parse(context, Purpose::Acquire, response).err().unwrap_or_else(unreadable));
     }
+    // As strictly as the host does, which lets no request go to the endpoints of a document that it can't read.
     let document: Map<String, Value> = serde_json::from_slice(&response.body).map_err(|_| unreadable())?;
     // Who shows a certificate does so at endpoints of their own, where there are any (RFC 8705 section 5).
     let aliases = document.get("mtls_endpoint_aliases").and_then(Value::as_object);
@@ -126,6 +127,8 @@ fn with(context: &Context, found: &Map<String, Value>) -> Context {
     let mut context = context.clone();
     for (field, url) in found {
         if let (None, Some(url)) = (context.value(field), url.as_str()) {
+            // One that is set to nothing would be found first.
+            context.values.retain(|(known, _)| known != field);
             context.values.push((field.clone(), url.to_owned()));
         }
     }

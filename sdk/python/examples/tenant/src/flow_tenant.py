@@ -4,7 +4,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from tokenhost_flow import (
-    Context, Description, Failure, Field, Form, OAuthFlow, Purpose, Request, Response, SchemeMatch, Token, export, oauth,
+    Context, Description, Failure, Field, OAuthFlow, Purpose, Request, Response, SchemeMatch, Token, export, oauth,
     token_response,
 )  # fmt: skip
 
@@ -22,7 +22,7 @@ class Tenant(OAuthFlow):
             *oauth.fields.client(),
             Field.url("service_url", "Service URL", help="Without the tenant.", required=True),
             Field.text("tenant", "Tenant", help="As it stands in the service's addresses.", required=True),
-            oauth.fields.client_auth(),
+            *oauth.fields.client_auth(),
         ],
     )
 
@@ -33,7 +33,7 @@ class Tenant(OAuthFlow):
         service = context.required("service_url").rstrip("/")
         url = f"{service}/tenants/{quote(context.required('tenant'), safe='')}/token"
         at_tenant = replace(context, values=[*context.values, ("token_url", url)])
-        return oauth.acquire(at_tenant, Form().add("grant_type", "client_credentials"))
+        return oauth.acquire(at_tenant, oauth.grants.client_credentials())
 
     def token(self, context: Context, purpose: Purpose, response: Response) -> Token:
         """The token, and the instance where the tenant's data is."""

@@ -1,20 +1,18 @@
-"""The token requests of RFC 6749 that most flows share: client authentication, scope, refresh.
+"""The token requests of RFC 6749 that most flows share: client authentication, scope, refresh, revocation.
 
-They read the fields that :mod:`fields` declares, so a flow that uses them lists those.
+They read the fields that :mod:`fields` declares, so a flow that uses them lists those. :func:`acquire` takes what is special
+to a grant (:mod:`grants` has some) and adds the rest; :func:`refresh` and :func:`revoke` need nothing from the flow. How a
+client authenticates itself is in :mod:`client`; :mod:`discovery` stands in front of any flow.
 """
 
 from __future__ import annotations
 
 from ..context import Context, Failure
-from ..contract import BasicEncoding, Form, Purpose, Request, basic, secret
-from . import fields
+from ..contract import Form, Purpose, Request
+from . import client, discovery, fields, grants
+from .client import ClientAuth, authenticated
 
-__all__ = ["acquire", "fields", "refresh", "request"]
-
-#: The name of the derived value that holds the client's Basic credentials.
-_CLIENT_BASIC = "client_basic"
-
-_BASIC = {"basic": BasicEncoding.FORM, "basic-raw": BasicEncoding.NONE, "basic-percent": BasicEncoding.PERCENT}
+__all__ = ["acquire", "ask", "client", "discovery", "fields", "grants", "refresh", "request", "revoke", "scope"]
 
 
 def acquire(context: Context, grant: Form) -> Request:
@@ -23,10 +21,16 @@ def acquire(context: Context, grant: Form) -> Request:
 
     Raises a :class:`Failure` where a field that it needs is not set, or has a value that it can't have.
     """
-    grant.optional("scope", _scope(context)).optional("audience", context.value("audience"))
+    grant.optional("scope", scope(context)).optional("audience", context.value("audience"))
     for resource in context.words("resource"):
         grant.add("resource", resource)
-    return _authenticated(context, context.required("token_url"), grant, "client_auth")
+    return ask(context, grant)
+
+
+def ask(context: Context, parameters: Form) -> Request:
+    """A request of exactly these parameters, sent to ``token_url`` by the authenticated client: for grants that write scope
+    and audience in their own way. Raises as :func:`acquire`."""
+    return authenticated(context, context.required("token_url"), parameters, ClientAuth.of(context, "client_auth"))
 
 
 def refresh(context: Context) -> Request:
@@ -34,50 +38,46 @@ def refresh(context: Context) -> Request:
 
     It repeats ``resource`` (RFC 8707 section 2.2), ``scope`` only where ``scope_on_refresh`` is ``send``, and no
     ``audience``, to which no standard gives a meaning there. Raises a :class:`Failure` where ``refresh`` is ``never``,
-    there is no refresh token, or a field has a value that it can't have.
+    there is no refresh token, or a field is not set or has a value that it can't have.
     """
     if context.value("refresh") == "never":
         raise Failure.reacquire("refresh_disabled", "the field refresh is never")
     if not context.has_secret("token.refresh_token"):
         raise Failure.reacquire("no_refresh_token", "the present token has no refresh token")
+    same = (context.value("refresh_client_auth") or "same") == "same"
+    method = ClientAuth.of(context, "client_auth" if same else "refresh_client_auth")
+    url = context.value("refresh_url") or context.required("token_url")
     parameters = Form().add("grant_type", "refresh_token").secret("refresh_token", "token.refresh_token")
     if context.value("scope_on_refresh") == "send":
-        parameters.optional("scope", _scope(context))
+        parameters.optional("scope", scope(context))
     for resource in context.words("resource"):
         parameters.add("resource", resource)
-    url = context.value("refresh_url") or context.required("token_url")
-    same = (context.value("refresh_client_auth") or "same") == "same"
-    return _authenticated(context, url, parameters, "client_auth" if same else "refresh_client_auth")
+    return authenticated(context, url, parameters, method)
+
+
+def revoke(context: Context) -> Request:
+    """The request that revokes the token (RFC 7009 section 2.1), sent to ``revocation_url``: the refresh token where there is
+    one, since its end is the end of the access tokens got with it, else the access token.
+
+    Raises a :class:`Failure`: ``unsupported`` where ``revocation_url`` is not set; there is no token, or a field is not set
+    or has a value that it can't have.
+    """
+    url = context.value("revocation_url")
+    if url is None:
+        raise Failure.unsupported("the field revocation_url is not set, so that no token can be revoked")
+    hint = "refresh_token" if context.has_secret("token.refresh_token") else "access_token"
+    context.required_secret(f"token.{hint}")
+    parameters = Form().secret("token", f"token.{hint}").add("token_type_hint", hint)
+    return authenticated(context, url, parameters, ClientAuth.of(context, "client_auth"))
 
 
 def request(context: Context, purpose: Purpose, grant: Form) -> Request:
-    """A standard flow's request: :func:`acquire` with this grant, :func:`refresh`, and no revocation."""
+    """A standard flow's request: :func:`acquire` with this grant, :func:`refresh`, or :func:`revoke`."""
     if purpose is Purpose.ACQUIRE:
         return acquire(context, grant)
-    if purpose is Purpose.REFRESH:
-        return refresh(context)
-    raise Failure.unsupported("this flow knows no address at which a token is revoked")
+    return refresh(context) if purpose is Purpose.REFRESH else revoke(context)
 
 
-def _authenticated(context: Context, url: str, parameters: Form, field: str) -> Request:
-    """A ``POST`` by the client, which authenticates itself as the field says (RFC 6749 section 2.3)."""
-    method = context.value(field) or "basic"
-    if method not in _BASIC and method not in ("post", "none"):
-        raise Failure.reconfigure("invalid_field", f"the field {field} can't be {method}")
-    client_id = context.required("client_id")
-    if method != "none":
-        context.required_secret("client_secret")
-    made = Request.post(url).header("accept", "application/json")
-    if method in _BASIC:
-        credentials = basic(client_id, secret("client_secret"), _BASIC[method])
-        made.header("authorization", ["Basic ", secret(_CLIENT_BASIC)]).derive(_CLIENT_BASIC, credentials)
-    else:
-        parameters.add("client_id", client_id)
-        if method == "post":
-            parameters.secret("client_secret", "client_secret")
-    return made.form(parameters)
-
-
-def _scope(context: Context) -> str | None:
+def scope(context: Context) -> str | None:
     """The wanted scope, its words separated by one space, if there is any."""
     return " ".join(context.words("scope")) or None

@@ -116,13 +116,21 @@ def _refuse_constant(_: str) -> float:
     raise ValueError
 
 
+def parse_json(text: str) -> object:
+    """What the text says as JSON. Raises :class:`ValueError` where it is none, or nests deeper than any honest answer."""
+    if _too_deep(text):
+        raise ValueError("nests too deep")
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("nests too deep") from None
+
+
 def _of_json(text: str) -> Mapping[str, object]:
     """The members of a JSON object, or of the only object of an array."""
     try:
-        if _too_deep(text):
-            raise ValueError
-        value = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        value = parse_json(text)
+    except ValueError:
         # Not the parser's own words, which may quote what was sent.
         raise Unreadable("other", "broken JSON") from None
     if isinstance(value, list) and len(value) == 1:
