@@ -1,5 +1,5 @@
 //! Flows in all three languages: their projects, those that ship, and hostile ones. In JavaScript and Python what a flow
-//! does wrong is done by an interpreter, and harms as little.
+//! does wrong is done by an interpreter, and harms as little as in Rust.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test, whose helpers clippy takes for other code")]
 
@@ -172,7 +172,8 @@ async fn hostile_flows_harm_only_themselves() {
     }
     install_packages(&js);
     python();
-    for dir in [js, repository().join("tests/hostile/python")] {
+    let [python, rust] = ["python", "rust"].map(|language| repository().join("tests/hostile").join(language));
+    for dir in [js, python, rust] {
         run(tokenhost(folder.path()).args(["plugin", "build"]).arg(dir).arg("--out").arg(&flows));
     }
 
@@ -215,6 +216,13 @@ async fn hostile_flows_harm_only_themselves() {
         ("python", "nest", DEEP),
         ("python", "regex", ENDLESS),
         ("python", "big", BIG),
+        ("rust", "loop", ENDLESS),
+        ("rust", "hoard", MEMORY),
+        ("rust", "panic", TRAP),
+        ("rust", "overflow", TRAP),
+        ("rust", "recurse", DEEP),
+        ("rust", "big", BIG),
+        ("rust", "swell", MEMORY),
     ];
     let (mut wrong, mut quarantines) = (Vec::new(), 0);
     for (language, how, part) in cases {
@@ -238,9 +246,9 @@ async fn hostile_flows_harm_only_themselves() {
         client.post("/v1/integrations/good/token/refresh", &Value::Null).await.expect(200);
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(quarantines, 4);
+    assert_eq!(quarantines, 5);
     // What did harm does none where it isn't told to.
-    for language in ["js", "python"] {
+    for language in ["js", "python", "rust"] {
         let (flow, name) = (format!("hostile-{language}"), format!("{language}-good"));
         client.integrate(json!({"name": name, "model": "mock", "flow": flow, "fields": {"how": "good"}})).await;
         assert_eq!(client.token(&name).await.expect(200)["access_token"], "good");
