@@ -166,7 +166,9 @@ test("discovery", () => {
 });
 
 test("the fields are those of the other languages", () => {
-  const got = discovered.describe().fields.map(({ name, title, help, kind, required, default: usual, source }) => ({
+  const { authorize, device } = oauth;
+  const withPerson = [authorize.authorizationUrl(), ...authorize.authorize(), device.deviceAuthorizationUrl()];
+  const got = [...discovered.describe().fields, ...withPerson].map(({ name, title, help, kind, required, default: usual, source }) => ({
     choices: kind.val ?? null,
     default: usual ?? null,
     help,
