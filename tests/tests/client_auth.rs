@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use serde_json::{Value, json};
 use tokenhost_tests::{Client, Daemon, Provider};
 
@@ -135,6 +135,8 @@ async fn a_document_that_only_names_the_metadata_is_enough() {
 fn authority(folder: &Path) -> (String, (String, String)) {
     let mut own = CertificateParams::new(Vec::new()).unwrap();
     own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // A name of its own: a certificate that is named like its issuer counts as self-signed.
+    own.distinguished_name.push(DnType::CommonName, "an authority for tests");
     let authority = CertifiedIssuer::self_signed(own, KeyPair::generate().unwrap()).unwrap();
     let issue = |name: SanType| {
         let key = KeyPair::generate().unwrap();

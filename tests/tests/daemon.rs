@@ -103,6 +103,11 @@ async fn without_a_token_every_route_answers_the_same_problem() {
                 match path.as_str() {
                     // Pages for people, who have no token yet.
                     "/login" | "/logout" => continue,
+                    // People on their way to a provider and back, known by a link and a cookie.
+                    "/v1/callback" | "/v1/connect/{ticket}" => {
+                        assert_eq!(answer.status, 403, "{path}: {}", answer.text);
+                        continue;
+                    }
                     // Proxies get the refusal in headers alone.
                     path if path.starts_with("/v1/forward-auth/") => {
                         assert_eq!((answer.status, answer.text.as_str()), (401, ""));

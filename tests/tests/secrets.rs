@@ -62,8 +62,10 @@ fn search_folder(folder: &Path, needles: &[(String, Vec<u8>)]) -> usize {
 async fn search_api(client: &Client, document: &Value, needles: &[(String, Vec<u8>)]) -> usize {
     let mut asked = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
-        // Users' own data are theirs; this caller is an application.
-        let skipped = ["/v1/me/", "/v1/forward-auth/"].iter().any(|prefix| path.starts_with(prefix));
+        // Users' own data are theirs; this caller is an application. Nor is it a person on their way to a provider.
+        let skipped = ["/v1/me/", "/v1/forward-auth/", "/v1/connect/", "/v1/callback"]
+            .iter()
+            .any(|prefix| path.starts_with(prefix));
         if item.get("get").is_none() || path == "/v1/integrations/{integration}/token" || skipped {
             continue;
         }

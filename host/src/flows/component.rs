@@ -266,7 +266,7 @@ mod tests {
         check("(component)", Err(&["doesn't export `tokenhost:flow/flow`"]));
         check(
             r#"(component (instance $i) (export "tokenhost:flow/flow@0.9.0" (instance $i)))"#,
-            Err(&["version 0.9.0 of the contract, and this host knows ", "0.1.0"]),
+            Err(&["version 0.9.0 of the contract, and this host knows 0.2.0, 0.1.0"]),
         );
         check(
             &format!(

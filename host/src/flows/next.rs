@@ -3,6 +3,7 @@
 //! It shows what a new version takes: its bindings, and conversions to and from the same domain types.
 
 #[path = "v0_1/convert.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same conversions, of types that are made anew")]
 mod convert;
 
 use wasmtime::Store;

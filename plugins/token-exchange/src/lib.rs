@@ -48,7 +48,11 @@ impl OAuthFlow for TokenExchange {
             )
             .field(fields::token_url())
             .fields(fields::target())
-            .field(Field::text("client_id", "Client ID").help("The name under which the provider knows this client."))
+            .field(
+                Field::text("client_id", "Client ID")
+                    .help("The name under which the provider knows this client, where it wants to know it.")
+                    .required_when("client_auth", &fields::WITH_CLIENT),
+            )
             .field(
                 Field::secret("client_secret", "Client secret")
                     .help("The client's password, for the ways of client_auth that need one.")

@@ -180,4 +180,7 @@ test("the fields are those of the other languages", () => {
     title,
   }));
   assert.deepEqual(got, cases("oauth-requests.json").fields);
+  assert.deepEqual(oauth.fields.WITH_CLIENT, [
+    "basic", "basic-raw", "basic-percent", "post", "client_secret_jwt", "private_key_jwt", "tls_client_auth",
+  ]);
 });

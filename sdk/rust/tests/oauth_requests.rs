@@ -58,9 +58,6 @@ fn standard(description: Description, token_url: Field) -> Description {
         .field(oauth::fields::revocation_url())
 }
 
-/// What a case comes to, for a purpose.
-type Check = fn(&Value, Purpose) -> Value;
-
 /// The purposes, as the cases name them.
 const PURPOSES: [(&str, Purpose); 3] =
     [("acquire", Purpose::Acquire), ("refresh", Purpose::Refresh), ("revoke", Purpose::Revoke)];
@@ -139,13 +136,16 @@ fn field(field: &Field) -> Value {
     })
 }
 
+/// What a case comes to.
+type Made = fn(&Value, Purpose) -> Value;
+
 #[test]
 fn shared_cases() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../cases/oauth-requests.json");
     let mut cases: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let update = std::env::var_os("UPDATE").is_some();
     let mut wrong = Vec::new();
-    let groups: [(&str, Check); 2] = [("cases", request), ("discovery", discovered)];
+    let groups: [(&str, Made); 2] = [("cases", request), ("discovery", discovered)];
     for (group, run) in groups {
         for case in cases[group].as_array_mut().unwrap() {
             let mut count = 0;

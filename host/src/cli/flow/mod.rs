@@ -1,7 +1,7 @@
 //! `tokenhost flow …`: the flow plugins of a daemon. What works on a component's file without a daemon is in `plugin`.
 
 mod show;
-mod upgrade;
+pub(super) mod upgrade;
 mod values;
 
 use std::path::{Path, PathBuf};

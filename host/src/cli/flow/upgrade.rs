@@ -58,7 +58,7 @@ pub(super) async fn upgrade(client: &Client, file: &Path, wishes: Wishes, output
 }
 
 /// The name of the flow in a package or component.
-async fn name(bytes: &[u8]) -> Result<String, Failure> {
+pub(in crate::cli) async fn name(bytes: &[u8]) -> Result<String, Failure> {
     if is_package(bytes) {
         let package = Package::read(bytes).map_err(|error| Failure::failed(error.to_string()))?;
         return Ok(printable(&package.manifest.name));

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::super::client::{Client, Connection};
 use super::super::exit::Failure;
+use super::super::flow::upgrade;
 use super::super::output::{Output, cell};
 use super::build;
 use super::watch::Watch;
@@ -101,6 +102,27 @@ impl Dev {
     }
 }
 
+impl Target {
+    /// Has the daemon serve a component, whether or not it has a flow of that name. Gives the flow's name, version and digest.
+    async fn swap(&self, component: &[u8]) -> Result<Value, Failure> {
+        let upload = async |path: &[&str], query: &[(&str, &str)]| {
+            let (size, body) = (component.len(), component.to_vec().into());
+            self.client.upload(Method::POST, path, query, "application/wasm", size, body).await
+        };
+        let query: &[(&str, &str)] = if self.says_unsigned { &[("allow_unsigned", "true")] } else { &[] };
+        match upload(&["flows"], query).await {
+            Err(failure) if failure.json().is_some_and(|problem| problem["code"] == "exists") => {
+                let name = upgrade::name(component).await?;
+                let query = [("allow_unsigned", "true"), ("allow_publisher_change", "true")];
+                let upgraded = upload(&["flows", &name, "upgrade"], &query).await?;
+                let (version, sha256) = (&upgraded["to"]["version"], &upgraded["to"]["sha256"]);
+                Ok(json!({"name": name, "version": version, "sha256": sha256}))
+            }
+            answer => answer,
+        }
+    }
+}
+
 /// Whether a daemon's API knows `POST /v1/flows?allow_unsigned=true`.
 fn knows_unsigned(openapi: &Value) -> bool {
     let parameters = openapi.pointer("/paths/~1v1~1flows/post/parameters").and_then(Value::as_array);
@@ -147,10 +169,8 @@ async fn turn(root: &Path, target: &Target, last: &mut Option<Vec<u8>>, clock: &
     if last.as_ref() == Some(&component) {
         return json!({"result": "unchanged", "milliseconds": milliseconds(built)});
     }
-    let query: &[(&str, &str)] = if target.says_unsigned { &[("allow_unsigned", "true")] } else { &[] };
     let size = component.len();
-    let body = component.clone().into();
-    match target.client.upload(Method::POST, &["flows"], query, "application/wasm", size, body).await {
+    match target.swap(&component).await {
         Ok(flow) => {
             *last = Some(component);
             json!({

@@ -10,6 +10,10 @@ use crate::types::Field;
 const ALGORITHMS: [&str; 12] =
     ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256", "HS384", "HS512"];
 
+/// The ways of client authentication that need a `client_id`: all but `none`, with grants that say by themselves who asks.
+pub const WITH_CLIENT: [&str; 7] =
+    ["basic", "basic-raw", "basic-percent", "post", "client_secret_jwt", "private_key_jwt", "tls_client_auth"];
+
 /// The ways of client authentication in which `client_secret` takes part.
 pub const WITH_SECRET: [&str; 5] = ["basic", "basic-raw", "basic-percent", "post", "client_secret_jwt"];
 
