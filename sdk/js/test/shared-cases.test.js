@@ -166,7 +166,9 @@ test("discovery", () => {
 });
 
 test("the fields are those of the other languages", () => {
-  const got = discovered.describe().fields.map(({ name, title, help, kind, required, default: usual, source }) => ({
+  const { authorize, device } = oauth;
+  const withPerson = [authorize.authorizationUrl(), ...authorize.authorize(), device.deviceAuthorizationUrl()];
+  const got = [...discovered.describe().fields, ...withPerson].map(({ name, title, help, kind, required, default: usual, source }) => ({
     choices: kind.val ?? null,
     default: usual ?? null,
     help,
@@ -178,4 +180,7 @@ test("the fields are those of the other languages", () => {
     title,
   }));
   assert.deepEqual(got, cases("oauth-requests.json").fields);
+  assert.deepEqual(oauth.fields.WITH_CLIENT, [
+    "basic", "basic-raw", "basic-percent", "post", "client_secret_jwt", "private_key_jwt", "tls_client_auth",
+  ]);
 });

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokenhost_flow::flow::{self, Flow};
 use tokenhost_flow::harness::{Run, response};
-use tokenhost_flow::oauth::discovery;
+use tokenhost_flow::oauth::{authorize, device, discovery};
 use tokenhost_flow::prelude::*;
 use tokenhost_flow::types::{FieldKind, Requirement};
 
@@ -164,7 +164,11 @@ fn shared_cases() {
             assert!(count > 0, "no outcome is named for {case}");
         }
     }
-    let fields: Vec<Value> = <Discovered as Flow>::describe().fields.iter().map(field).collect();
+    let mut fields = <Discovered as Flow>::describe().fields;
+    fields.push(authorize::authorization_url());
+    fields.extend(authorize::authorize());
+    fields.push(device::device_authorization_url());
+    let fields: Vec<Value> = fields.iter().map(field).collect();
     if update {
         cases["fields"] = fields.into();
         std::fs::write(path, serde_json::to_string_pretty(&cases).unwrap() + "\n").unwrap();

@@ -13,6 +13,11 @@ const ALGORITHMS = [
   "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256", "HS384", "HS512",
 ];
 
+/**
+ * The ways of client authentication that need a `client_id`: all but `none`, with grants that say by themselves who asks.
+ */
+export const WITH_CLIENT = Object.freeze(METHODS.filter((method) => method !== "none"));
+
 /** The ways of client authentication in which `client_secret` takes part. */
 export const WITH_SECRET = Object.freeze(["basic", "basic-raw", "basic-percent", "post", "client_secret_jwt"]);
 

@@ -4,6 +4,10 @@
  * @module
  */
 import type { FieldOptions } from "../describe.js";
+/**
+ * The ways of client authentication that need a `client_id`: all but `none`, with grants that say by themselves who asks.
+ */
+export declare const WITH_CLIENT: readonly ("basic" | "basic-percent" | "basic-raw" | "client_secret_jwt" | "post" | "private_key_jwt" | "tls_client_auth")[];
 /** The ways of client authentication in which `client_secret` takes part. */
 export declare const WITH_SECRET: readonly string[];
 /** `client_id` and `client_secret`. */

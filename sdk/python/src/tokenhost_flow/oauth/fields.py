@@ -9,6 +9,9 @@ from __future__ import annotations
 from ..contract import Condition, Field
 from .client import ClientAuth
 
+#: The ways of client authentication that need a ``client_id``: all but ``none``, with grants that say by themselves who asks.
+WITH_CLIENT = tuple(method.value for method in ClientAuth if method is not ClientAuth.NONE)
+
 #: The ways of client authentication in which ``client_secret`` takes part.
 WITH_SECRET = ("basic", "basic-raw", "basic-percent", "post", "client_secret_jwt")
 
