@@ -155,11 +155,11 @@ make_venv() {
         printf '#!/bin/sh\nPYTHONPATH=%q exec %q "$@"\n' "$venv/packages" "$(command -v python3)" >"$venv/bin/python"
         chmod +x "$venv/bin/python"
     fi
-    "$venv/bin/python" -c 'import django, oauthlib, componentize_py, pytest' && touch "$venv/complete"
+    "$venv/bin/python" -c 'import authlib, django, oauthlib, componentize_py, pytest' && touch "$venv/complete"
 }
 
 # Also made anew if the python3 that it was made with is gone or another one.
-if [[ ! -e $venv/complete ]] || ! "$venv/bin/python" -c 'import django, oauthlib, componentize_py, pytest' 2>/dev/null; then
+if [[ ! -e $venv/complete ]] || ! "$venv/bin/python" -c 'import authlib, django, oauthlib, componentize_py, pytest' 2>/dev/null; then
     if [[ $(command -v python3) == /usr/bin/python3 ]] && ! python3 -c 'import ensurepip, venv' 2>/dev/null &&
         ! python3 -m pip --version >/dev/null 2>&1; then
         need 'Python environments' python3-venv

@@ -30,6 +30,11 @@ impl Provider {
         Self::start("python3", "django/server.py", options).await
     }
 
+    /// One that gives tokens for signed JWTs, by Authlib's own grant.
+    pub async fn authlib() -> Self {
+        Self::start("python3", "authlib/server.py", &[]).await
+    }
+
     async fn start(program: &str, file: &str, options: &[&str]) -> Self {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("providers").join(file);
         let mut command = Command::new(program);

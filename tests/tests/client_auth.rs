@@ -131,6 +131,40 @@ async fn a_document_that_only_names_the_metadata_is_enough() {
     assert_eq!(provider.whoami(&first).await.0, 401);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_jwt_is_exchanged_for_a_token() {
+    let (provider, daemon) = (Provider::authlib().await, Daemon::start().await);
+    let client = daemon.client();
+    // The document knows nothing of it: the operator names the flow.
+    client.import_oauth("crm", provider.text("/token_url")).await;
+    let mut fields = json!({
+        "issuer": provider.text("/clients/robot/issuer"), "private_key": provider.text("/clients/robot/private_key"),
+        "signing_algorithm": "ES256", "scope": "crm.read",
+    });
+    for (name, member, value, expected) in [
+        ("itself", "subject", Value::Null, Ok("robot@project.example")),
+        ("ada", "subject", json!("ada"), Ok("ada")),
+        ("nobody", "subject", json!("nobody"), Err("invalid_grant")),
+        ("elsewhere", "assertion_audience", json!("https://elsewhere.example"), Err("invalid_grant")),
+        ("stranger", "issuer", json!("stranger@project.example"), Err("invalid_grant")),
+    ] {
+        fields[member] = value;
+        let new = json!({"name": name, "model": "crm", "flow": "jwt-bearer", "fields": fields});
+        client.integrate(new).await;
+        let answer = client.token(name).await;
+        match expected {
+            Ok(user) => {
+                let token = answer.expect(200)["access_token"].as_str().unwrap().to_owned();
+                let (status, who) = provider.whoami(&token).await;
+                assert_eq!((status, &who), (200, &json!({"user": user, "scopes": ["crm.read"]})), "{name}");
+            }
+            Err(code) => assert_eq!(answer.expect(503)["reason"], code, "{name}: {}", answer.text),
+        }
+        fields[member] = Value::Null;
+        fields["issuer"] = provider.text("/clients/robot/issuer").into();
+    }
+}
+
 /// A private authority in a folder: its certificate, the provider's, and the client's as PEM texts (certificate, key).
 fn authority(folder: &Path) -> (String, (String, String)) {
     let mut own = CertificateParams::new(Vec::new()).unwrap();
