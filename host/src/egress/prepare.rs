@@ -19,7 +19,7 @@ use super::record::{Pair, RequestRecord};
 use super::refusal::{Problem, Problems, Refusal};
 use super::template::{Scope, Value, percent_encoded};
 use super::transport::{Tls, Transport};
-use crate::flows::request::{Body, Derivation, Derived, Escape, JsonValue, Member, Method, Part, Request, Template};
+use crate::flows::request::{Body, Escape, Method, Request};
 use crate::secrets::{Cleaner, Secrets};
 
 /// Parameters, headers or members that a request may have, each.
@@ -322,38 +322,9 @@ fn members(body: &Body) -> usize {
     }
 }
 
-/// All sensitive texts of a request.
+/// All sensitive texts of a request, each once.
 fn sensitive(request: &Request) -> Vec<SecretString> {
-    fn in_members(members: &[Member]) -> impl Iterator<Item = &Template> {
-        members.iter().filter_map(|member| match &member.value {
-            JsonValue::Text(template) => Some(template),
-            JsonValue::Literal(_) => None,
-        })
-    }
-    let mut templates: Vec<&Template> = request.query.iter().chain(&request.headers).map(|(_, value)| value).collect();
-    match &request.body {
-        Body::Empty => {}
-        Body::Form(pairs) => templates.extend(pairs.iter().map(|(_, value)| value)),
-        Body::Json(members) => templates.extend(in_members(members)),
-        Body::Raw(raw) => templates.push(&raw.content),
-    }
-    for Derived { value, .. } in &request.derived {
-        match value {
-            Derivation::Basic { user, password, .. } => templates.extend([user, password]),
-            Derivation::Jwt { header, claims, .. } => templates.extend(in_members(header).chain(in_members(claims))),
-            Derivation::Hmac { key, message, .. } => templates.extend([key, message]),
-            Derivation::Digest { message, .. } => templates.push(message),
-            Derivation::Transform { value, .. } => templates.push(value),
-        }
-    }
-    let texts: BTreeSet<&str> = templates
-        .into_iter()
-        .flatten()
-        .filter_map(|part| match part {
-            Part::Sensitive(text) => Some(text.expose_secret()),
-            _ => None,
-        })
-        .collect();
+    let texts: BTreeSet<&str> = request.sensitive().map(ExposeSecret::expose_secret).collect();
     texts.into_iter().map(SecretString::from).collect()
 }
 

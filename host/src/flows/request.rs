@@ -229,3 +229,37 @@ pub enum Transformation {
     /// To upper case.
     UpperCase,
 }
+
+impl Request {
+    /// The texts that no record shall show, in the order in which they stand: in query, headers and body, then in what is derived.
+    pub fn sensitive(&self) -> impl Iterator<Item = &SecretString> {
+        fn in_members(members: &[Member]) -> impl Iterator<Item = &Template> {
+            members.iter().filter_map(|member| match &member.value {
+                JsonValue::Text(template) => Some(template),
+                JsonValue::Literal(_) => None,
+            })
+        }
+        let mut templates: Vec<&Template> = self.query.iter().chain(&self.headers).map(|(_, value)| value).collect();
+        match &self.body {
+            Body::Empty => {}
+            Body::Form(pairs) => templates.extend(pairs.iter().map(|(_, value)| value)),
+            Body::Json(members) => templates.extend(in_members(members)),
+            Body::Raw(raw) => templates.push(&raw.content),
+        }
+        for Derived { value, .. } in &self.derived {
+            match value {
+                Derivation::Basic { user, password, .. } => templates.extend([user, password]),
+                Derivation::Jwt { header, claims, .. } => {
+                    templates.extend(in_members(header).chain(in_members(claims)))
+                }
+                Derivation::Hmac { key, message, .. } => templates.extend([key, message]),
+                Derivation::Digest { message, .. } => templates.push(message),
+                Derivation::Transform { value, .. } => templates.push(value),
+            }
+        }
+        templates.into_iter().flatten().filter_map(|part| match part {
+            Part::Sensitive(text) => Some(text),
+            _ => None,
+        })
+    }
+}

@@ -132,6 +132,20 @@ pub enum Step {
     Revoked,
 }
 
+impl Step {
+    /// The name for people of what a step came to, e.g. `send`, or `failed`.
+    pub fn name_of(outcome: &Result<Self, Failure>) -> &'static str {
+        match outcome {
+            Ok(Self::Send(..)) => "send",
+            Ok(Self::Wait(_)) => "wait",
+            Ok(Self::Redirect(..)) => "redirect",
+            Ok(Self::Done(_)) => "done",
+            Ok(Self::Revoked) => "revoked",
+            Err(_) => "failed",
+        }
+    }
+}
+
 /// A pause of the attempt.
 #[derive(Clone, Debug)]
 pub struct Wait {

@@ -42,7 +42,7 @@ pub async fn replay(plugin: &Plugin, recording: &Recording) -> Result<Vec<Compar
             let (is, outcome_name, next) = match plugin.advance(&context, event).await {
                 Ok(run) => {
                     let told = if recording.outlined { outline(&run.outcome) } else { told::outcome(&run.outcome) };
-                    (told, step_name(&run.outcome), next_state(&run.outcome))
+                    (told, Step::name_of(&run.outcome), next_state(&run.outcome))
                 }
                 Err(fault) => (json!({"fault": fault.fault}), "fault", None),
             };
@@ -65,18 +65,6 @@ pub async fn replay(plugin: &Plugin, recording: &Recording) -> Result<Vec<Compar
     Ok(compared)
 }
 
-/// The name of an outcome.
-fn step_name(outcome: &Result<Step, Failure>) -> &'static str {
-    match outcome {
-        Ok(Step::Send(..)) => "send",
-        Ok(Step::Wait(_)) => "wait",
-        Ok(Step::Redirect(..)) => "redirect",
-        Ok(Step::Done(_)) => "done",
-        Ok(Step::Revoked) => "revoked",
-        Err(_) => "failed",
-    }
-}
-
 fn next_state(outcome: &Result<Step, Failure>) -> Option<State> {
     match outcome {
         Ok(Step::Send(_, state) | Step::Redirect(_, state) | Step::Wait(Wait { state, .. })) => Some(state.clone()),
@@ -88,7 +76,7 @@ fn next_state(outcome: &Result<Step, Failure>) -> Option<State> {
 fn outline(outcome: &Result<Step, Failure>) -> Value {
     match outcome {
         Ok(Step::Send(request, _)) => without_digests(&json!({"send": RequestRecord::outline(request)})),
-        other => json!({"step": step_name(other)}),
+        other => json!({"step": Step::name_of(other)}),
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::egress::RequestRecord;
-use crate::flows::request::{Body, Derived, JsonValue, Member, Part, Request, Template};
+use crate::flows::request::{Derived, Request};
 use crate::flows::step::{Failure, FlowToken, Remedy, Step, Wait};
 
 /// An outcome with all that is in it. Holds secrets: it is compared and thrown away.
@@ -99,26 +99,7 @@ fn token(token: &FlowToken, secret: &dyn Fn(&SecretString) -> Value) -> Value {
 
 /// The sensitive texts of a request, in order.
 fn sensitive(request: &Request) -> Vec<String> {
-    fn in_members(members: &[Member]) -> impl Iterator<Item = &Template> {
-        members.iter().filter_map(|member| match &member.value {
-            JsonValue::Text(template) => Some(template),
-            JsonValue::Literal(_) => None,
-        })
-    }
-    let mut templates: Vec<&Template> = request.query.iter().chain(&request.headers).map(|(_, value)| value).collect();
-    match &request.body {
-        Body::Empty => {}
-        Body::Form(pairs) => templates.extend(pairs.iter().map(|(_, value)| value)),
-        Body::Json(members) => templates.extend(in_members(members)),
-        Body::Raw(raw) => templates.push(&raw.content),
-    }
-    let parts = templates.into_iter().flatten();
-    parts
-        .filter_map(|part| match part {
-            Part::Sensitive(text) => Some(text.expose_secret().to_owned()),
-            _ => None,
-        })
-        .collect()
+    request.sensitive().map(|text| text.expose_secret().to_owned()).collect()
 }
 
 /// The lines in which two JSON values differ: `- ` what was, `+ ` what is, each after the path of its member.

@@ -15,7 +15,7 @@ use super::callback::{Callback, Query};
 use crate::clock::SharedClock;
 use crate::egress::{Answer, Destinations, Egress, RequestRecord, Transport};
 use crate::flows::request::Request;
-use crate::flows::step::{Prompt, Response, Wait};
+use crate::flows::step::{Prompt, Response, Step, Wait};
 use crate::flows::{Cost, Description};
 use crate::secrets::Cleaner;
 use crate::tokens::AnswerStory;
@@ -100,14 +100,8 @@ impl Live<'_> {
 
 /// The name of what a step came to.
 fn name(step: &Stepped<'_>) -> &'static str {
-    use crate::flows::step::Step;
     match step.outcome {
-        Ok(Ok(Step::Send(..))) => "send",
-        Ok(Ok(Step::Wait(_))) => "wait",
-        Ok(Ok(Step::Redirect(..))) => "redirect",
-        Ok(Ok(Step::Done(_))) => "done",
-        Ok(Ok(Step::Revoked)) => "revoked",
-        Ok(Err(_)) => "failed",
+        Ok(outcome) => Step::name_of(outcome),
         Err(_) => "fault",
     }
 }

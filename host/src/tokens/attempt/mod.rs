@@ -32,7 +32,7 @@ use super::record::{RefreshState, TokenRecord};
 use super::token::Token;
 use crate::egress::{Destinations, Fault};
 use crate::flows::Flow;
-use crate::flows::step::{Context, Event, Failure, Purpose, Remedy, Response, Step, Unanswered};
+use crate::flows::step::{Context, Event, Purpose, Remedy, Response, Step, Unanswered};
 use crate::integrations::Integration;
 use crate::secrets::{Cleaner, Secrets};
 use crate::telemetry;
@@ -306,7 +306,7 @@ impl Attempt {
                 printed,
                 ..StepStory::default()
             });
-            self.tell(|story| story.step = step_name(&run.outcome).to_owned());
+            self.tell(|story| story.step = Step::name_of(&run.outcome).to_owned());
             event = match run.outcome {
                 Ok(Step::Send(request, state)) => {
                     self.rotation.asked = told;
@@ -397,15 +397,4 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// What an attempt's sealed values are bound to.
 fn bound_to(id: Ulid, name: &str) -> Vec<u8> {
     format!("attempt/{id}#{name}").into_bytes()
-}
-
-fn step_name(outcome: &Result<Step, Failure>) -> &'static str {
-    match outcome {
-        Ok(Step::Send(..)) => "send",
-        Ok(Step::Wait(_)) => "wait",
-        Ok(Step::Redirect(..)) => "redirect",
-        Ok(Step::Done(_)) => "done",
-        Ok(Step::Revoked) => "revoked",
-        Err(_) => "failed",
-    }
 }
