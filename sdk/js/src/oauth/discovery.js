@@ -78,11 +78,12 @@ function purpose(name) {
  * @returns {Found}
  */
 function read(context, response) {
-  if (response.status !== 200) {
-    // What the status means is the same as for a token request.
+  if (response.status === 429 || response.status >= 500) {
+    // The provider may do better later, as with a token request.
     parse(context, "acquire", response);
     throw unreadable();
   }
+  if (response.status !== 200) throw invalid(`the metadata URL answered HTTP ${response.status}`);
   const document = members(response.body);
   // Who shows a certificate does so at endpoints of their own, where there are any (RFC 8705 section 5).
   const aliases = context.value("client_auth") === "tls_client_auth" ? own(document, "mtls_endpoint_aliases") : undefined;
@@ -123,11 +124,13 @@ function members(body) {
 /** @param {{[name: string]: unknown}} object @param {string} name */
 const own = (object, name) => (Object.hasOwn(object, name) ? object[name] : undefined);
 
-function unreadable() {
+const unreadable = () => invalid("what is at the metadata URL is no metadata document with a token_endpoint");
+
+/** @param {string} what */
+function invalid(what) {
   return Failure.reconfigure(
     "invalid_metadata",
-    "what is at the metadata URL is no metadata document with a token_endpoint; the URL usually ends with " +
-      "/.well-known/openid-configuration",
+    `${what}; the URL usually ends with /.well-known/openid-configuration`,
   );
 }
 

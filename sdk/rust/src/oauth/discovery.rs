@@ -91,9 +91,12 @@ fn purpose_of(name: &str) -> Purpose {
 
 /// The endpoints in the document, by field.
 fn read(context: &Context, response: &Response) -> Result<Map<String, Value>, Failure> {
-    if response.status != 200 {
-        // What the status means is the same as for a token request.
+    if response.status == 429 || response.status >= 500 {
+        // The provider may do better later, as with a token request.
         return Err(token_response::parse(context, Purpose::Acquire, response).err().unwrap_or_else(unreadable));
+    }
+    if response.status != 200 {
+        return Err(invalid(&format!("the metadata URL answered HTTP {}", response.status)));
     }
     // As strictly as the host does, which lets no request go to the endpoints of a document that it can't read.
     let document: Map<String, Value> = serde_json::from_slice(&response.body).map_err(|_| unreadable())?;
@@ -115,11 +118,12 @@ fn read(context: &Context, response: &Response) -> Result<Map<String, Value>, Fa
 }
 
 fn unreadable() -> Failure {
-    Failure::reconfigure(
-        "invalid_metadata",
-        "what is at the metadata URL is no metadata document with a token_endpoint; the URL usually ends with \
-         /.well-known/openid-configuration",
-    )
+    invalid("what is at the metadata URL is no metadata document with a token_endpoint")
+}
+
+fn invalid(what: &str) -> Failure {
+    let message = format!("{what}; the URL usually ends with /.well-known/openid-configuration");
+    Failure::reconfigure("invalid_metadata", message)
 }
 
 /// The context, with what was found where nothing is set.

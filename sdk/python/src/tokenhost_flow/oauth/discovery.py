@@ -86,10 +86,12 @@ def _purpose(name: str) -> Purpose:
 
 def _read(context: Context, response: Response) -> dict[str, str]:
     """The endpoints in the document, by field."""
-    if response.status != 200:
-        # What the status means is the same as for a token request.
+    if response.status == 429 or response.status >= 500:
+        # The provider may do better later, as with a token request.
         token_response.parse(context, Purpose.ACQUIRE, response)
         raise _unreadable()
+    if response.status != 200:
+        raise _invalid(f"the metadata URL answered HTTP {response.status}")
     document = _members(response.body)
     # Who shows a certificate does so at endpoints of their own, where there are any (RFC 8705 section 5).
     aliases = document.get("mtls_endpoint_aliases")
@@ -120,11 +122,11 @@ def _members(body: bytes) -> dict[str, object]:
 
 
 def _unreadable() -> Failure:
-    return Failure.reconfigure(
-        "invalid_metadata",
-        "what is at the metadata URL is no metadata document with a token_endpoint; the URL usually ends with "
-        "/.well-known/openid-configuration",
-    )
+    return _invalid("what is at the metadata URL is no metadata document with a token_endpoint")
+
+
+def _invalid(what: str) -> Failure:
+    return Failure.reconfigure("invalid_metadata", f"{what}; the URL usually ends with /.well-known/openid-configuration")
 
 
 def _lost() -> Failure:
