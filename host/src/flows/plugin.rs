@@ -19,6 +19,10 @@ use super::run::{self, Host};
 use super::{Context, Description, Event, Failure, Flow, PluginError, Step, StepRun, outcome, v0_1, validate};
 use crate::trusted::thread_time;
 
+/// What the SDKs of interpreted languages say of an error that the flow's author didn't expect: the interpreter itself could
+/// only trap, and nobody would know where it happened. It counts as a fault, like a trap.
+const FLOW_ERROR: &str = "flow_error";
+
 /// One loaded flow plugin.
 pub struct Plugin {
     /// What it says of itself.
@@ -167,6 +171,9 @@ impl Plugin {
         let (printed, memory) = (store.data().sandbox.printed(), store.data().memory());
         drop(store);
         let fault = match answer {
+            Ok(Err(failure)) if failure.code == FLOW_ERROR => {
+                format!("it failed with an error of its own: {}", super::text::printable(&failure.message, 500))
+            }
             Ok(answered) => {
                 let faults = outcome::faults(&answered);
                 if faults.is_empty() {

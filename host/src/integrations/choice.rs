@@ -87,7 +87,8 @@ pub(super) fn choose<'a>(
             return None;
         }
         _ => {
-            let message = format!("several serve the scheme {}: {}", scheme.name, listed(&candidates));
+            let message =
+                format!("several serve the scheme {}; name one of them: {}", scheme.name, listed(&candidates));
             fault("flow", FaultCode::Ambiguous, message);
             return None;
         }

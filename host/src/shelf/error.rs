@@ -72,10 +72,14 @@ pub enum ShelfError {
     #[error("flow {0} wasn't installed here; flows that ship are changed with the daemon")]
     NotInstalled(Name),
     /// There is nothing to go back to.
-    #[error("flow {0} has no earlier component to go back to")]
+    #[error(
+        "flow {0} has no such earlier component to go back to; `tokenhost flow show {0}` lists those that are kept, and `flow rollback {0} --to SHA256` takes any of them"
+    )]
     NoForerunner(Name),
     /// The file of a component isn't what was installed.
-    #[error("{0}; it isn't loaded. Install the component again: tokenhost flow upgrade FILE")]
+    #[error(
+        "{0}; it isn't loaded. Install the component again (tokenhost flow upgrade FILE), or go back to another one (tokenhost flow rollback NAME --to SHA256)"
+    )]
     Changed(String),
     /// It isn't under quarantine.
     #[error("flow {0} isn't under quarantine")]

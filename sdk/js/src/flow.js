@@ -33,7 +33,9 @@ export function flow(definition) {
       try {
         return definition.advance(new Context(given), event);
       } catch (error) {
-        throw error instanceof Failure ? error.toContract() : error;
+        if (error instanceof Failure) throw error.toContract();
+        // Natively a test shall see the error itself.
+        throw typeof process === "undefined" ? unforeseen(error).toContract() : error;
       }
     },
   };
@@ -86,6 +88,21 @@ export function advance(context, event, definition) {
     default:
       throw unexpected("a person back that it did not send away");
   }
+}
+
+/** Errors whose messages are made of names in the source, and not of what the flow was given. */
+const TELLING = ["TypeError", "ReferenceError", "RangeError", "InternalError"];
+
+/**
+ * The failure of an error that the flow's author didn't expect: what it is and where, so that it can be found. The host
+ * counts it as a fault of the flow, as it would the trap that the interpreter ends in.
+ * @param {unknown} error @returns {Failure}
+ */
+export function unforeseen(error) {
+  if (!(error instanceof Error)) return Failure.retry("flow_error", `something was thrown that is no Error: ${typeof error}`);
+  const said = TELLING.includes(error.name) ? `: ${error.message}` : "";
+  const where = (error.stack ?? "").split("\n").map((line) => line.trim()).find((line) => line.startsWith("at "));
+  return Failure.retry("flow_error", `${error.name}${said}${where ? ` (${where})` : ""}`);
 }
 
 /** The failure of an event that the flow can't have caused. @param {string} what */

@@ -15,6 +15,7 @@ use self::values::{Given, parse_count, parse_size, parse_time};
 use super::client::Connection;
 use super::exit::Failure;
 use super::output::{Output, cell, table};
+use crate::package::{KeyError, PublicKey};
 
 /// The largest file that is sent, in bytes: the largest component, packed badly. A Python component has some 18 MB.
 const LARGEST: u64 = (64 * 1024 + 256) * 1024;
@@ -140,6 +141,17 @@ enum Command {
         /// The publisher
         name: String,
     },
+}
+
+/// A publisher's public key out of a text.
+fn public_key(text: &str) -> Result<PublicKey, Failure> {
+    text.trim().parse().map_err(|error: KeyError| {
+        if text.contains("PRIVATE KEY") {
+            return Failure::failed("this is a private key, which its publisher alone may have")
+                .hint("Its public half: tokenhost plugin key show FILE");
+        }
+        Failure::failed(format!("what was given {error}"))
+    })
 }
 
 /// What is allowed of a component.
@@ -273,7 +285,9 @@ impl Flow {
                         .map_err(|error| Failure::failed(format!("{file} can't be read: {error}")))?,
                     None => key,
                 };
-                let body = json!({"name": name, "key": key.trim()});
+                // Held here first: what is no public key, and may be a secret, never leaves this machine.
+                let key = public_key(&key)?;
+                let body = json!({"name": name, "key": key.to_string()});
                 let publisher = client.call(Method::POST, &["publishers"], &[], Some(&body)).await?;
                 output.show(&publisher, |publisher| {
                     format!("publisher {} is trusted (key {})", cell(publisher, "name"), cell(publisher, "key_id"))

@@ -1,7 +1,7 @@
 //! `tokenhost plugin pack` and `plugin key`: a component becomes a signed package, with a publisher's key.
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -117,8 +117,16 @@ impl Key {
             KeyCommand::New { file } => {
                 let key = PrivateKey::generate();
                 let pem = key.to_pem().map_err(|error| Failure::failed(error.to_string()))?;
-                let failed =
-                    |error: std::io::Error| Failure::failed(format!("{} can't be made: {error}", file.display()));
+                let failed = |error: std::io::Error| {
+                    let failure = Failure::failed(format!("{} can't be made: {error}", file.display()));
+                    match error.kind() {
+                        ErrorKind::AlreadyExists => failure.hint(format!(
+                            "A key is never replaced. Its public half: tokenhost plugin key show {}",
+                            file.display()
+                        )),
+                        _ => failure,
+                    }
+                };
                 let mut made =
                     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(failed)?;
                 made.write_all(pem.as_bytes()).and_then(|()| made.sync_all()).map_err(failed)?;

@@ -112,13 +112,13 @@ fn document(plugin: &Plugin, recording: &Recording, compared: &[Compared]) -> Va
         .map(|step| {
             json!({
                 "attempt": step.attempt, "step": step.step, "event": step.event, "outcome": step.outcome,
-                "same": step.difference.is_empty(), "difference": step.difference,
+                "same": step.difference.is_empty(), "comparable": step.comparable, "difference": step.difference,
             })
         })
         .collect();
     let recorded: usize = recording.attempts.iter().map(|attempt| attempt.steps.len()).sum();
     json!({
-        "same": compared.iter().all(|step| step.difference.is_empty()),
+        "same": compared.iter().all(|step| step.difference.is_empty() || !step.comparable),
         "recorded_with": recording.flow, "replayed_with": plugin.identity(), "outlined": recording.outlined,
         "recorded_steps": recorded, "steps": steps,
     })
@@ -141,20 +141,24 @@ fn show(document: &Value) -> String {
             attempt = step["attempt"].as_i64().unwrap_or_default();
             text += "\n";
         }
-        let same = step["same"] == true;
-        text += &format!(
-            "{}. {} -> {}{}\n",
-            cell(step, "step"),
-            cell(step, "event"),
-            cell(step, "outcome"),
-            if same { "" } else { ": differs" }
-        );
+        let outcome = match (step["same"] == true, step["comparable"] != false) {
+            (true, _) => "",
+            (false, true) => ": differs",
+            (false, false) => ": can't be compared, since the answer is made up; record one with `plugin try --record`",
+        };
+        text += &format!("{}. {} -> {}{outcome}\n", cell(step, "step"), cell(step, "event"), cell(step, "outcome"),);
+        if step["comparable"] == false {
+            continue;
+        }
         for line in items(step, "difference") {
             text += &format!("   {}\n", line.as_str().unwrap_or_default());
         }
     }
     let (all, ran) = (document["recorded_steps"].as_u64().unwrap_or_default(), items(document, "steps").len());
     text + &match document["same"] == true {
+        true if items(document, "steps").iter().any(|step| step["comparable"] == false) => {
+            format!("\nthe {} steps before it are the same\n", ran - 1)
+        }
         true => format!("\nall {ran} steps are the same\n"),
         false => format!("\nstep {ran} of {all} differs: - is what was recorded, + what this build does\n"),
     }

@@ -46,6 +46,21 @@ def from_bindings(value: Any) -> Any:
     return value
 
 
+#: Errors whose messages are made of names in the source, and not of what the flow was given.
+_TELLING = (KeyError, AttributeError, TypeError, IndexError, NameError, ImportError, RecursionError, NotImplementedError)
+
+
+def unforeseen(error: Exception) -> Failure:
+    """The failure of an error that the flow's author didn't expect: what it is and where, so that it can be found. The host
+    counts it as a fault of the flow, as it would the trap that the interpreter ends in."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    said = f": {str(error)[:200]}" if isinstance(error, _TELLING) else ""
+    where = f" ({trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno})" if trace else ""
+    return Failure.retry("flow_error", f"{type(error).__name__}{said}{where}")
+
+
 def export(flow: type[Flow]) -> type:
     """What a component exports for a flow. A module says it once: ``Flow = export(MyFlow)``."""
     if not isinstance(getattr(flow, "description", None), contract.Description):
@@ -68,7 +83,8 @@ def export(flow: type[Flow]) -> type:
             """The next step of an attempt."""
             try:
                 return to_bindings(flow().advance(from_bindings(context), from_bindings(event)), bindings)
-            except Failure as failure:
+            except Exception as error:
+                failure = error if isinstance(error, Failure) else unforeseen(error)
                 remedy = to_bindings(failure.remedy, bindings)
                 raise Err(bindings.Failure(failure.code, failure.message, remedy)) from None
 
