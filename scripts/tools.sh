@@ -139,7 +139,7 @@ done
 
 # --- Python packages -------------------------------------------------------------------------------------------------
 # One environment for each state of requirements.txt, so that branches don't disturb each other. The same name is computed
-# by tests/providers/django/server.py.
+# by tests/providers/prepared.py.
 key=$(sha256sum "$root/tests/requirements.txt" | cut -c1-16)
 venv=$cache/venv/$key
 

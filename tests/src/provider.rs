@@ -32,7 +32,7 @@ impl Provider {
 
     /// One that gives tokens for signed JWTs, by Authlib's own grant.
     pub async fn authlib() -> Self {
-        Self::start("python3", "authlib/server.py", &[]).await
+        Self::start("python3", "jwt_bearer/server.py", &[]).await
     }
 
     async fn start(program: &str, file: &str, options: &[&str]) -> Self {

@@ -87,6 +87,29 @@ pub enum FieldKind {
     Words,
 }
 
+impl FieldKind {
+    /// Its name in the API, on the command line and in the audit log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Secret => "secret",
+            Self::Url => "url",
+            Self::MetadataUrl => "metadata_url",
+            Self::Choice(_) => "choice",
+            Self::Flag => "flag",
+            Self::Words => "words",
+        }
+    }
+
+    /// Of a choice: what can be chosen.
+    pub fn choices(&self) -> Option<&[String]> {
+        match self {
+            Self::Choice(choices) => Some(choices),
+            _ => None,
+        }
+    }
+}
+
 /// When a field must be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Requirement {

@@ -143,15 +143,7 @@ fn changes(before: &Field, after: &Field) -> Option<FieldNote> {
 
 /// What values a field takes.
 fn kind(kind: &FieldKind) -> String {
-    match kind {
-        FieldKind::Text => "text".to_owned(),
-        FieldKind::Secret => "secret".to_owned(),
-        FieldKind::Url => "url".to_owned(),
-        FieldKind::MetadataUrl => "metadata_url".to_owned(),
-        FieldKind::Choice(choices) => choices.join(" | "),
-        FieldKind::Flag => "flag".to_owned(),
-        FieldKind::Words => "words".to_owned(),
-    }
+    kind.choices().map_or_else(|| kind.name().to_owned(), |choices| choices.join(" | "))
 }
 
 /// When a field must be set.

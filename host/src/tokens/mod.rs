@@ -23,6 +23,7 @@ mod schedule;
 mod token;
 mod view;
 
+pub use self::attempt::MAX_WAIT;
 pub use self::connect::{Back, Connecting, Next, Onward, Unwelcome};
 pub use self::error::TokenError;
 pub use self::expiry::{ExpirySource, Margin};

@@ -46,16 +46,7 @@ impl OAuthFlow for JwtBearer {
                     )
                     .default_value("parameter"),
             )
-            .field(
-                Field::text("client_id", "Client ID")
-                    .help("The name under which the provider knows this client, where it wants to know it.")
-                    .required_when("client_auth", &fields::WITH_CLIENT),
-            )
-            .field(
-                Field::secret("client_secret", "Client secret")
-                    .help("The client's password, for the ways of client_auth that need one.")
-                    .required_when("client_auth", &fields::WITH_SECRET),
-            )
+            .fields(fields::client_where_wanted())
             .field(fields::client_auth_method("none"))
             .fields(fields::refresh())
             .field(fields::revocation_url())

@@ -48,16 +48,7 @@ impl OAuthFlow for TokenExchange {
             )
             .field(fields::token_url())
             .fields(fields::target())
-            .field(
-                Field::text("client_id", "Client ID")
-                    .help("The name under which the provider knows this client, where it wants to know it.")
-                    .required_when("client_auth", &fields::WITH_CLIENT),
-            )
-            .field(
-                Field::secret("client_secret", "Client secret")
-                    .help("The client's password, for the ways of client_auth that need one.")
-                    .required_when("client_auth", &fields::WITH_SECRET),
-            )
+            .fields(fields::client_where_wanted())
             .fields(fields::client_auth())
             .fields(fields::refresh())
             .field(fields::revocation_url())

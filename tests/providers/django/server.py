@@ -8,8 +8,6 @@ Run it with any python3: where Django isn't installed, it starts again with the 
 
 import argparse
 import atexit
-import hashlib
-import importlib.util
 import json
 import os
 import pathlib
@@ -20,20 +18,9 @@ import tempfile
 import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
 
-
-def use_prepared_environment():
-    """Replaces this process by the same one under the prepared Python, if this one lacks the packages."""
-    if importlib.util.find_spec("oauth2_provider"):
-        return
-    requirements = HERE.parent.parent / "requirements.txt"
-    key = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    python = f"{cache}/tokenhost/venv/{key}/bin/python"
-    if os.environ.get("PROVIDER_PYTHON") == python or not os.path.exists(python):
-        sys.exit("django-oauth-toolkit is not installed: run `make tools` (or scripts/tools.sh) first")
-    os.environ["PROVIDER_PYTHON"] = python
-    os.execv(python, [python, *sys.argv])
+from prepared import use_prepared_environment  # noqa: E402, beside this folder
 
 
 def arguments():
@@ -108,7 +95,7 @@ def listen(options):
 
 
 def main():
-    use_prepared_environment()
+    use_prepared_environment("oauth2_provider")
     options = arguments()
 
     # Memory where the system has it: the database is thrown away, and a disk would only make it slow.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::flows::description::{self, FieldKind, Requirement, SchemeMatch};
+use crate::flows::description::{self, Requirement, SchemeMatch};
 use crate::flows::{Flow as _, Limit, Limits};
 use crate::shelf::{self, Difference, Standing};
 
@@ -274,21 +274,12 @@ impl Revealed {
 
 impl From<description::Field> for Field {
     fn from(field: description::Field) -> Self {
-        let (kind, choices) = match field.kind {
-            FieldKind::Text => ("text", None),
-            FieldKind::Secret => ("secret", None),
-            FieldKind::Url => ("url", None),
-            FieldKind::MetadataUrl => ("metadata_url", None),
-            FieldKind::Choice(choices) => ("choice", Some(choices)),
-            FieldKind::Flag => ("flag", None),
-            FieldKind::Words => ("words", None),
-        };
         Self {
             name: field.name,
             title: field.title,
             help: field.help,
-            kind,
-            choices,
+            kind: field.kind.name(),
+            choices: field.kind.choices().map(<[String]>::to_vec),
             required: match field.required {
                 Requirement::Always => Required::Always,
                 Requirement::Never => Required::Never,

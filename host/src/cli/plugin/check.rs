@@ -11,7 +11,7 @@ use crate::clock::SystemClock;
 use crate::flows::Description;
 use crate::flows::check::{Report, check};
 use crate::flows::component::Fault;
-use crate::flows::description::{Field, FieldKind, Requirement};
+use crate::flows::description::{Field, Requirement};
 
 /// Checks it.
 pub(super) async fn run(file: &Path, output: Output) -> Result<(), Failure> {
@@ -65,15 +65,7 @@ pub(super) fn description(description: &Description) -> Value {
 
 /// A field in that shape.
 fn field(field: &Field) -> Value {
-    let (kind, choices) = match &field.kind {
-        FieldKind::Text => ("text", None),
-        FieldKind::Secret => ("secret", None),
-        FieldKind::Url => ("url", None),
-        FieldKind::MetadataUrl => ("metadata_url", None),
-        FieldKind::Choice(choices) => ("choice", Some(choices)),
-        FieldKind::Flag => ("flag", None),
-        FieldKind::Words => ("words", None),
-    };
+    let (kind, choices) = (field.kind.name(), field.kind.choices());
     let required = match &field.required {
         Requirement::Always => json!("always"),
         Requirement::Never => json!("never"),

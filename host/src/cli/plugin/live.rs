@@ -18,12 +18,9 @@ use crate::flows::request::Request;
 use crate::flows::step::{Prompt, Response, Step, Wait};
 use crate::flows::{Cost, Description};
 use crate::secrets::Cleaner;
-use crate::tokens::AnswerStory;
+use crate::tokens::{AnswerStory, MAX_WAIT};
 use crate::trial::recording;
 use crate::trial::walk::{Moment, Sent, Setup, Stepped, World};
-
-/// The longest time that a flow may wait between two steps, as in the daemon.
-const MAX_WAIT: Duration = Duration::from_secs(600);
 
 /// One attempt's world.
 pub(super) struct Live<'a> {

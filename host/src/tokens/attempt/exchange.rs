@@ -19,7 +19,7 @@ use crate::seal::Sealed;
 use crate::store::{Batch, StoreError};
 
 /// The longest time that a flow may wait between two steps.
-const MAX_WAIT: Duration = Duration::from_secs(600);
+pub const MAX_WAIT: Duration = Duration::from_secs(600);
 /// The shortest, where a person is waited for and steps aren't limited.
 const SHORTEST_POLL: Duration = if cfg!(test) { Duration::from_millis(1) } else { Duration::from_secs(1) };
 

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use ulid::Ulid;
 
+pub use self::exchange::MAX_WAIT;
 pub(super) use self::person::{Ask, digest, open_held, seal_held, unguessable};
 pub(super) use self::rotation::Proven;
 use self::rotation::Rotation;

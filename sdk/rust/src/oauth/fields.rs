@@ -30,6 +30,18 @@ pub fn client() -> [Field; 2] {
     ]
 }
 
+/// The same for grants that say by themselves who asks: needed only for the ways of `client_auth` that show a client.
+pub fn client_where_wanted() -> [Field; 2] {
+    [
+        Field::text("client_id", "Client ID")
+            .help("The name under which the provider knows this client, where it wants to know it.")
+            .required_when("client_auth", &WITH_CLIENT),
+        Field::secret("client_secret", "Client secret")
+            .help("The client's password, for the ways of client_auth that need one.")
+            .required_when("client_auth", &WITH_SECRET),
+    ]
+}
+
 /// `token_url`.
 pub fn token_url() -> Field {
     Field::url("token_url", "Token URL")

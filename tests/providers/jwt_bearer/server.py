@@ -5,8 +5,6 @@ whoever uses it: a client, a user, and HTTP. It prints one line of JSON when it 
 closes. Run it with any python3, as ../django/server.py.
 """
 
-import hashlib
-import importlib.util
 import json
 import os
 import pathlib
@@ -16,21 +14,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl
 
-HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from prepared import use_prepared_environment  # noqa: E402, beside this folder
+
 ISSUER, USER, SCOPES = "robot@project.example", "ada", "crm.read crm.write"
-
-
-def use_prepared_environment():
-    """Replaces this process by the same one under the prepared Python, if this one lacks the packages."""
-    if importlib.util.find_spec("authlib"):
-        return
-    key = hashlib.sha256((HERE.parent.parent / "requirements.txt").read_bytes()).hexdigest()[:16]
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    python = f"{cache}/tokenhost/venv/{key}/bin/python"
-    if os.environ.get("PROVIDER_PYTHON") == python or not os.path.exists(python):
-        sys.exit("Authlib is not installed: run `make tools` (or scripts/tools.sh) first")
-    os.environ["PROVIDER_PYTHON"] = python
-    os.execv(python, [python, *sys.argv])
 
 
 def make_server(url):
@@ -94,7 +82,7 @@ def make_server(url):
 
 
 def main():
-    use_prepared_environment()
+    use_prepared_environment("authlib")
     os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"  # on loopback
     log = []
 
