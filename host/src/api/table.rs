@@ -21,6 +21,8 @@ pub(super) enum Need {
     Somewhere(Right),
     /// A right on the integration in the path.
     OnIntegration(Right),
+    /// The right to call the service of the integration in the path, if only some of its operations: the handler asks which.
+    ToCall,
     /// A right on the model in the path.
     OnModel(Right),
     /// To be a user: it is about the user's own data.
