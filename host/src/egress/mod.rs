@@ -16,6 +16,7 @@ mod record;
 mod refusal;
 mod resolve;
 mod send;
+pub mod sign;
 mod template;
 #[cfg(test)]
 mod testing;
