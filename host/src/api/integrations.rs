@@ -2,6 +2,7 @@
 
 mod calls;
 mod input;
+mod parameters;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use utoipa_axum::routes;
 use self::calls::CallSettings;
 pub(super) use self::input::{Change, NewIntegration, given};
 use self::input::{Uncertain, texts};
+use self::parameters::Parameter;
 use super::body::Json;
 use super::caller::Caller;
 use super::models::name;
@@ -65,6 +67,9 @@ struct Integration {
     transport: Transport,
     /// How its tokens are handled.
     settings: Settings,
+    /// Extra parameters of its token requests beside those that the document declares.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parameters: Vec<Parameter>,
     /// How its token is, without the token.
     token: TokenStatus,
     /// When it was made.
@@ -160,7 +165,9 @@ impl Integration {
         let values = integration.values.into_iter().map(|(name, value)| (name, Shown::Value(value)));
         let secrets = secrets.into_iter().map(|(name, set)| (name, Shown::Secret { set }));
         let transport = integration.transport;
+        let parameters = integration.settings.parameters.iter().map(Parameter::from).collect();
         Ok(Self {
+            parameters,
             name: integration.name.to_string(),
             organization: integration.organization.to_string(),
             model: integration.model.to_string(),
@@ -290,7 +297,7 @@ pub(super) async fn make(
         server: new.server,
         fields: texts(new.fields),
         transport: new.transport.into(),
-        settings: new.settings.into(),
+        settings: new.settings.with_parameters(Some(new.parameters)),
     };
     let integrations = &api.integrations;
     Ok(if dry_run { integrations.try_create(new).await? } else { integrations.create(new).await? })
@@ -349,7 +356,7 @@ pub(super) async fn alter(
         server: change.server,
         fields: texts(change.fields),
         transport: change.transport.into(),
-        settings: change.settings.into(),
+        settings: change.settings.with_parameters(change.parameters),
         expected,
     };
     let integrations = &api.integrations;

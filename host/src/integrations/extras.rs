@@ -18,6 +18,14 @@ pub(super) fn input_name(parameter: &ExtraParameter) -> String {
 }
 
 impl Integration {
+    /// Drops the values of parameters that there were and are no more.
+    pub(super) fn forget_removed_parameters(&mut self, before: &Self) {
+        let now: Vec<String> = self.parameters.iter().chain(&self.settings.parameters).map(input_name).collect();
+        for gone in before.settings.parameters.iter().map(input_name).filter(|name| !now.contains(name)) {
+            self.secrets.remove(&gone);
+        }
+    }
+
     /// The extra parameters of a request. Only token requests have any: those to the URL of a field that is called like one of
     /// [`TOKEN_URLS`], and those with a grant type, whose URL may come out of a metadata document.
     pub fn extras(&self, request: &Request, purpose: Purpose) -> Vec<Extra> {
@@ -29,7 +37,8 @@ impl Integration {
             Purpose::Refresh => ParameterUse::Refresh,
             Purpose::Acquire | Purpose::Revoke => ParameterUse::Token,
         };
-        (self.parameters.iter())
+        // Those that were added come last, and so replace the document's of the same name.
+        (self.parameters.iter().chain(&self.settings.parameters))
             .filter(|parameter| parameter.uses.contains(&used))
             .filter_map(|parameter| {
                 let name = input_name(parameter);

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::belonging::Belongs;
 use super::calls::CallSettings;
+use super::parameters::NewParameter;
 use crate::egress::Transport;
 use crate::name::Name;
 use crate::openapi::ExtraParameter;
@@ -53,7 +54,7 @@ pub struct Integration {
     pub transport: Transport,
     /// How its tokens are handled.
     pub settings: Settings,
-    /// Extra parameters of its token requests.
+    /// Extra parameters of its token requests that the document declares; those that were added are in the settings.
     pub parameters: Vec<ExtraParameter>,
     /// Another one each time that its secrets would go elsewhere. What was got for an earlier target is void.
     pub target: Ulid,
@@ -101,6 +102,10 @@ pub struct Settings {
     /// How its service is called.
     #[serde(default, skip_serializing_if = "CallSettings::is_default")]
     pub calls: CallSettings,
+    /// Extra parameters of its token requests beside those of the document; where both have one of the same name and place,
+    /// this one counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<ExtraParameter>,
 }
 
 /// What to do with a refresh token that was sent and got no complete answer.
@@ -178,6 +183,8 @@ pub struct SettingsChange {
     pub uncertain: Option<Uncertain>,
     /// How its service is called; all of it at once, or the defaults again.
     pub calls: Option<Option<CallSettings>>,
+    /// Extra parameters of its token requests beside those of the document: all of them.
+    pub parameters: Option<Vec<NewParameter>>,
 }
 
 /// The outcome of a change.

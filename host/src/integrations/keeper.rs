@@ -16,6 +16,7 @@ use super::integration::{
     SettingsChange, TransportChange,
 };
 use super::model::{Model, Models, USES};
+use super::parameters;
 use super::target::Target;
 use crate::clock::SharedClock;
 use crate::egress::{Egress, Transport};
@@ -114,7 +115,8 @@ impl Integrations {
     pub fn secret_inputs(&self, integration: &Integration) -> BTreeMap<String, bool> {
         let flow = self.flows.get(&integration.flow);
         let fields = flow.iter().flat_map(|flow| flow.description().fields.iter().filter(|field| field.is_secret()));
-        let names = fields.map(|field| field.name.clone()).chain(integration.parameters.iter().map(input_name));
+        let parameters = integration.parameters.iter().chain(&integration.settings.parameters).map(input_name);
+        let names = fields.map(|field| field.name.clone()).chain(parameters);
         let set = integration.secrets.names().map(str::to_owned);
         names.chain(set).map(|name| (name.clone(), integration.secrets.get(&name).is_some())).collect()
     }
@@ -131,7 +133,12 @@ impl Integrations {
     }
 
     fn form<'a>(&self, flow: &'a dyn Flow, integration: &'a Integration) -> Form<'a> {
-        Form { flow: flow.description(), parameters: &integration.parameters, allow_http: self.egress.allows_http() }
+        Form {
+            flow: flow.description(),
+            parameters: &integration.parameters,
+            added: &integration.settings.parameters,
+            allow_http: self.egress.allows_http(),
+        }
     }
 
     /// Makes an integration.
@@ -198,7 +205,14 @@ impl Integrations {
         };
         let of_flow = |of: &Option<String>| of.is_none() || *of == detail;
         let parameters: Vec<_> = scheme.parameters.iter().filter(|one| of_flow(&one.detail)).cloned().collect();
-        let form = Form { flow: flow.description(), parameters: &parameters, allow_http: self.egress.allows_http() };
+        let mut settings = Settings::default();
+        apply_settings(&mut settings, &new.settings, &mut faults);
+        let form = Form {
+            flow: flow.description(),
+            parameters: &parameters,
+            added: &settings.parameters,
+            allow_http: self.egress.allows_http(),
+        };
         let (plain, hints) = form.first_values(scheme, detail.as_deref(), server.as_ref());
         let mut values = Values::default();
         // The document's values go through the same checks as those that people give.
@@ -216,8 +230,6 @@ impl Integrations {
         );
         let mut transport = Transport::default();
         apply_transport(&self.egress, &mut transport, &new.transport, &mut faults);
-        let mut settings = Settings::default();
-        apply_settings(&mut settings, &new.settings, &mut faults);
         if !faults.is_empty() {
             return Err(IntegrationError::Invalid(faults));
         }
@@ -300,11 +312,13 @@ impl Integrations {
             Some(None) => integration.server = None,
             None => {}
         }
+        // What is added here can be given a value in the same request.
+        apply_settings(&mut integration.settings, &change.settings, &mut faults);
         let mut values = values_of(&integration);
         self.form(&*flow, &integration).apply(&mut values, &change.fields, &mut faults);
         (integration.values, integration.secrets) = (values.plain, values.secret);
+        integration.forget_removed_parameters(&original);
         apply_transport(&self.egress, &mut integration.transport, &change.transport, &mut faults);
-        apply_settings(&mut integration.settings, &change.settings, &mut faults);
         let dropped = Target::of(&integration, flow.description()) != before;
         if !dropped && was_complete {
             faults.extend(
@@ -417,5 +431,10 @@ fn apply_settings(settings: &mut Settings, change: &SettingsChange, faults: &mut
     if let Some(calls) = &change.calls {
         settings.calls = calls.clone().unwrap_or_default();
         faults.extend(settings.calls.faults());
+    }
+    if let Some(parameters) = &change.parameters {
+        let (kept, wrong) = parameters::check(parameters);
+        settings.parameters = kept;
+        faults.extend(wrong);
     }
 }

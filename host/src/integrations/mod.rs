@@ -12,6 +12,7 @@ mod fields;
 mod integration;
 mod keeper;
 mod model;
+mod parameters;
 mod target;
 
 #[cfg(test)]
@@ -26,3 +27,4 @@ pub use self::integration::{
 };
 pub use self::keeper::Integrations;
 pub use self::model::{Model, ModelSummary, Models};
+pub use self::parameters::NewParameter;
