@@ -26,7 +26,7 @@ pub(super) fn judge(acquired: &End, refreshed: &End, secrets: &Secrets) -> Resul
             return Err(Miss::new("the token again, or a failure with the remedy reacquire", judge::end(end)));
         }
     }
-    if let Some(signer) = &token.signer
+    if let Some(signer) = &token.placing.signer
         && !SIGNERS.contains(&signer.name.as_str())
     {
         let expected = format!("a signer that the host has: {}", SIGNERS.join(", "));
@@ -54,7 +54,7 @@ fn unset(token: &FlowToken, secrets: &Secrets) -> Vec<String> {
             }
         }
     };
-    for derived in &token.derived {
+    for derived in &token.placing.derived {
         let mut parts: Vec<&Part> = Vec::new();
         let key;
         match &derived.value {
@@ -71,8 +71,8 @@ fn unset(token: &FlowToken, secrets: &Secrets) -> Vec<String> {
         look(parts, &known);
         known.push(derived.name.clone());
     }
-    let placed = token.placements.iter().flat_map(|placement| &placement.value);
-    let signed = token.signer.iter().flat_map(|signer| &signer.parameters).flat_map(|(_, value)| value);
+    let placed = token.placing.placements.iter().flat_map(|placement| &placement.value);
+    let signed = token.placing.signer.iter().flat_map(|signer| &signer.parameters).flat_map(|(_, value)| value);
     look(placed.chain(signed).collect(), &known);
     unset
 }
@@ -89,12 +89,12 @@ fn text(member: &Member) -> Option<&Template> {
 mod tests {
     use super::*;
     use crate::flows::request::{BasicEncoding, Derived};
-    use crate::flows::step::{Failure, Location, Placement, Signer};
+    use crate::flows::step::{Failure, Location, Placement, Placing, Signer};
 
     fn placed(names: &[&str]) -> FlowToken {
         let value = names.iter().map(|name| Part::Secret((*name).to_owned())).collect();
         let placement = Placement { location: Location::Header, name: "x-key".to_owned(), value };
-        FlowToken { placements: vec![placement], ..FlowToken::default() }
+        FlowToken { placing: Placing { placements: vec![placement], ..Placing::default() }, ..FlowToken::default() }
     }
 
     fn ended(token: FlowToken) -> End {
@@ -120,11 +120,20 @@ mod tests {
                 encoding: BasicEncoding::None,
             },
         };
-        check(FlowToken { derived: vec![basic("api_key")], ..placed(&["basic"]) }, Ok(()));
-        check(FlowToken { derived: vec![basic("nope")], ..placed(&["basic"]) }, Err("it names nope"));
-        let signer = |name: &str| Some(Signer { name: name.to_owned(), parameters: Vec::new() });
-        check(FlowToken { signer: signer("http-digest"), ..FlowToken::default() }, Ok(()));
-        check(FlowToken { signer: signer("magic"), ..FlowToken::default() }, Err("the signer \"magic\""));
+        let computed = |user: &str| {
+            let mut token = placed(&["basic"]);
+            token.placing.derived.push(basic(user));
+            token
+        };
+        check(computed("api_key"), Ok(()));
+        check(computed("nope"), Err("it names nope"));
+        let signed = |name: &str| {
+            let mut token = FlowToken::default();
+            token.placing.signer = Some(Signer { name: name.to_owned(), parameters: Vec::new() });
+            token
+        };
+        check(signed("http-digest"), Ok(()));
+        check(signed("magic"), Err("the signer \"magic\""));
     }
 
     #[test]
