@@ -9,6 +9,7 @@ mod keeper;
 mod paths;
 mod requirement;
 mod service;
+mod signing;
 
 pub use self::authorization::{Authorization, BodyDigest, Used, Wanted};
 pub use self::error::CallError;
