@@ -27,7 +27,7 @@ pub use self::outgoing::Outgoing;
 pub use self::way::Way;
 
 use self::dial::Dialer;
-use self::link::{Exchange, Link};
+use self::link::Exchange;
 use super::policy::Policy;
 use super::refusal::{Fault, Refusal, Unsent};
 use super::resolve::Resolver;
