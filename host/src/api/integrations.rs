@@ -30,6 +30,7 @@ use super::state::Api;
 use super::time::Time;
 use super::tokens::TokenStatus;
 use crate::access::Right;
+use crate::calls::guard;
 use crate::integrations::{self, FieldFault, IntegrationError, Visible};
 use crate::name::Name;
 use crate::tokens::{Revocation, TokenKey};
@@ -75,6 +76,8 @@ struct Integration {
     parameters: Vec<Parameter>,
     /// How its token is, without the token.
     token: TokenStatus,
+    /// How its service is, as the last calls have found it.
+    service: ServiceState,
     /// When it was made.
     created_at: Time,
     /// When it was last changed.
@@ -84,6 +87,27 @@ struct Integration {
     /// Of a change: whether the token, and the secrets that weren't given anew, were dropped since they'd go elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<bool>,
+}
+
+/// How a service is. Kept in memory: forgotten with a start of the daemon, and with a change of the integration.
+#[derive(Debug, Serialize, ToSchema)]
+struct ServiceState {
+    /// Of its circuit breaker: `closed` (it is called), `open` (it isn't) or `half_open` (the next call tries).
+    state: &'static str,
+    /// Failures in a row: no answer, or 5xx.
+    failures: u32,
+    /// When it is called again, where it isn't now: it failed too often, or said so itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<Time>,
+    /// Calls under way.
+    in_flight: u32,
+}
+
+impl From<guard::ServiceState> for ServiceState {
+    fn from(state: guard::ServiceState) -> Self {
+        let guard::ServiceState { state, failures, retry_at, in_flight } = state;
+        Self { state, failures, retry_at: retry_at.map(Time::from), in_flight }
+    }
 }
 
 /// A further security scheme of an integration.
@@ -214,6 +238,7 @@ impl Integration {
                 calls: integration.settings.calls.into(),
             },
             token,
+            service: api.calls.guards.state(&integration.name).into(),
             created_at: integration.created_at.into(),
             updated_at: integration.updated_at.into(),
             revision: integration.revision,

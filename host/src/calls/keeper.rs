@@ -9,9 +9,11 @@ use moka::sync::Cache;
 
 use super::authorization::{Authorization, BodyDigest, Used, Wanted};
 use super::error::CallError;
+use super::guard::Guards;
 use super::requirement::Alternative;
 use super::service::{Operations, Service};
 use super::signing::Asked;
+use crate::clock::SharedClock;
 use crate::egress::sign::Challenges;
 use crate::egress::{Carried, Egress};
 use crate::integrations::{Integration, Integrations, Models, ScopePolicy};
@@ -33,6 +35,9 @@ pub struct Calls {
     models: Arc<Models>,
     tokens: Arc<Tokens>,
     pub(super) egress: Arc<Egress>,
+    /// What stands before each service.
+    pub guards: Guards,
+    pub(super) clock: SharedClock,
     /// By integration.
     services: Cache<Name, Arc<Service>>,
     /// By the digest of the document.
@@ -55,12 +60,27 @@ impl Calls {
         let operations = Cache::builder().weigher(weigh).max_capacity(OPERATIONS).time_to_idle(UNUSED).build();
         let services = Cache::builder().max_capacity(SERVICES).time_to_idle(UNUSED).build();
         let (challenges, changes) = (Challenges::default(), AtomicU64::new(0));
-        let calls = Arc::new(Self { integrations, models, tokens, egress, services, operations, challenges, changes });
+        let clock = Arc::clone(egress.clock());
+        let guards = Guards::new(Arc::clone(&clock));
+        let calls = Arc::new(Self {
+            integrations,
+            models,
+            tokens,
+            egress,
+            guards,
+            clock,
+            services,
+            operations,
+            challenges,
+            changes,
+        });
         let me: Weak<Self> = Arc::downgrade(&calls);
         calls.integrations.subscribe(Box::new(move |name| {
             if let Some(calls) = me.upgrade() {
                 calls.changes.fetch_add(1, Ordering::AcqRel);
                 calls.services.invalidate(name);
+                // Another service may be behind the name now.
+                calls.guards.forget(name);
             }
         }));
         let me: Weak<Self> = Arc::downgrade(&calls);

@@ -1,14 +1,16 @@
 //! An integration with its model's operations, as calls need them: put together once, and kept in memory.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::Method;
 use url::Url;
 
+use super::dispatch::DispatchError;
 use super::error::CallError;
 use super::paths::Paths;
 use super::requirement::{Alternative, solve, words};
+use crate::egress::{Egress, Way};
 use crate::integrations::{Integration, Model};
 use crate::openapi::{Document, Operation, resolve_url};
 
@@ -34,6 +36,8 @@ pub struct Service {
     pub(super) bindings: HashMap<String, Integration>,
     /// The operations of its model.
     pub(super) operations: Arc<Operations>,
+    /// The way to its server, once it was asked for.
+    way: OnceLock<Arc<Way>>,
 }
 
 /// An operation that a path fits.
@@ -68,7 +72,7 @@ impl Service {
     /// An integration with its model's operations.
     pub(super) fn new(integration: Integration, operations: Arc<Operations>) -> Self {
         let bindings = integration.bindings().map(|bound| (bound.scheme.clone(), bound)).collect();
-        Self { integration, bindings, operations }
+        Self { integration, bindings, operations, way: OnceLock::new() }
     }
 
     /// The SHA-256 of the model's document, in lower-case hexadecimal.
@@ -104,6 +108,18 @@ impl Service {
     pub fn base(&self) -> Result<&Url, CallError> {
         let server = self.integration.server.as_ref();
         server.ok_or_else(|| CallError::NoServer(self.integration.name.clone()))
+    }
+
+    /// The way to the service.
+    ///
+    /// # Errors
+    /// The integration has no server, or the policy forbids it.
+    pub(super) fn way(&self, egress: &Egress) -> Result<Arc<Way>, DispatchError> {
+        if let Some(way) = self.way.get() {
+            return Ok(Arc::clone(way));
+        }
+        let way = egress.way(self.base()?, &self.integration.transport)?;
+        Ok(Arc::clone(self.way.get_or_init(|| way)))
     }
 
     /// The base of an operation: the integration's server, with the path of the operation's own server where it has one.
