@@ -46,19 +46,10 @@ impl OperationDetail {
         schema::check(&self.definitions, schema, value)
     }
 
-    /// Whether the schema, or what it refers to, says that a value is of this type.
-    pub fn is_of_type(&self, schema: &Schema, name: &str) -> bool {
-        schema::is_of_type(&self.definitions, schema.value(), name)
-    }
-
-    /// The schema of an object's member, where it says one.
-    pub fn member(&self, schema: &Schema, name: &str) -> Option<Schema> {
-        schema::member(&self.definitions, schema.value(), name)
-    }
-
-    /// The schema of a list's items, where it says one.
-    pub fn items(&self, schema: &Schema) -> Option<Schema> {
-        schema::items(&self.definitions, schema.value())
+    /// A value with its text read as what the schema wants: a number or truth value, in a list or an object too. For
+    /// values that travel as text anyway.
+    pub fn read_text(&self, schema: &Schema, value: &Value) -> Value {
+        schema::read_text(&self.definitions, schema.value(), value)
     }
 
     /// What it takes in memory, in bytes, about.

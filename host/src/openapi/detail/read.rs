@@ -50,9 +50,10 @@ fn merged(root: &Value, item: &Value, operation: &Value) -> Vec<Value> {
         let parameters = holder.get("parameters").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for parameter in parameters.iter().filter_map(|parameter| resolve(root, parameter)) {
             let same = |other: &Value| ["name", "in"].iter().all(|member| other.get(*member) == parameter.get(*member));
+            let room = merged.len() < MAX_PARAMETERS;
             match merged.iter().position(same).and_then(|index| merged.get_mut(index)) {
                 Some(other) => other.clone_from(parameter),
-                None if merged.len() < MAX_PARAMETERS => merged.push(parameter.clone()),
+                None if room => merged.push(parameter.clone()),
                 None => {}
             }
         }

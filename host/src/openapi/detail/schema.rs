@@ -71,32 +71,54 @@ pub(super) fn check(root: &Value, schema: &Schema, value: &Value) -> Vec<SchemaF
     check.faults
 }
 
-/// Whether the schema says that a value is of this type.
-pub(super) fn is_of_type(root: &Value, schema: &Value, name: &str) -> bool {
-    let Some(schema) = resolve(root, schema) else { return false };
-    match schema.get("type") {
-        Some(Value::String(one)) => one == name,
-        Some(Value::Array(several)) => several.iter().any(|one| one == name),
-        _ => match name {
-            "object" => schema.get("properties").is_some(),
-            "array" => schema.get("items").is_some(),
-            _ => false,
-        },
+/// A value with its text read as what the schema wants; one level of a list or an object too.
+pub(super) fn read_text(root: &Value, schema: &Value, value: &Value) -> Value {
+    let Some(schema) = resolve(root, schema) else { return value.clone() };
+    match value {
+        Value::String(text) => read_scalar(schema, text).unwrap_or_else(|| value.clone()),
+        Value::Array(items) => {
+            let of_item = schema.get("items").and_then(|items| resolve(root, items));
+            items.iter().map(|item| read_member(of_item, item)).collect()
+        }
+        Value::Object(members) => {
+            let of_member = |name: &str| schema.get("properties")?.get(name).and_then(|member| resolve(root, member));
+            let read = |(name, value): (&String, &Value)| {
+                let value = match (of_member(name), value) {
+                    (Some(schema), Value::Array(_)) => read_text(root, &Value::Object(only_items(schema)), value),
+                    (schema, value) => read_member(schema, value),
+                };
+                (name.clone(), value)
+            };
+            Value::Object(members.iter().map(read).collect())
+        }
+        other => other.clone(),
     }
 }
 
-/// The schema of an object's member.
-pub(super) fn member(root: &Value, schema: &Value, name: &str) -> Option<Schema> {
-    let schema = resolve(root, schema)?;
-    let own = schema.get("properties").and_then(|properties| properties.get(name));
-    let parts = schema.get("allOf").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let of_part = || parts.iter().filter_map(|part| resolve(root, part)?.get("properties")?.get(name)).next();
-    own.or_else(of_part).map(|found| Schema(found.clone()))
+/// Of a list's schema what says what its items are.
+fn only_items(schema: &Value) -> Map<String, Value> {
+    schema.get("items").map(|items| ("items".to_owned(), items.clone())).into_iter().collect()
 }
 
-/// The schema of a list's items.
-pub(super) fn items(root: &Value, schema: &Value) -> Option<Schema> {
-    resolve(root, schema)?.get("items").map(|found| Schema(found.clone()))
+/// An item or member with its text read as its schema wants.
+fn read_member(schema: Option<&Value>, value: &Value) -> Value {
+    let read = schema.zip(value.as_str()).and_then(|(schema, text)| read_scalar(schema, text));
+    read.unwrap_or_else(|| value.clone())
+}
+
+/// Text as the number or truth value that the schema wants; `None` where it wants text, or anything, or it is neither.
+fn read_scalar(schema: &Value, text: &str) -> Option<Value> {
+    let types: Vec<&str> = match schema.get("type")? {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => return None,
+    };
+    if types.contains(&"string") {
+        return None;
+    }
+    let read: Value = serde_json::from_str(text).ok()?;
+    let numeric = types.iter().any(|name| matches!(*name, "integer" | "number"));
+    (read.is_number() && numeric || read.is_boolean() && types.contains(&"boolean")).then_some(read)
 }
 
 /// One value being held against one schema.
