@@ -1,5 +1,6 @@
 //! Integrations over HTTP: made, looked at without their secrets, changed, deleted, tried out.
 
+mod calls;
 mod input;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::calls::CallSettings;
 pub(super) use self::input::{Change, NewIntegration, given};
 use self::input::{Uncertain, texts};
 use super::body::Json;
@@ -114,6 +116,8 @@ struct Settings {
     default_lifetime: Option<u64>,
     /// What to do with a refresh token that was sent and got no complete answer.
     uncertain: Uncertain,
+    /// How its service is called.
+    calls: CallSettings,
 }
 
 /// An integration in a list.
@@ -175,6 +179,7 @@ impl Integration {
             settings: Settings {
                 default_lifetime: integration.settings.default_lifetime,
                 uncertain: integration.settings.uncertain.into(),
+                calls: integration.settings.calls.into(),
             },
             token,
             created_at: integration.created_at.into(),

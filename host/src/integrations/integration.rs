@@ -10,6 +10,7 @@ use ulid::Ulid;
 use url::Url;
 
 use super::belonging::Belongs;
+use super::calls::CallSettings;
 use crate::egress::Transport;
 use crate::name::Name;
 use crate::openapi::ExtraParameter;
@@ -97,6 +98,9 @@ pub struct Settings {
     /// What to do where a refresh token may or may not have been used up.
     #[serde(default)]
     pub uncertain: Uncertain,
+    /// How its service is called.
+    #[serde(default, skip_serializing_if = "CallSettings::is_default")]
+    pub calls: CallSettings,
 }
 
 /// What to do with a refresh token that was sent and got no complete answer.
@@ -172,6 +176,8 @@ pub struct SettingsChange {
     pub default_lifetime: Option<Option<u64>>,
     /// What to do with an uncertain refresh token.
     pub uncertain: Option<Uncertain>,
+    /// How its service is called; all of it at once, or the defaults again.
+    pub calls: Option<Option<CallSettings>>,
 }
 
 /// The outcome of a change.

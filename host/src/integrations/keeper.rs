@@ -414,4 +414,8 @@ fn apply_settings(settings: &mut Settings, change: &SettingsChange, faults: &mut
     if let Some(uncertain) = change.uncertain {
         settings.uncertain = uncertain;
     }
+    if let Some(calls) = &change.calls {
+        settings.calls = calls.clone().unwrap_or_default();
+        faults.extend(settings.calls.faults());
+    }
 }

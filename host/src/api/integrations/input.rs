@@ -9,6 +9,7 @@ use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::calls::CallSettings;
 use crate::integrations;
 
 /// What a new integration is made from.
@@ -93,6 +94,10 @@ pub(super) struct SettingsChange {
     pub(super) default_lifetime: Option<Option<u64>>,
     /// What to do with a refresh token that was sent and got no complete answer.
     pub(super) uncertain: Option<Uncertain>,
+    /// How its service is called: all of it at once; null brings back the defaults.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<CallSettings>)]
+    pub(super) calls: Option<Option<CallSettings>>,
 }
 
 /// What to do with a refresh token that was sent and got no complete answer.
@@ -165,7 +170,11 @@ impl From<TransportChange> for integrations::TransportChange {
 
 impl From<SettingsChange> for integrations::SettingsChange {
     fn from(change: SettingsChange) -> Self {
-        Self { default_lifetime: change.default_lifetime, uncertain: change.uncertain.map(Into::into) }
+        Self {
+            default_lifetime: change.default_lifetime,
+            uncertain: change.uncertain.map(Into::into),
+            calls: change.calls.map(|calls| calls.map(Into::into)),
+        }
     }
 }
 
