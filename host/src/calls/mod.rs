@@ -1,0 +1,3 @@
+//! Calls of services.
+
+pub mod parameters;
