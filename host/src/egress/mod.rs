@@ -1,8 +1,9 @@
 //! The only outbound connections of the daemon: a flow's request is rendered, held against the policy, and sent.
 //!
 //! `prepare` refuses what may not go, before a byte leaves; `send` knows afterwards whether anything did. Both know nothing of
-//! integrations, tokens or storage. Nothing here follows a redirect, reads a proxy from the environment, keeps a connection or
-//! tries twice: what happens next is the caller's decision.
+//! integrations, tokens or storage. Nothing here follows a redirect or reads a proxy from the environment, and no flow's request
+//! finds a kept connection or is tried twice: what happens next is the caller's decision. Callers' own requests to services are
+//! another matter, and go through `service`.
 
 mod address;
 mod body;
@@ -16,6 +17,7 @@ mod record;
 mod refusal;
 mod resolve;
 mod send;
+mod service;
 mod template;
 #[cfg(test)]
 mod testing;
@@ -37,6 +39,7 @@ pub use self::prepare::Prepared;
 pub use self::record::{BodyRecord, Pair, RequestRecord};
 pub use self::refusal::{Blame, Fault, Problem, Refusal, Unsent};
 pub use self::send::Answer;
+pub use self::service::{AnswerBody, Outgoing as ServiceBody, Patience, ServiceClient, Way, read_whole};
 pub use self::transport::Transport;
 
 use self::resolve::Resolver;
@@ -58,6 +61,8 @@ pub struct Egress {
     tls: Tls,
     /// Permits for requests under way.
     permits: Semaphore,
+    /// Callers' requests to services.
+    services: ServiceClient,
 }
 
 impl Egress {
@@ -65,7 +70,9 @@ impl Egress {
     pub fn new(policy: Policy, clock: SharedClock) -> Self {
         let policy = Arc::new(policy);
         let permits = Semaphore::new(policy.limits.at_once.min(Semaphore::MAX_PERMITS));
-        Self { resolver: Resolver::new(Arc::clone(&policy)), tls: Tls::new(), policy, clock, permits }
+        let resolver = Resolver::new(Arc::clone(&policy));
+        let services = ServiceClient::new(Arc::clone(&policy), resolver.clone(), Arc::clone(&clock));
+        Self { resolver, tls: Tls::new(), policy, clock, permits, services }
     }
 
     /// Whether the operator allows plain http.
@@ -103,6 +110,20 @@ impl Egress {
             to.check(&url)?;
         }
         Ok(policy::shown(&url))
+    }
+
+    /// The client for callers' requests to services.
+    pub fn services(&self) -> &ServiceClient {
+        &self.services
+    }
+
+    /// The way to a service at this URL's origin, held against the policy. Keep it while URL and transport are the same: to
+    /// find it again takes digests of both.
+    ///
+    /// # Errors
+    /// All that is wrong with the URL (as `server`) and the transport.
+    pub fn way(&self, url: &Url, transport: &Transport) -> Result<Arc<Way>, Refusal> {
+        self.services.way(url, transport, &self.tls)
     }
 
     /// Renders a flow's request, computes its derived values, and holds it against policy and destinations.
