@@ -17,6 +17,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use self::check::Table;
+pub(in crate::calls) use self::check::is_reserved_header;
 use self::style::Flat;
 use crate::fault::{FaultCode, FieldFault};
 use crate::openapi::{OperationDetail, Parameter, Place};

@@ -1,6 +1,6 @@
 //! A path template with its values. No value changes which resource it is: none is a segment that leads elsewhere.
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use crate::fault::{FaultCode, FieldFault};
 
@@ -10,6 +10,9 @@ const LITERAL: &AsciiSet =
 
 /// What the template's own query can't hold.
 const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\'');
+
+/// How often a segment is decoded to find out what it might be.
+const DECODINGS: usize = 3;
 
 /// A part of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +71,8 @@ pub(super) fn fill(
     let mut start = 0;
     for segment in path.split('/') {
         let end = start + segment.len();
-        if matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..") {
+        if let Some(message) = misleading(segment) {
             let here = filled.iter().filter(|(_, range)| range.start >= start && range.end <= end);
-            let message = "makes a segment of the path that leads elsewhere (`.` or `..`)";
             let names: Vec<String> = here.map(|(name, _)| format!("parameters.{name}")).collect();
             let names = if names.is_empty() { vec!["path".to_owned()] } else { names };
             faults.extend(names.into_iter().map(|name| FieldFault::new(name, FaultCode::NotAllowed, message)));
@@ -78,6 +80,23 @@ pub(super) fn fill(
         start = end + 1;
     }
     (path, split(template).1.filter(|query| !query.is_empty()).map(literal_query))
+}
+
+/// Why a segment might be taken for another path by a service that decodes it, once more than it should too, or that cuts
+/// off what follows a semicolon.
+fn misleading(segment: &str) -> Option<&'static str> {
+    let mut decoded = segment.to_owned();
+    for _ in 0..DECODINGS {
+        decoded = percent_decode_str(&decoded).decode_utf8_lossy().into_owned();
+        if decoded.chars().any(char::is_control) {
+            return Some("has a control character, which a path can't hold");
+        }
+        let mut parts = decoded.split(['/', '\\']).map(|part| part.split(';').next().unwrap_or_default().trim());
+        if parts.any(|part| matches!(part, "." | "..")) {
+            return Some("has a part that leads elsewhere (`.` or `..`)");
+        }
+    }
+    None
 }
 
 /// A query of the document's own, with what no query can hold encoded.
@@ -118,6 +137,11 @@ mod tests {
         check("{b}/a", &[("b", "..")], Err("parameters.b"));
         check("/a/../b", &[], Err("path"));
         check("/a/%2E./b", &[], Err("path"));
+        check("/a/{b}", &[("b", "x%2F..%2Fy")], Err("parameters.b"));
+        check("/a/{b}", &[("b", "%252e%252E%5Cy")], Err("parameters.b"));
+        check("/a/{b}", &[("b", "..%3Bx")], Err("parameters.b"));
+        check("/a/{b}", &[("b", "x%0Ay")], Err("parameters.b"));
+        check("/a/{b}", &[("b", "x%2F%2Fy..z%C3%28")], Ok(("/a/x%2F%2Fy..z%C3%28", None)));
         check("/a/{b}", &[("b", "...")], Ok(("/a/...", None)));
     }
 }

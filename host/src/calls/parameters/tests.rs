@@ -82,7 +82,7 @@ fn all_faults_are_told_at_once() {
 #[test]
 fn no_path_value_changes_the_path() {
     let operation = json!({});
-    for (value, expected) in [("a/../b", Ok("/x/a%2F..%2Fb")), ("?q#f", Ok("/x/%3Fq%23f")), ("", Err("malformed")), ("..", Err("not_allowed")), (".", Err("not_allowed"))] {
+    for (value, expected) in [("a/b", Ok("/x/a%2Fb")), ("a/../b", Err("not_allowed")), ("?q#f", Ok("/x/%3Fq%23f")), ("", Err("malformed")), ("..", Err("not_allowed")), (".", Err("not_allowed"))] {
         let outcome = outcome("/x/{v}", &operation, &json!({"parameters": {"v": value}}));
         match expected {
             Ok(path) => assert_eq!(outcome.unwrap().path, path),
