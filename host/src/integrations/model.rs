@@ -1,7 +1,7 @@
 //! Integration models: imported OpenAPI documents.
 
 use std::io::{Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
 use moka::sync::Cache;
@@ -103,7 +103,12 @@ pub struct Models {
     parsing: Semaphore,
     /// Details of operations, by the document's digest, method and path. They never change; those not used go.
     details: Cache<(String, String, String), Arc<OperationDetail>>,
+    /// Who keeps something of models in memory.
+    listeners: RwLock<Vec<Listener>>,
 }
+
+/// Is told the name of each model that is replaced.
+type Listener = Box<dyn Fn(&Name) + Send + Sync>;
 
 impl Models {
     /// The models in this store.
@@ -112,7 +117,12 @@ impl Models {
             u32::try_from(key.0.len() + key.1.len() + key.2.len() + detail.size()).unwrap_or(u32::MAX)
         };
         let details = Cache::builder().max_capacity(DETAILS).weigher(weight).build();
-        Self { store, clock, organizations, parsing: Semaphore::new(PARSED_AT_ONCE), details }
+        Self { store, clock, organizations, parsing: Semaphore::new(PARSED_AT_ONCE), details, listeners: RwLock::default() }
+    }
+
+    /// Has the name of each model that is replaced told to someone who keeps something of it in memory.
+    pub fn subscribe(&self, listener: Listener) {
+        self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     /// Imports a document, as a new model or in the place of the one of this name. Where no organization is given, a new
@@ -157,7 +167,12 @@ impl Models {
             SUMMARIES.put(&mut batch, &parts, &model.summary())?;
             batch.put(DOCUMENTS.key(&parts), packed.clone());
             match self.store.commit(batch).await {
-                Ok(_) => return Ok(model),
+                Ok(_) => {
+                    for listener in &*self.listeners.read().unwrap_or_else(PoisonError::into_inner) {
+                        listener(&model.name);
+                    }
+                    return Ok(model);
+                }
                 // An integration was made from it, or its organization changed, meanwhile.
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error.into()),
