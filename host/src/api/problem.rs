@@ -103,6 +103,14 @@ codes! {
     NotQuarantined "not_quarantined" CONFLICT "it isn't under quarantine";
     /// The document wasn't had from its URL.
     FetchFailed "fetch_failed" BAD_GATEWAY "the document can't be fetched";
+    /// The service wasn't reached, or broke off before its answer was complete; `detail` says which.
+    ServiceUnreachable "service_unreachable" BAD_GATEWAY "the service can't be reached";
+    /// The service took too long to answer.
+    ServiceTimeout "service_timeout" GATEWAY_TIMEOUT "the service took too long";
+    /// The service failed several times in a row, or asked to be left alone, and isn't called now; `Retry-After` says until when.
+    ServiceUnavailable "service_unavailable" SERVICE_UNAVAILABLE "the service isn't called now";
+    /// More calls were made than the integration's limits or the service allow; `Retry-After` says when to come again.
+    TooManyCalls "too_many_calls" TOO_MANY_REQUESTS "too many calls";
     /// It was asked for more often than is allowed.
     TooSoon "too_soon" TOO_MANY_REQUESTS "too soon";
     /// There is no token, since the last attempt failed.

@@ -9,8 +9,10 @@ use moka::sync::Cache;
 
 use super::authorization::{Authorization, BodyDigest, Used, Wanted};
 use super::error::CallError;
+use super::guard::Guards;
 use super::requirement::Alternative;
 use super::service::{Operations, Service};
+use crate::clock::SharedClock;
 use crate::egress::{Carried, Egress};
 use crate::integrations::{Integration, Integrations, Models, ScopePolicy};
 use crate::name::Name;
@@ -28,9 +30,12 @@ const UNUSED: Duration = Duration::from_secs(3600);
 /// Calls of all integrations' services.
 pub struct Calls {
     integrations: Arc<Integrations>,
-    models: Arc<Models>,
+    pub(super) models: Arc<Models>,
     tokens: Arc<Tokens>,
     pub(super) egress: Arc<Egress>,
+    /// What stands before each service.
+    pub guards: Guards,
+    pub(super) clock: SharedClock,
     /// By integration.
     services: Cache<Name, Arc<Service>>,
     /// By the digest of the document.
@@ -51,12 +56,17 @@ impl Calls {
         let operations = Cache::builder().weigher(weigh).max_capacity(OPERATIONS).time_to_idle(UNUSED).build();
         let services = Cache::builder().max_capacity(SERVICES).time_to_idle(UNUSED).build();
         let changes = AtomicU64::new(0);
-        let calls = Arc::new(Self { integrations, models, tokens, egress, services, operations, changes });
+        let clock = Arc::clone(egress.clock());
+        let guards = Guards::new(Arc::clone(&clock));
+        let calls =
+            Arc::new(Self { integrations, models, tokens, egress, guards, clock, services, operations, changes });
         let me: Weak<Self> = Arc::downgrade(&calls);
         calls.integrations.subscribe(Box::new(move |name| {
             if let Some(calls) = me.upgrade() {
                 calls.changes.fetch_add(1, Ordering::AcqRel);
                 calls.services.invalidate(name);
+                // Another service may be behind the name now.
+                calls.guards.forget(name);
             }
         }));
         let me: Weak<Self> = Arc::downgrade(&calls);
@@ -162,7 +172,8 @@ impl Calls {
             let reason = format!("there is no signer {}", signing.name);
             return Err(CallError::Unsigned { scheme: scheme(), reason });
         }
-        let used = Used { scheme: scheme(), key, generation: token.generation, expires_in, local: token.local };
+        let (generation, created_at) = (token.generation, token.created_at);
+        let used = Used { scheme: scheme(), key, generation, expires_in, created_at, local: token.local };
         authorization.add(used, placed);
         Ok(())
     }

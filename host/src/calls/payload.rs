@@ -61,9 +61,7 @@ impl Payload {
             return Ok(Self::Bytes(Bytes::new()));
         }
         match body.size_hint().exact() {
-            Some(size) if size <= KEPT as u64 => {
-                Ok(Self::Bytes(body.collect().await.map_err(Into::into)?.to_bytes()))
-            }
+            Some(size) if size <= KEPT as u64 => Ok(Self::Bytes(body.collect().await.map_err(Into::into)?.to_bytes())),
             _ => Ok(Self::Stream(UnsyncBoxBody::new(body.map_err(Into::into)))),
         }
     }

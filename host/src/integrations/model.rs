@@ -117,7 +117,14 @@ impl Models {
             u32::try_from(key.0.len() + key.1.len() + key.2.len() + detail.size()).unwrap_or(u32::MAX)
         };
         let details = Cache::builder().max_capacity(DETAILS).weigher(weight).build();
-        Self { store, clock, organizations, parsing: Semaphore::new(PARSED_AT_ONCE), details, listeners: RwLock::default() }
+        Self {
+            store,
+            clock,
+            organizations,
+            parsing: Semaphore::new(PARSED_AT_ONCE),
+            details,
+            listeners: RwLock::default(),
+        }
     }
 
     /// Has the name of each model that is replaced told to someone who keeps something of it in memory.

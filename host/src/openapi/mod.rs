@@ -30,7 +30,8 @@ mod warnings;
 mod tests;
 
 pub use self::detail::{
-    Content, Encoding, OperationDetail, Parameter, Place, RequestBody, Schema, SchemaFault, Style, Wrong, operation_detail,
+    Content, Encoding, OperationDetail, Parameter, Place, RequestBody, Schema, SchemaFault, Style, Wrong,
+    operation_detail,
 };
 pub use self::document::{Document, Operation, SecurityRequirement, Server};
 pub use self::error::DocumentError;

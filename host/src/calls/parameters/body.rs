@@ -134,7 +134,9 @@ fn essence(media_type: &str) -> String {
 
 /// Whether a media type is within a range (RFC 9110 section 12.5.1).
 fn is_within(media_type: &str, range: &str) -> bool {
-    range == "*/*" || range == media_type || range.strip_suffix("/*").is_some_and(|kind| media_type.split('/').next() == Some(kind))
+    range == "*/*"
+        || range == media_type
+        || range.strip_suffix("/*").is_some_and(|kind| media_type.split('/').next() == Some(kind))
 }
 
 /// The value held against its schema and as bytes, with the content type to say.
@@ -169,7 +171,11 @@ fn bytes(
             let judged = detail.read_text(&content.schema, &without_bytes(members));
             let wrong = detail.check(&content.schema, &judged);
             faults.extend(wrong.into_iter().map(|fault| fault_at("body", fault)));
-            if essence == FORM { Some((media_type.to_owned(), form(content, members).into())) } else { multipart::write(content, members, faults) }
+            if essence == FORM {
+                Some((media_type.to_owned(), form(content, members).into()))
+            } else {
+                multipart::write(content, members, faults)
+            }
         }
         (FORM | MULTIPART, _) => malformed("must be an object: this operation takes a form"),
         _ => malformed(&format!("must be text or {{\"base64\": \"…\"}}: this operation takes {essence}")),

@@ -84,7 +84,8 @@ impl<'a> Table<'a> {
                 }
             };
             if !named.insert((parameter.place, parameter.name.as_str())) {
-                let message = format!("is the {} parameter {}, which is given already", parameter.place.as_str(), parameter.name);
+                let message =
+                    format!("is the {} parameter {}, which is given already", parameter.place.as_str(), parameter.name);
                 faults.push(FieldFault::new(field, FaultCode::Ambiguous, message));
                 continue;
             }

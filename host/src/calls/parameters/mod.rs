@@ -108,7 +108,8 @@ enum Text {
 /// Writes one value. Fails with what can't be written.
 fn put(parameter: &Parameter, value: &Value) -> Result<Text, &'static str> {
     let Parameter { name, style, explode, .. } = parameter;
-    if parameter.place == Place::Query && *style == crate::openapi::Style::DeepObject && parameter.media_type.is_none() {
+    if parameter.place == Place::Query && *style == crate::openapi::Style::DeepObject && parameter.media_type.is_none()
+    {
         return Ok(Text::Query(style::deep(name, value, parameter.allow_reserved)));
     }
     let flat = match &parameter.media_type {

@@ -68,9 +68,7 @@ impl Flat {
         match self {
             Self::One(text) => vec![text],
             Self::List(items) => items.iter().map(String::as_str).collect(),
-            Self::Object(members) => {
-                members.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]).collect()
-            }
+            Self::Object(members) => members.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]).collect(),
         }
     }
 
@@ -111,9 +109,7 @@ pub(super) fn path(style: Style, explode: bool, name: &str, value: &Flat) -> Str
             let name = encoded(name);
             match value {
                 Flat::One(text) if text.is_empty() => format!(";{name}"),
-                Flat::List(items) if explode => {
-                    items.iter().map(|item| format!(";{name}={}", encoded(item))).collect()
-                }
+                Flat::List(items) if explode => items.iter().map(|item| format!(";{name}={}", encoded(item))).collect(),
                 Flat::Object(_) if explode => format!(";{}", value.exploded(";", encoded)),
                 other => format!(";{name}={}", other.joined(",", encoded)),
             }
@@ -236,8 +232,18 @@ mod tests {
 
     /// The specification's table: empty text, text, a list, an object; `-` where it has none.
     const TABLE: &[(&str, Style, bool, [&str; 4])] = &[
-        ("path", Style::Matrix, false, [";color", ";color=blue", ";color=blue,black,brown", ";color=R,100,G,200,B,150"]),
-        ("path", Style::Matrix, true, [";color", ";color=blue", ";color=blue;color=black;color=brown", ";R=100;G=200;B=150"]),
+        (
+            "path",
+            Style::Matrix,
+            false,
+            [";color", ";color=blue", ";color=blue,black,brown", ";color=R,100,G,200,B,150"],
+        ),
+        (
+            "path",
+            Style::Matrix,
+            true,
+            [";color", ";color=blue", ";color=blue;color=black;color=brown", ";R=100;G=200;B=150"],
+        ),
         ("path", Style::Label, false, [".", ".blue", ".blue,black,brown", ".R,100,G,200,B,150"]),
         ("path", Style::Label, true, [".", ".blue", ".blue.black.brown", ".R=100.G=200.B=150"]),
         ("path", Style::Simple, false, ["", "blue", "blue,black,brown", "R,100,G,200,B,150"]),
@@ -245,13 +251,33 @@ mod tests {
         ("header", Style::Simple, false, ["", "blue", "blue,black,brown", "R,100,G,200,B,150"]),
         ("header", Style::Simple, true, ["", "blue", "blue,black,brown", "R=100,G=200,B=150"]),
         ("query", Style::Form, false, ["color=", "color=blue", "color=blue,black,brown", "color=R,100,G,200,B,150"]),
-        ("query", Style::Form, true, ["color=", "color=blue", "color=blue&color=black&color=brown", "R=100&G=200&B=150"]),
-        ("query", Style::SpaceDelimited, false, ["-", "-", "color=blue%20black%20brown", "color=R%20100%20G%20200%20B%20150"]),
-        ("query", Style::PipeDelimited, false, ["-", "-", "color=blue%7Cblack%7Cbrown", "color=R%7C100%7CG%7C200%7CB%7C150"]),
+        (
+            "query",
+            Style::Form,
+            true,
+            ["color=", "color=blue", "color=blue&color=black&color=brown", "R=100&G=200&B=150"],
+        ),
+        (
+            "query",
+            Style::SpaceDelimited,
+            false,
+            ["-", "-", "color=blue%20black%20brown", "color=R%20100%20G%20200%20B%20150"],
+        ),
+        (
+            "query",
+            Style::PipeDelimited,
+            false,
+            ["-", "-", "color=blue%7Cblack%7Cbrown", "color=R%7C100%7CG%7C200%7CB%7C150"],
+        ),
         ("query", Style::TabDelimited, false, ["-", "-", "color=blue%09black%09brown", "-"]),
         ("query", Style::DeepObject, true, ["-", "-", "-", "color%5BR%5D=100&color%5BG%5D=200&color%5BB%5D=150"]),
         ("cookie", Style::Form, false, ["color=", "color=blue", "color=blue,black,brown", "color=R,100,G,200,B,150"]),
-        ("cookie", Style::Form, true, ["color=", "color=blue", "color=blue&color=black&color=brown", "R=100&G=200&B=150"]),
+        (
+            "cookie",
+            Style::Form,
+            true,
+            ["color=", "color=blue", "color=blue&color=black&color=brown", "R=100&G=200&B=150"],
+        ),
     ];
 
     fn written(place: &str, style: Style, explode: bool, value: &Value) -> String {
@@ -269,7 +295,8 @@ mod tests {
 
     #[test]
     fn the_specifications_table_holds() {
-        let values = [json!(""), json!("blue"), json!(["blue", "black", "brown"]), json!({"R": 100, "G": 200, "B": 150})];
+        let values =
+            [json!(""), json!("blue"), json!(["blue", "black", "brown"]), json!({"R": 100, "G": 200, "B": 150})];
         for (place, style, explode, expected) in TABLE {
             for (value, expected) in values.iter().zip(expected).filter(|(_, expected)| **expected != "-") {
                 assert_eq!(written(place, *style, *explode, value), *expected, "{place} {style:?} {explode} {value}");
@@ -284,7 +311,13 @@ mod tests {
 
     #[test]
     fn what_separates_is_encoded_in_values() {
-        check("path", Style::Simple, false, json!(["a/b", "c,d", "é ü", "..", "%41"]), "a%2Fb,c%2Cd,%C3%A9%20%C3%BC,..,%2541");
+        check(
+            "path",
+            Style::Simple,
+            false,
+            json!(["a/b", "c,d", "é ü", "..", "%41"]),
+            "a%2Fb,c%2Cd,%C3%A9%20%C3%BC,..,%2541",
+        );
         check("path", Style::Matrix, true, json!({"a;": "b=c"}), ";a%3B=b%3Dc");
         check("query", Style::Form, true, json!(["a&b", "c+d#"]), "color=a%26b&color=c%2Bd%23");
         check("query", Style::PipeDelimited, false, json!(["a|b", true]), "color=a%7Cb%7Ctrue");
@@ -299,7 +332,13 @@ mod tests {
         check("query", Style::Form, true, json!([]), "color=");
         check("query", Style::Form, true, json!(["a", null]), "color=a");
         check("query", Style::Form, false, json!({"a": null, "b": 1}), "color=b,1");
-        check("query", Style::DeepObject, true, json!({"a": {"b": [1, {"c": 2}]}, "d": null, "e]": "f"}), "color%5Ba%5D%5Bb%5D%5B0%5D=1&color%5Ba%5D%5Bb%5D%5B1%5D%5Bc%5D=2&color%5Be%5D%5D=f");
+        check(
+            "query",
+            Style::DeepObject,
+            true,
+            json!({"a": {"b": [1, {"c": 2}]}, "d": null, "e]": "f"}),
+            "color%5Ba%5D%5Bb%5D%5B0%5D=1&color%5Ba%5D%5Bb%5D%5B1%5D%5Bc%5D=2&color%5Be%5D%5D=f",
+        );
         assert!(Flat::of(&json!([[1]])).is_err() && Flat::of(&json!({"a": {}})).is_err());
     }
 

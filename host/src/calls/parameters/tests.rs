@@ -74,7 +74,12 @@ fn all_faults_are_told_at_once() {
     ];
     refused("/a/{id}", &busy(), given, &expected);
     let plain = json!({"parameters": [{"name": "h", "in": "header"}, {"name": "l", "in": "query"}]});
-    refused("/a", &plain, json!({"parameters": {"h": "a\nb", "l": [[1]]}}), &["parameters.h malformed", "parameters.l malformed"]);
+    refused(
+        "/a",
+        &plain,
+        json!({"parameters": {"h": "a\nb", "l": [[1]]}}),
+        &["parameters.h malformed", "parameters.l malformed"],
+    );
     refused("/a", &plain, json!({"parameters": {"h": "a", "header.h": "b"}}), &["parameters.header.h ambiguous"]);
     refused("/a", &plain, json!({"parameters": {"l": "x".repeat(70_000)}}), &["parameters malformed"]);
 }
@@ -82,7 +87,14 @@ fn all_faults_are_told_at_once() {
 #[test]
 fn no_path_value_changes_the_path() {
     let operation = json!({});
-    for (value, expected) in [("a/b", Ok("/x/a%2Fb")), ("a/../b", Err("not_allowed")), ("?q#f", Ok("/x/%3Fq%23f")), ("", Err("malformed")), ("..", Err("not_allowed")), (".", Err("not_allowed"))] {
+    for (value, expected) in [
+        ("a/b", Ok("/x/a%2Fb")),
+        ("a/../b", Err("not_allowed")),
+        ("?q#f", Ok("/x/%3Fq%23f")),
+        ("", Err("malformed")),
+        ("..", Err("not_allowed")),
+        (".", Err("not_allowed")),
+    ] {
         let outcome = outcome("/x/{v}", &operation, &json!({"parameters": {"v": value}}));
         match expected {
             Ok(path) => assert_eq!(outcome.unwrap().path, path),
@@ -106,12 +118,28 @@ fn bodies_are_written_in_their_media_type() {
     let object = json!({"schema": {"type": "object"}});
     let (json_type, form_type) = ("application/json", "application/x-www-form-urlencoded");
     body(&json!({json_type: object}), json!({"body": {"a": 1}}), (json_type, r#"{"a":1}"#));
-    body(&json!({"text/plain": {}, "application/vnd.x+json; v=1": {}}), json!({"body": [1]}), ("application/vnd.x+json", "[1]"));
+    body(
+        &json!({"text/plain": {}, "application/vnd.x+json; v=1": {}}),
+        json!({"body": [1]}),
+        ("application/vnd.x+json", "[1]"),
+    );
     body(&json!({"*/*": {}}), json!({"body": {"a": 1}}), (json_type, r#"{"a":1}"#));
     body(&json!({"text/*": {}}), json!({"body": "a b"}), ("text/plain", "a b"));
-    body(&json!({"image/*": {}}), json!({"body": {"base64": "YWI="}, "content_type": "image/png"}), ("image/png", "ab"));
-    body(&json!({"application/xml": {"schema": {"type": "object"}}}), json!({"body": "<a/>"}), ("application/xml", "<a/>"));
-    body(&json!({form_type: object}), json!({"body": {"a": [1, "b c"], "d": {"e": 1}, "f": null, "g": "&="}}), (form_type, "a=1&a=b%20c&d=%7B%22e%22%3A1%7D&g=%26%3D"));
+    body(
+        &json!({"image/*": {}}),
+        json!({"body": {"base64": "YWI="}, "content_type": "image/png"}),
+        ("image/png", "ab"),
+    );
+    body(
+        &json!({"application/xml": {"schema": {"type": "object"}}}),
+        json!({"body": "<a/>"}),
+        ("application/xml", "<a/>"),
+    );
+    body(
+        &json!({form_type: object}),
+        json!({"body": {"a": [1, "b c"], "d": {"e": 1}, "f": null, "g": "&="}}),
+        (form_type, "a=1&a=b%20c&d=%7B%22e%22%3A1%7D&g=%26%3D"),
+    );
     let encoding = json!({"a": {"style": "deepObject", "explode": true}, "b": {"style": "pipeDelimited"}, "c": {"contentType": "application/json"}, "d": {"style": "form", "explode": false}});
     body(
         &json!({form_type: {"schema": {}, "encoding": encoding}}),
@@ -139,7 +167,12 @@ fn bodies_that_dont_fit_are_refused() {
     refused("/a", &operation(true), json!({"body": [], "content_type": form}), &["body malformed"]);
     refused("/a", &operation(true), json!({"body": {"x": 1}, "content_type": "image/png"}), &["body malformed"]);
     refused("/a", &operation(true), json!({"body": {"base64": "%"}, "content_type": "image/png"}), &["body malformed"]);
-    refused("/a", &operation(true), json!({"body": {"a": 1}, "content_type": "application/json; x=\n"}), &["content_type malformed"]);
+    refused(
+        "/a",
+        &operation(true),
+        json!({"body": {"a": 1}, "content_type": "application/json; x=\n"}),
+        &["content_type malformed"],
+    );
 }
 
 #[test]
@@ -163,5 +196,10 @@ fn forms_in_parts_are_written() {
     ];
     assert_eq!(text, expected.concat());
     refused("/a", &operation, json!({"body": {"n": "x"}}), &["body./n malformed"]);
-    refused("/a", &operation, json!({"body": {"file": {"base64": "YQ==", "content_type": "a\r\nb"}}}), &["body./file malformed"]);
+    refused(
+        "/a",
+        &operation,
+        json!({"body": {"file": {"base64": "YQ==", "content_type": "a\r\nb"}}}),
+        &["body./file malformed"],
+    );
 }

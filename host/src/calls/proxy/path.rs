@@ -56,7 +56,8 @@ pub fn below(rest: &str) -> Result<&str, PathFault> {
 /// Refuses a segment that might be something else than it seems.
 fn check(segment: &str) -> Result<(), PathFault> {
     let bytes = segment.as_bytes();
-    let is_escape = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    let is_escape =
+        |at: usize| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
     if (0..bytes.len()).any(|at| bytes.get(at) == Some(&b'%') && !is_escape(at)) {
         return Err(PathFault::Escape);
     }

@@ -305,7 +305,9 @@ impl Check<'_> {
         }
         // Other members are judged only where the schema knows all there may be.
         let open = within
-            || ["patternProperties", "allOf", "anyOf", "oneOf", "$ref", "if"].iter().any(|name| schema.contains_key(*name));
+            || ["patternProperties", "allOf", "anyOf", "oneOf", "$ref", "if"]
+                .iter()
+                .any(|name| schema.contains_key(*name));
         for (name, value) in members {
             let pointer = at(pointer, name);
             match (of_member(name), schema.get("additionalProperties")) {

@@ -126,7 +126,10 @@ fn swagger_is_told_in_terms_of_openapi_3() {
     let body = put.body.as_ref().unwrap();
     assert_eq!((body.required, body.contents[0].media_type.as_str()), (true, "application/x-www-form-urlencoded"));
     assert_eq!(body.contents[0].encoding["f"].style, Some(Style::SpaceDelimited));
-    assert_eq!(faults(&put, &body.contents[0].schema, &json!({"f": [1]})), ["/g: must be given", "/f/0: is an integer; text is wanted"]);
+    assert_eq!(
+        faults(&put, &body.contents[0].schema, &json!({"f": [1]})),
+        ["/g: must be given", "/f/0: is an integer; text is wanted"]
+    );
     let patch = detail(&document, "PATCH", "/a/{ids}");
     assert_eq!(patch.body.unwrap().contents[0].media_type, "multipart/form-data");
 }
@@ -162,7 +165,11 @@ fn values_are_held_against_schemas() {
     check(json!({"enum": ["a", 1]}), json!("b"), &[": isn't one of the values that are allowed: \"a\", 1"]);
     check(json!({"const": "a"}), json!("b"), &[": isn't one of the values that are allowed: \"a\""]);
     check(json!({"minimum": 1, "exclusiveMinimum": true}), json!(1), &[": more than 1 is wanted"]);
-    check(json!({"exclusiveMaximum": 2, "multipleOf": 2}), json!(3), &[": less than 2 is wanted", ": a multiple of 2 is wanted"]);
+    check(
+        json!({"exclusiveMaximum": 2, "multipleOf": 2}),
+        json!(3),
+        &[": less than 2 is wanted", ": a multiple of 2 is wanted"],
+    );
     check(json!({"type": "integer", "format": "int32"}), json!(3_000_000_000_u64), &[": doesn't fit into 32 bits"]);
     check(json!({"minLength": 2, "maxLength": 1}), json!("é"), &[": has 1 characters; at least 2 are wanted"]);
     check(json!({"pattern": "^[a-z]+$"}), json!("A"), &[": doesn't match the pattern ^[a-z]+$"]);
@@ -188,9 +195,17 @@ fn values_are_held_against_schemas() {
 #[test]
 fn objects_are_held_against_schemas() {
     let closed = json!({"properties": {"a": {"type": "integer"}, "b": {"readOnly": true}}, "required": ["a", "b", "c/d"], "additionalProperties": false});
-    check(closed.clone(), json!({"x": 1}), &["/a: must be given", "/c~1d: must be given", "/x: there is no such member; it has a, b"]);
+    check(
+        closed.clone(),
+        json!({"x": 1}),
+        &["/a: must be given", "/c~1d: must be given", "/x: there is no such member; it has a, b"],
+    );
     check(json!({"properties": {"a": {"type": "integer"}}, "required": true}), json!({"x": 1}), &[]);
-    check(json!({"additionalProperties": {"type": "integer"}}), json!({"x": "a"}), &["/x: is text; an integer is wanted"]);
+    check(
+        json!({"additionalProperties": {"type": "integer"}}),
+        json!({"x": "a"}),
+        &["/x: is text; an integer is wanted"],
+    );
     // Parts of a whole don't know all its members.
     check(
         json!({"allOf": [{"properties": {"a": {"type": "integer"}}, "additionalProperties": false}, {"required": ["b"]}]}),
@@ -207,10 +222,11 @@ fn objects_are_held_against_schemas() {
 #[test]
 fn references_are_followed_within_bounds() {
     let tree = json!({"$ref": "#/components/schemas/Tree"});
-    check(tree.clone(), json!({"name": "a", "children": [{"name": 5}, {}]}), &[
-        "/children/0/name: is an integer; text is wanted",
-        "/children/1/name: must be given",
-    ]);
+    check(
+        tree.clone(),
+        json!({"name": "a", "children": [{"name": 5}, {}]}),
+        &["/children/0/name: is an integer; text is wanted", "/children/1/name: must be given"],
+    );
     check(json!({"$ref": "#/components/schemas/Self"}), json!(5), &[": is an integer; an object is wanted"]);
     check(json!({"$ref": "#/nowhere"}), json!(5), &[]);
     check(json!({"$ref": "other.json"}), json!(5), &[]);
