@@ -155,7 +155,11 @@ async fn check(api: &Api, route: &'static Route, caller: &Caller, params: &RawPa
 }
 
 /// Lets a call in, or says why not.
-async fn admit(api: &Api, route: &'static Route, request: Request) -> Result<(Option<Caller>, Request), Problem> {
+pub(super) async fn admit(
+    api: &Api,
+    route: &'static Route,
+    request: Request,
+) -> Result<(Option<Caller>, Request), Problem> {
     let is_public = match route.need {
         Need::Nothing => true,
         Need::Known(public) | Need::Interface(public) | Need::RightUnless(_, public) => public(api.public),

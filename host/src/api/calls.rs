@@ -1,8 +1,10 @@
-//! Using an integration's service over HTTP: what to add to a request, and calls of operations. Secrets leave here only for callers with the right to
-//! read token values.
+//! Using an integration's service over HTTP: what to add to a request, an operation called, a request passed on. Secrets leave
+//! here only for callers with the right to read token values.
 
 mod authorize;
 mod call;
+pub(super) mod proxy;
+mod tunnel;
 
 use serde::Serialize;
 use utoipa::ToSchema;

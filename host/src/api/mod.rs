@@ -134,7 +134,8 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
     let hot = tokens::hot_routes()
         .merge(verify::hot_routes())
         .merge(introspect::hot_routes())
-        .merge(forward_auth::hot_routes());
+        .merge(forward_auth::hot_routes())
+        .merge(calls::proxy::hot_routes());
     let (hot, hot_document) = hot.split_for_parts();
     document.merge(hot_document);
     complete(&mut document);

@@ -76,6 +76,8 @@ pub struct Shared {
     pub(super) hot_introspected: Counter,
     /// Requests of reverse proxies answered from memory, among all HTTP requests.
     pub(super) hot_forwarded: Counter,
+    /// Requests passed on to services.
+    pub(super) proxied: super::calls::proxy::Counts,
     /// The API's own description, as JSON.
     pub(super) document: Vec<u8>,
     /// The same as a page.
@@ -96,6 +98,7 @@ impl Api {
             hot_verified: hot(super::verify::ROUTE, "POST"),
             hot_introspected: hot(super::introspect::ROUTE, "POST"),
             hot_forwarded: hot(super::forward_auth::ROUTE, "ANY"),
+            proxied: super::calls::proxy::Counts::default(),
             document,
             page,
         }))

@@ -126,6 +126,8 @@ pub(super) const TABLE: &[Route] = {
         post("/v1/integrations/{integration}/token/reject", OnIntegration(UseTokens), ""),
         post("/v1/integrations/{integration}/authorize", OnIntegration(ReadTokenValues), ""),
         post("/v1/integrations/{integration}/call", OnIntegration(UseTokens), ""),
+        // It asks for a token in a header, and has paths below it that mean the same.
+        any("/v1/integrations/{integration}/proxy", OnIntegration(UseTokens)),
         post("/v1/integrations/{integration}/connect", OnIntegration(WriteIntegrations), "integration.connect"),
         // Browsers come here without a credential: what lets them in are the ticket, and the return key with the cookie.
         get("/v1/connect/{ticket}", Nothing),
@@ -197,6 +199,11 @@ pub(super) const TABLE: &[Route] = {
         post("/v1/audit/verify", right(ReadAudit), ""),
     ]
 };
+
+/// What a call of a route for every method needs.
+pub(super) fn any_route(path: &str) -> Option<&'static Route> {
+    TABLE.iter().find(|route| route.method == "ANY" && route.path == path)
+}
 
 /// What a call of this route needs. `HEAD` is a `GET` without its body.
 pub(super) fn route(method: &str, path: &str) -> Option<&'static Route> {

@@ -114,6 +114,11 @@ impl Egress {
         Ok(policy::shown(&url))
     }
 
+    /// The clock that tells when a request left.
+    pub fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
     /// The client for callers' requests to services.
     pub fn services(&self) -> &ServiceClient {
         &self.services

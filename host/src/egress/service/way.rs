@@ -55,6 +55,12 @@ struct Kept {
     watched: bool,
 }
 
+impl std::fmt::Debug for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Way").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
 impl Peer {
     /// The host and port of a URL.
     fn of(url: &Url) -> Option<Self> {
