@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
@@ -69,6 +70,8 @@ pub struct Used {
     pub generation: u64,
     /// Whole seconds left; none where the end isn't known.
     pub expires_in: Option<u64>,
+    /// When it was got.
+    pub created_at: DateTime<Utc>,
     /// Whether it was made of the integration's settings alone, so that another one would be the same.
     pub local: bool,
 }

@@ -32,7 +32,7 @@ const UNUSED: Duration = Duration::from_secs(3600);
 /// Calls of all integrations' services.
 pub struct Calls {
     integrations: Arc<Integrations>,
-    models: Arc<Models>,
+    pub(super) models: Arc<Models>,
     tokens: Arc<Tokens>,
     pub(super) egress: Arc<Egress>,
     /// What stands before each service.
@@ -188,7 +188,8 @@ impl Calls {
         let mut placed =
             self.egress.place(&carried).map_err(|refusal| CallError::Unplaced { scheme: scheme(), refusal })?;
         let asked = placed.signing.take().map(|signing| Asked { scheme: scheme(), key: key.clone(), signing });
-        let used = Used { scheme: scheme(), key, generation: token.generation, expires_in, local: token.local };
+        let (generation, created_at) = (token.generation, token.created_at);
+        let used = Used { scheme: scheme(), key, generation, expires_in, created_at, local: token.local };
         authorization.add(used, placed);
         Ok(asked)
     }
