@@ -38,6 +38,9 @@ const KEYS: &[(&str, Shape)] = &[
     ("access.external.proxies", Shape::List),
     ("audit.retention_days", Shape::Number),
     ("audit.retention_records", Shape::Number),
+    ("events.retention_days", Shape::Number),
+    ("events.retention_records", Shape::Number),
+    ("events.personal_token_days", Shape::List),
     ("log.level", Shape::Text),
     ("log.format", Shape::Text),
 ];

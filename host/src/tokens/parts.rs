@@ -9,6 +9,7 @@ use super::backoff::Budget;
 use super::expiry::Margin;
 use super::failure::Ended;
 use super::ledger::Ledger;
+use super::watch::Watch;
 use crate::clock::SharedClock;
 use crate::egress::Egress;
 use crate::flows::Catalog;
@@ -26,6 +27,8 @@ pub(super) struct Parts {
     pub(super) clock: SharedClock,
     pub(super) budget: Budget,
     pub(super) margin: Margin,
+    /// Which integrations somebody should look at.
+    pub(super) watch: Watch,
     /// Where a provider sends people back to, once that is known.
     pub(super) callback_url: OnceLock<String>,
     /// Cancelled when the daemon stops.

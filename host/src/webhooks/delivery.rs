@@ -19,7 +19,7 @@ const DOWN_AFTER: u32 = 3;
 /// Events put aside at most; more wait in the row.
 const MOST_ASIDE: usize = 100;
 /// Deliveries remembered for people.
-pub const REMEMBERED: usize = 20;
+const REMEMBERED: usize = 20;
 /// How long nothing may work before a webhook is disabled.
 const LONG: TimeDelta = TimeDelta::hours(48);
 
