@@ -40,6 +40,8 @@ pub(super) struct Watch {
     /// Where events are told; none until somebody watches.
     notices: OnceLock<Arc<Notices>>,
     state: Mutex<State>,
+    /// Held while integrations are looked at, so that what was read first is noted first.
+    looking: tokio::sync::Mutex<()>,
     /// Wakes whoever looks.
     wake: Notify,
 }
@@ -195,6 +197,7 @@ impl Tokens {
 
     /// Looks at what was changed, up to so many.
     async fn look_at_changed(&self, most: usize) -> Result<(), TokenError> {
+        let _looking = self.parts.watch.looking.lock().await;
         let changed: Vec<Name> = {
             let mut state = self.parts.watch.state();
             let some: Vec<Name> = state.changed.iter().take(most).cloned().collect();
@@ -213,7 +216,7 @@ impl Tokens {
     }
 
     /// Looks at an integration, and tells what is to be told.
-    pub(super) async fn look_at(&self, name: &Name) -> Result<(), TokenError> {
+    async fn look_at(&self, name: &Name) -> Result<(), TokenError> {
         let parts = &self.parts;
         let integration = match parts.integrations.read(name).await {
             Ok(integration) => integration,
@@ -308,11 +311,15 @@ async fn watch(tokens: Weak<Tokens>) {
     loop {
         let Some(watched) = tokens.upgrade() else { return };
         watched.touch_what_is_due();
-        if let Err(error) = watched.look_at_changed(usize::MAX).await {
+        let looked = watched.look_at_changed(FOR_ONE).await;
+        if let Err(error) = &looked {
             tracing::error!("changed integrations can't be looked at, which is tried again: {error}");
         }
         let parts = Arc::clone(&watched.parts);
         drop(watched);
+        if looked.is_ok() && !parts.watch.state().changed.is_empty() {
+            continue;
+        }
         tokio::select! {
             () = tokio::time::sleep(ROUND) => {}
             () = parts.watch.wake.notified() => {}
@@ -325,7 +332,9 @@ async fn watch(tokens: Weak<Tokens>) {
 async fn look_at_some(tokens: &Tokens, after: Option<&Name>) -> Result<Option<Name>, TokenError> {
     let found = tokens.parts.integrations.list(after, AT_ONCE, None).await?;
     for integration in &found {
+        let looking = tokens.parts.watch.looking.lock().await;
         tokens.look_at(&integration.name).await?;
+        drop(looking);
         tokio::task::yield_now().await;
     }
     Ok(found.last().map(|last| last.name.clone()))

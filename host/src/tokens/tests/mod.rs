@@ -10,3 +10,4 @@ mod failing;
 mod life;
 mod rotation;
 mod rules;
+mod watch;
