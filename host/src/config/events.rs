@@ -43,7 +43,7 @@ impl Events {
 
 /// Numbers of days; none: nothing is told.
 fn marks(text: &str) -> Result<Vec<u32>, String> {
-    let wrong = || format!("must be at most {MOST_MARKS} numbers of days from 1 to 365, e.g. [\"7\", \"1\"]");
+    let wrong = || format!("must be at most {MOST_MARKS} numbers of days from 1 to 365, e.g. [7, 1]");
     let day = |word: &str| word.parse().ok().filter(|days| (1..=365).contains(days)).ok_or_else(wrong);
     let days = words(text).map(day).collect::<Result<Vec<u32>, String>>()?;
     if days.len() > MOST_MARKS { Err(wrong()) } else { Ok(days) }

@@ -14,6 +14,7 @@ mod signature;
 pub use self::delivery::{Delivery, Progress};
 pub use self::error::WebhookError;
 pub use self::keeper::{LONGEST_GRACE, MOST, Parts, Webhooks};
+#[cfg(test)]
 pub(crate) use self::message::data;
 pub use self::record::{Disabled, Wants, Webhook, WebhookChange};
 

@@ -230,7 +230,7 @@ async fn one_that_fails_for_long_is_disabled_which_is_an_event_and_can_be_undone
     world.until(|webhook, _| webhook.disabled.is_some()).await;
     world.notices.settled().await;
     let last = world.notices.before(None, 1).await.unwrap().remove(0);
-    assert_eq!((last.kind, last.webhook), (Kind::WebhookDisabled, Some(name())));
+    assert_eq!((last.kind, &last.webhook), (Kind::WebhookDisabled, &Some(name())));
     assert!(last.message.contains("status 500") && last.remedy.contains("--enable"), "{last:?}");
 
     let world = world.after_kill().await;
