@@ -75,6 +75,9 @@ struct Item {
     /// The organization that it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     organization: Option<String>,
+    /// The scheme, where it isn't the integration's first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheme: Option<String>,
     /// The scopes of the token, where they aren't the integration's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     scopes: Option<String>,
@@ -134,6 +137,7 @@ impl Item {
             subject: format!("integration/{}", concern.integration),
             integration: Some(concern.integration.to_string()),
             organization: Some(concern.organization.to_string()),
+            scheme: concern.scheme,
             scopes: concern.scopes,
             message: concern.message,
             remedy: concern.remedy,
@@ -152,6 +156,7 @@ impl Item {
             subject,
             integration: None,
             organization: None,
+            scheme: None,
             scopes: None,
             message,
             remedy,

@@ -4,6 +4,7 @@
 //! room knows nothing of tokens: it says which target an integration has, and whatever was got for another one is void.
 
 mod belonging;
+mod binding;
 mod calls;
 mod choice;
 mod error;
@@ -18,6 +19,7 @@ mod target;
 mod tests;
 
 pub use self::belonging::Visible;
+pub use self::binding::{Binding, BindingChange};
 pub use self::calls::{Breaker, CallSettings, HeaderSign, PointerSign, Rate, RefusalSigns, ScopePolicy};
 pub use self::error::{FaultCode, FieldFault, IntegrationError, ModelError};
 pub use self::integration::{

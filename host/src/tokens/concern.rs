@@ -48,6 +48,8 @@ pub struct Concern {
     pub integration: Name,
     /// The organization that it belongs to.
     pub organization: Name,
+    /// The scheme, where it isn't the integration's first one.
+    pub scheme: Option<String>,
     /// The scopes of the token, where they aren't the integration's own.
     pub scopes: Option<String>,
     /// The generation of the latest token; 0: there was none.
@@ -66,7 +68,10 @@ pub struct Concern {
 
 /// What is known of an integration.
 pub(super) struct Look<'a> {
+    /// As bound to one of its schemes.
     pub(super) integration: &'a Integration,
+    /// Whether that isn't its first scheme.
+    pub(super) is_further: bool,
     /// What its flow says of itself; none: it isn't served.
     pub(super) flow: Option<&'a Description>,
     /// What must be set before a token can be got.
@@ -171,10 +176,19 @@ impl Look<'_> {
     }
 
     fn concern(&self, kind: ConcernKind, message: String, remedy: String) -> Concern {
+        let (message, remedy) = match self.is_further {
+            false => (message, remedy),
+            // The commands are about the first scheme; what is wanted of a further one stands in what is shown of it.
+            true => {
+                let remedy = format!("tokenhost integration show {}", self.integration.name);
+                (format!("scheme {}: {message}", self.integration.scheme), remedy)
+            }
+        };
         Concern {
             kind,
             integration: self.integration.name.clone(),
             organization: self.integration.organization.clone(),
+            scheme: self.is_further.then(|| self.integration.scheme.clone()),
             scopes: None,
             generation: 0,
             since: None,

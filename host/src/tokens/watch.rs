@@ -226,22 +226,27 @@ impl Tokens {
             }
             Err(error) => return Err(error.into()),
         };
-        let flow = parts.flows.get(&integration.flow);
-        let missing = parts.integrations.missing(&integration);
-        let look = Look {
-            integration: &integration,
-            flow: flow.as_ref().map(|flow| flow.description()),
-            missing: &missing,
-            now: parts.clock.now(),
-        };
-        let (mut concerns, mut end) = (Vec::from_iter(look.of_integration()), None);
-        if concerns.is_empty() {
-            let mut records = parts.ledger.records(name.as_str(), integration.target).await?;
-            if records.is_empty() {
-                records.push(TokenRecord::new(TokenKey::of(name), integration.target));
+        let records = parts.ledger.tokens(name.as_str()).await?;
+        let (mut concerns, mut end) = (Vec::new(), None);
+        for bound in integration.bindings() {
+            let flow = parts.flows.get(&bound.flow);
+            let missing = parts.integrations.missing(&bound);
+            let is_further = bound.scheme != integration.scheme;
+            let flow = flow.as_ref().map(|flow| flow.description());
+            let look = Look { integration: &bound, is_further, flow, missing: &missing, now: parts.clock.now() };
+            if let Some(concern) = look.of_integration() {
+                concerns.push(concern);
+                continue;
             }
-            for record in &records {
-                let (concern, look_at) = look.of_token(record);
+            let is_own = |key: &TokenKey| key.scheme().as_deref().unwrap_or(&integration.scheme) == bound.scheme;
+            let mut own: Vec<TokenRecord> = records.iter().filter(|record| is_own(&record.key)).cloned().collect();
+            if own.is_empty() {
+                own.push(TokenRecord::new(TokenKey::for_scheme(&integration, &bound.scheme, ""), bound.target));
+            }
+            for record in own {
+                let mut record = record.for_target(bound.target);
+                record.hold_against(&bound);
+                let (concern, look_at) = look.of_token(&record);
                 end = [end, look_at].into_iter().flatten().min();
                 if let Some(concern) = concern {
                     self.tell(&concern, &record.key);

@@ -32,6 +32,9 @@ pub(in crate::api) struct NewIntegration {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, Option<String>>)]
     pub(super) fields: BTreeMap<String, Option<Value>>,
+    /// Further security schemes that it serves, by name.
+    #[serde(default)]
+    pub(super) schemes: BTreeMap<String, SchemeChange>,
     /// What connections need below HTTP.
     #[serde(default)]
     pub(super) transport: TransportChange,
@@ -54,12 +57,28 @@ pub(in crate::api) struct Change {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, Option<String>>)]
     pub(super) fields: BTreeMap<String, Option<Value>>,
+    /// Further security schemes, by name: bound, changed, or with null unbound. One that isn't named stays.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, SchemeChange>)]
+    pub(super) schemes: BTreeMap<String, Option<SchemeChange>>,
     /// What connections need below HTTP.
     #[serde(default)]
     pub(super) transport: TransportChange,
     /// How its tokens are handled.
     #[serde(default)]
     pub(super) settings: SettingsChange,
+}
+
+/// A further security scheme: what serves it, and with which values.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SchemeChange {
+    /// The flow; needed where several serve the scheme. Another one than before begins anew.
+    flow: Option<String>,
+    /// Values by field name, secrets too; null unsets.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, Option<String>>)]
+    fields: BTreeMap<String, Option<Value>>,
 }
 
 /// What connections need below HTTP; null unsets.
@@ -155,6 +174,12 @@ pub(in crate::api) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 /// Values by field name, as the room below takes them.
 pub(super) fn texts(fields: BTreeMap<String, Option<Value>>) -> BTreeMap<String, Option<String>> {
     fields.into_iter().map(|(name, value)| (name, value.map(|Value(text)| text))).collect()
+}
+
+impl From<SchemeChange> for integrations::BindingChange {
+    fn from(change: SchemeChange) -> Self {
+        Self { flow: change.flow, fields: texts(change.fields) }
+    }
 }
 
 impl From<TransportChange> for integrations::TransportChange {

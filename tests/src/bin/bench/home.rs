@@ -158,6 +158,7 @@ impl Rooms {
             flow: None,
             server: None,
             fields,
+            further: BTreeMap::new(),
             transport: TransportChange::default(),
             settings: SettingsChange::default(),
         };
