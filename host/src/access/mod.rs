@@ -6,6 +6,7 @@
 pub mod application;
 mod credential;
 mod digest;
+mod ending;
 mod error;
 mod inquiry;
 mod known;
@@ -32,7 +33,7 @@ mod verify;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -40,6 +41,7 @@ use secrecy::SecretString;
 
 use self::application::ApplicationChange;
 use self::digest::Peppers;
+pub use self::ending::Ending;
 pub use self::error::AccessError;
 pub use self::inquiry::{AnyToken, FoundValue, Inquiry};
 use self::known::Cache;
@@ -115,6 +117,8 @@ pub struct Access {
     pub throttle: Throttle,
     /// Where uses from other addresses are told.
     tally: Arc<Tally>,
+    /// Personal tokens that were found to end soon.
+    ending: Mutex<Vec<Ending>>,
 }
 
 impl Access {
@@ -138,6 +142,7 @@ impl Access {
             passwords: Passwords::new().await.map_err(|_| AccessError::Key)?,
             throttle: Throttle::new(Arc::clone(&clock)),
             tally,
+            ending: Mutex::default(),
             scopes: Scopes::new(&policy.scopes),
             cache,
             policy,

@@ -13,6 +13,7 @@ mod calls;
 mod connect;
 mod credentials;
 mod docs;
+mod events;
 mod flows;
 mod form;
 mod forward_auth;
@@ -33,10 +34,12 @@ mod refusal;
 mod revision;
 mod server;
 mod state;
+mod status;
 mod table;
 mod time;
 mod tokens;
 mod verify;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -86,6 +89,8 @@ struct Paging {
         (name = "organizations", description = "What models, integrations and principals belong to; each may be part of another."),
         (name = "verification", description = "For services and reverse proxies: who presents a token, and whether it is good."),
         (name = "bulk", description = "Much at once: out, in, and kept in step with a source."),
+        (name = "events", description = "What happened that somebody may have to act on: listed, and as it happens."),
+        (name = "webhooks", description = "Where events are sent, signed."),
         (name = "audit", description = "What happened: append-only, and provably so. Refusals explained."),
         (name = "login", description = "Signing in with a password, for browsers: a session cookie. No part of the JSON API."),
         (name = "users", description = "Users, the profiles that give them and applications rights, and the scopes that tokens can have."),
@@ -129,6 +134,9 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(pepper::routes())
         .merge(login::routes())
         .merge(principals::routes())
+        .merge(events::routes())
+        .merge(webhooks::routes())
+        .merge(status::routes())
         .merge(operations::routes());
     let (gated, mut document) = gated.split_for_parts();
     let hot = tokens::hot_routes()

@@ -193,6 +193,17 @@ pub(super) const TABLE: &[Route] = {
         post("/oauth2/introspect", right(VerifyTokens), ""),
         // It looks at the token itself, for the scope in its path, and has paths below it that mean the same.
         any("/v1/forward-auth/{scope}", Nothing),
+        // What is shown is what the caller may see.
+        get("/v1/events", Bulk),
+        get("/v1/events/stream", Bulk),
+        get("/v1/status", Bulk),
+        get("/v1/webhooks", right(Operate)),
+        post("/v1/webhooks", right(Operate), "webhook.create"),
+        get("/v1/webhooks/{webhook}", right(Operate)),
+        patch("/v1/webhooks/{webhook}", right(Operate), "webhook.change"),
+        delete("/v1/webhooks/{webhook}", right(Operate), "webhook.delete"),
+        post("/v1/webhooks/{webhook}/test", right(Operate), "webhook.test"),
+        post("/v1/webhooks/{webhook}/secret", right(Operate), "webhook.rotate_secret"),
         post("/v1/pepper/rotate", right(Operate), "pepper.rotate"),
         get("/v1/audit", right(ReadAudit)),
         get("/v1/audit/{seq}", right(ReadAudit)),

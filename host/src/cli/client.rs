@@ -207,6 +207,21 @@ impl Client {
         }
     }
 
+    /// A `GET` whose answer is read as it comes.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub(super) async fn stream(&self, path: &[&str], query: &[(&str, &str)]) -> Result<reqwest::Response, Failure> {
+        let answer = self.http.get(self.url(path, query)?).send().await.map_err(|error| self.unreachable(&error))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status().as_u16();
+        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
+        Err(Problem::new(status, retry_after, &body).into())
+    }
+
     /// Sends it, and sorts the answer.
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
         let answer = request.send().await.map_err(|error| self.unreachable(&error))?;

@@ -9,6 +9,7 @@ mod client;
 mod completion;
 #[cfg(test)]
 mod daemon_tests;
+mod event;
 mod exit;
 mod flow;
 #[cfg(test)]
@@ -26,9 +27,11 @@ mod problem;
 mod profile;
 mod serve;
 mod standing;
+mod status;
 mod token;
 mod user;
 mod values;
+mod webhook;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -79,6 +82,7 @@ Environment of the commands that talk to a daemon:
 enum Command {
     Init(init::Init),
     Serve(serve::Serve),
+    Status(status::Status),
     Model(model::Model),
     Integration(integration::Integration),
     Token(token::Token),
@@ -90,6 +94,8 @@ enum Command {
     ApplicationToken(application_token::ApplicationToken),
     VerifyToken(me::VerifyToken),
     Me(me::Me),
+    Event(event::Event),
+    Webhook(webhook::Webhook),
     Audit(audit::Audit),
     Pepper(audit::Pepper),
     Plugin(plugin::Plugin),
@@ -141,6 +147,9 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::ApplicationToken(token) => token.run(output).await,
             Command::VerifyToken(verify) => verify.run(output).await,
             Command::Me(me) => me.run(output).await,
+            Command::Status(status) => status.run(output).await,
+            Command::Event(event) => event.run(output).await,
+            Command::Webhook(webhook) => webhook.run(output).await,
             Command::Audit(audit) => audit.run(output).await,
             Command::Pepper(pepper) => pepper.run(output).await,
             Command::Plugin(plugin) => plugin.run(output).await,

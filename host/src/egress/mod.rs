@@ -28,6 +28,7 @@ mod tests;
 mod transport;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::ACCEPT;
@@ -218,6 +219,35 @@ impl Egress {
             200 => Ok(answer.response.body),
             status => Err(FetchError::Status(status)),
         }
+    }
+
+    /// Whether the daemon may send to this URL on an operator's behalf, as far as it can be told without resolving its name.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_url(&self, url: &Url) -> Result<(), Refusal> {
+        self.policy.check_url("url", url).map_err(Refusal::from)
+    }
+
+    /// Posts to a URL that an operator has named, under the same policy. An answer is one whatever its status; a redirect is
+    /// not followed. `total`: from the start to the end of the answer, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// The URL is refused, or there was no complete answer.
+    pub async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+        total: Duration,
+        limit: usize,
+    ) -> Result<Answer, FetchError> {
+        self.check_url(url)?;
+        let mut url = url.clone();
+        url.set_fragment(None);
+        let tls = self.tls.config(&Transport::default())?;
+        let method = http::Method::POST;
+        Ok(self.dispatch(Outgoing { method, url, headers, body, tls, proxy: None, total, answer_bytes: limit }).await?)
     }
 
     /// Waits for a permit and sends.

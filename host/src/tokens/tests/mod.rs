@@ -11,3 +11,4 @@ mod life;
 mod parameters;
 mod rotation;
 mod rules;
+mod watch;
