@@ -12,6 +12,7 @@ mod caller;
 mod connect;
 mod credentials;
 mod docs;
+mod doctor;
 mod flows;
 mod form;
 mod forward_auth;
@@ -118,6 +119,7 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(integrations::routes())
         .merge(tokens::routes())
         .merge(attempts::routes())
+        .merge(doctor::routes())
         .merge(connect::routes())
         .merge(flows::routes())
         .merge(organizations::routes())
