@@ -55,7 +55,15 @@ pub(super) fn make(dir: &Path, progress: &mut dyn FnMut(&str)) -> anyhow::Result
     }
     command.arg("--output").arg(&made).arg(&project.module);
     let failed = format!("{TOOL} can't make a component of the module {}", project.module);
-    tool::run(&mut command, TOOL, &failed, progress).map_err(|error| project.explain(&error))?;
+    // The tool repeats a module's error in tracebacks of its own: what matters of them is in the error.
+    let mut traced = false;
+    let mut shown = |line: &str| {
+        traced |= line.starts_with("Traceback ") || line.starts_with("thread '");
+        if !traced {
+            progress(line);
+        }
+    };
+    tool::run(&mut command, TOOL, &failed, &mut shown).map_err(|error| project.explain(&error))?;
     let component = std::fs::read(&made).context("the component can't be read")?;
     wrap::hold_against_world(&component).with_context(|| format!("{} makes no flow plugin", project.name))?;
     Ok(Made { name: tool::short(&project.name), folder: dir.join("build"), component })
@@ -152,6 +160,9 @@ impl Project {
     /// What the tool says, and what to do about it where an author can't know.
     fn explain(&self, error: &anyhow::Error) -> anyhow::Error {
         let text = format!("{error:#}");
+        if let Some(mistake) = mistake(&text) {
+            return anyhow::anyhow!("{mistake}");
+        }
         let missing = format!("No module named '{}'", self.module);
         let hint = if text.contains(&missing) {
             format!(
@@ -168,9 +179,33 @@ impl Project {
     }
 }
 
+/// Where Python can't read a source, and why: file, line, what stands there, and its message; out of its traceback.
+fn mistake(text: &str) -> Option<String> {
+    const KINDS: [&str; 3] = ["SyntaxError: ", "IndentationError: ", "TabError: "];
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let at = lines.iter().position(|line| KINDS.iter().any(|kind| line.starts_with(kind)))?;
+    let message = lines.get(at)?;
+    let before = lines.get(..at)?;
+    let place = before.iter().rposition(|line| line.starts_with("File \"") && line.contains(", line "))?;
+    let (file, line) = before.get(place)?.strip_prefix("File \"")?.split_once("\", line ")?;
+    let line = line.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    let code = before.get(place + 1).filter(|code| !code.starts_with('^')).copied().unwrap_or_default();
+    Some(format!("{file}, line {line}: {message}\n  {code}").trim_end().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mistake_in_a_source_is_told_by_file_and_line() {
+        let text = "componentize-py can't make a component of the module m:\nTraceback (most recent call last):\n  \
+            File \"/usr/lib/runpy.py\", line 1, in <module>\n    run()\n  File \"/p/src/m.py\", line 7\n    def f(:\n          \
+            ^\nSyntaxError: invalid syntax\n\nCaused by:\n  more";
+        assert_eq!(mistake(text).as_deref(), Some("/p/src/m.py, line 7: SyntaxError: invalid syntax\n  def f(:"));
+        assert_eq!(mistake("Traceback\nNameError: name 'x' is not defined"), None);
+        assert_eq!(mistake("SyntaxError: without a place"), None);
+    }
 
     fn read(text: &str, folders: &[&str]) -> anyhow::Result<Project> {
         let folder = tempfile::tempdir().unwrap();
