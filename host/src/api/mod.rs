@@ -103,6 +103,7 @@ pub fn router(rooms: Rooms) -> (Api, Router) {
     let (gated, hot, document) = routes();
     let value = serde_json::to_value(&document).unwrap_or_default();
     let api = Api::new(rooms, value.to_string().into_bytes(), docs::page(&value));
+    connect::audit_ends(&api);
     let router = gated
         .layer(from_fn_with_state(api.clone(), auth::gate))
         .merge(hot)
