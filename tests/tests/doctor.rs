@@ -63,7 +63,9 @@ async fn a_real_provider_is_understood() {
     client.import("crm", &provider.document().await).await;
     let id = provider.text("/clients/basic/client_id");
     let secret = provider.text("/clients/basic/client_secret");
-    for (name, auth, secret) in [("good", "basic", secret), ("raw", "basic-raw", secret), ("wrong", "basic", "nonsense")] {
+    for (name, auth, secret) in
+        [("good", "basic", secret), ("raw", "basic-raw", secret), ("wrong", "basic", "nonsense")]
+    {
         let fields = json!({"client_id": id, "client_secret": secret, "client_auth": auth, "scope": "crm.read"});
         integrate(&client, name, "oauth2", "client-credentials", fields).await;
     }
@@ -116,7 +118,12 @@ async fn a_wrong_scope_and_a_wrong_password_are_told_apart() {
     integrate(&client, "password", "person", "password", fields).await;
     let before = provider.log().await.len();
     let report = examine(&client, "password", "").await;
-    assert_eq!((report.codes(), &report.verdict["cause"]), (vec!["invalid_grant"], &json!("credentials")), "{}", report.text);
+    assert_eq!(
+        (report.codes(), &report.verdict["cause"]),
+        (vec!["invalid_grant"], &json!("credentials")),
+        "{}",
+        report.text
+    );
     assert!(report.check("lockout", "note").contains("in 1 of the requests"));
     assert_eq!(provider.log().await.len(), before + 1);
 }
@@ -135,9 +142,11 @@ async fn what_needs_a_person_is_checked_as_far_as_it_goes_without() {
         "components": {"securitySchemes": {"person": {"type": "oauth2", "flows": flows}}}});
     client.import("crm", &document.to_string()).await;
     let id = text("/clients/code/client_id");
-    let fields = json!({"client_id": id, "client_secret": text("/clients/code/client_secret"), "issuer": text("/issuer")});
+    let fields =
+        json!({"client_id": id, "client_secret": text("/clients/code/client_secret"), "issuer": text("/issuer")});
     integrate(&client, "code", "person", "authorization-code", fields).await;
-    integrate(&client, "stranger", "person", "authorization-code", json!({"client_id": id, "client_secret": "no"})).await;
+    integrate(&client, "stranger", "person", "authorization-code", json!({"client_id": id, "client_secret": "no"}))
+        .await;
     let fields = json!({"client_id": text("/clients/device/client_id"), "client_auth": "none"});
     integrate(&client, "device", "person", "device", fields).await;
     for (name, code, cause) in
@@ -181,14 +190,24 @@ async fn several_things_that_are_wrong_at_once_are_found_and_saved() {
     let report = examine(&client, "crm", "").await;
     assert_eq!(report.verdict["settings"], wanted, "{}", report.text);
     assert_eq!(report.codes(), ["http_415", "invalid_client", "invalid_scope", "token"], "{}", report.text);
-    assert!(!report.text.contains("secret-of-mine") && !report.text.contains("a-token-to-throw-away"), "{}", report.text);
+    assert!(
+        !report.text.contains("secret-of-mine") && !report.text.contains("a-token-to-throw-away"),
+        "{}",
+        report.text
+    );
     client.token("crm").await.expect(503);
 
     // By the command line: told and not saved; then saved.
     let told = daemon.command(&["doctor", "crm", "--verbose"]).output().await.unwrap();
     let text = String::from_utf8(told.stdout).unwrap();
     assert_eq!(told.status.code(), Some(1), "{text}");
-    for part in ["TRIED WITH", "client_auth=post request_body=json", "gives a token", "tokenhost integration set crm", "[client_secret]"] {
+    for part in [
+        "TRIED WITH",
+        "client_auth=post request_body=json",
+        "gives a token",
+        "tokenhost integration set crm",
+        "[client_secret]",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains("secret-of-mine") && !text.contains("a-token-to-throw-away"), "{text}");

@@ -129,7 +129,8 @@ async fn an_exception_in_javascript_is_told_as_the_flows_own_error() {
     install_packages(&dir);
     let source = dir.join("src/index.js");
     let text = std::fs::read_to_string(&source).unwrap();
-    let text = text.replacen("  request(context, purpose) {", "  request(context, purpose) {\n    context.nowhere.at();", 1);
+    let text =
+        text.replacen("  request(context, purpose) {", "  request(context, purpose) {\n    context.nowhere.at();", 1);
     std::fs::write(&source, text).unwrap();
     let flows = folder.path().join("flows");
     std::fs::create_dir(&flows).unwrap();

@@ -218,7 +218,10 @@ mod tests {
             "result": "token", "status": 200, "milliseconds": 9,
             "steps": [{"event": "begin acquire", "step": "send"}]});
         let text = report.text(&second, true);
-        assert!(text.starts_with(" 2  client_auth=post no scope") && text.contains("\n    1. begin acquire -> send"), "{text}");
+        assert!(
+            text.starts_with(" 2  client_auth=post no scope") && text.contains("\n    1. begin acquire -> send"),
+            "{text}"
+        );
         report.keep(second);
         report.keep(json!({"kind": "news"}));
         report.keep(json!({"kind": "verdict", "cause": "settings", "sentence": "so."}));

@@ -14,9 +14,9 @@ use url::Url;
 use super::finding::{Changes, Ended, Trial};
 use crate::clock::SharedClock;
 use crate::egress::{Answer, Destinations, Egress, Prepared, RequestRecord};
-use crate::flows::{Flow as _, Plugin};
 use crate::flows::request::{Body, Method, Part, Request};
 use crate::flows::step::{Purpose, Response, Unanswered, Wait};
+use crate::flows::{Flow as _, Plugin};
 use crate::integrations::Integration;
 use crate::secrets::{Cleaner, Secrets, further};
 use crate::tokens::{AnswerStory, StepStory};
@@ -199,7 +199,8 @@ impl<'a> Bench<'a> {
         }
         self.trials += 1;
         let number = self.trials;
-        let mut live = Live { bench: self, steps: Vec::new(), taken: Duration::ZERO, status: None, left: true, asked: false };
+        let mut live =
+            Live { bench: self, steps: Vec::new(), taken: Duration::ZERO, status: None, left: true, asked: false };
         let end = walk(live.bench.plugin, &setup, Purpose::Acquire, &mut live, false).await;
         let Live { steps, taken, status, asked, left, .. } = live;
         let last = Last { status, asked, waits: !left, sent: steps.iter().any(|step| step.request.is_some()) };
@@ -283,7 +284,8 @@ impl<'a> Bench<'a> {
         let has_user = users.any(|name| matches!(name, "user" | "username" | "login" | "email"));
         prepared.secret_names().iter().any(|name| {
             let is_clients = name.starts_with("client_") || name.starts_with("parameters.") || name == "private_key";
-            PERSONS.iter().any(|part| name.contains(part)) || (has_user && !is_clients && self.secrets.get(name).is_some())
+            PERSONS.iter().any(|part| name.contains(part))
+                || (has_user && !is_clients && self.secrets.get(name).is_some())
         })
     }
 

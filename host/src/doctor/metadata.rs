@@ -98,7 +98,8 @@ impl Metadata {
 
     /// What it says that the integration's fields don't go with.
     pub(super) fn checks(&self, values: &BTreeMap<String, String>, flow: &str) -> Vec<Check> {
-        let mut checks = vec![Check::new("metadata", Grade::Good, format!("the provider calls itself {}", self.issuer))];
+        let mut checks =
+            vec![Check::new("metadata", Grade::Good, format!("the provider calls itself {}", self.issuer))];
         let mut say = |text: String| checks.push(Check::new("metadata", Grade::Note, text));
         if let (Some(theirs), Some(ours)) = (&self.token_endpoint, values.get("token_url"))
             && without_query(theirs) != without_query(ours)
@@ -121,7 +122,9 @@ impl Metadata {
             ("token-exchange", _) => "urn:ietf:params:oauth:grant-type:token-exchange",
             _ => "",
         };
-        if let Some(known) = self.grants.as_ref().filter(|known| !grant.is_empty() && !known.iter().any(|it| it == grant)) {
+        if let Some(known) =
+            self.grants.as_ref().filter(|known| !grant.is_empty() && !known.iter().any(|it| it == grant))
+        {
             say(format!("it doesn't name the grant {grant} among those it knows: {}", known.join(", ")));
         }
         if let Some(scope) = values.get("scope")
@@ -174,11 +177,7 @@ mod tests {
             "token_endpoint_auth_methods_supported":["client_secret_post","new_way"],
             "grant_types_supported":["authorization_code"],"scopes_supported":["a","c"]}"#;
         let metadata = Metadata::read(document).unwrap();
-        let values = [
-            ("token_url", "https://id.example/token"),
-            ("client_auth", "basic"),
-            ("scope", "a b"),
-        ];
+        let values = [("token_url", "https://id.example/token"), ("client_auth", "basic"), ("scope", "a b")];
         let values = values.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let told: Vec<String> =
             metadata.checks(&values, "client-credentials").into_iter().map(|check| check.text).collect();
@@ -196,7 +195,8 @@ mod tests {
         assert_eq!(metadata.known_scopes("a c"), None);
         assert_eq!(metadata.known_scopes("b a").as_deref(), Some("a"));
 
-        let values = [("token_url", "https://id.example/v2/token/"), ("client_auth", "post"), ("grant", "authorization_code")];
+        let values =
+            [("token_url", "https://id.example/v2/token/"), ("client_auth", "post"), ("grant", "authorization_code")];
         let values = values.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         assert_eq!(metadata.checks(&values, "openid-connect").len(), 1);
         assert_eq!(Metadata::read(br#"{"token_endpoint":"https://x"}"#), None);

@@ -93,10 +93,11 @@ impl Doctor {
         callback_url: String,
     ) -> Result<mpsc::Receiver<Finding>, DoctorError> {
         let integration = self.integrations.read(name).await?;
-        let plugin = self.flows.plugin(&integration.flow).ok_or_else(|| match self.catalog.absent(&integration.flow) {
-            Some(barred) => DoctorError::Barred(barred),
-            None => DoctorError::NoFlow(integration.flow.clone()),
-        })?;
+        let plugin =
+            self.flows.plugin(&integration.flow).ok_or_else(|| match self.catalog.absent(&integration.flow) {
+                Some(barred) => DoctorError::Barred(barred),
+                None => DoctorError::NoFlow(integration.flow.clone()),
+            })?;
         self.catalog.admit(&*plugin, false).map_err(DoctorError::Barred)?;
         let place = Place::take(&self.busy, name)?;
         let missing = self.integrations.missing(&integration);
@@ -138,7 +139,9 @@ impl Place {
             return Err(DoctorError::Busy(format!("{name} is under examination already; wait until that is over")));
         }
         if names.len() >= AT_ONCE {
-            return Err(DoctorError::Busy(format!("{AT_ONCE} other integrations are under examination; try again later")));
+            return Err(DoctorError::Busy(format!(
+                "{AT_ONCE} other integrations are under examination; try again later"
+            )));
         }
         names.insert(name.clone());
         Ok(Self { busy: Arc::clone(busy), name: name.clone() })
@@ -222,7 +225,8 @@ impl Run<'_> {
                 self.check(Check::new("reachable", Grade::Good, text)).await;
                 reached = true;
             }
-            if let Some(metadata) = Some(response).filter(|it| it.status == 200).and_then(|it| Metadata::read(&it.body)) {
+            if let Some(metadata) = Some(response).filter(|it| it.status == 200).and_then(|it| Metadata::read(&it.body))
+            {
                 for check in metadata.checks(&self.integration.values, &self.integration.flow) {
                     self.check(check).await;
                 }
@@ -241,7 +245,8 @@ impl Run<'_> {
         let values = &self.integration.values;
         let url = |name: &str| values.get(name).and_then(|value| Url::parse(value).ok());
         let fields = &self.plugin.description().fields;
-        let named = fields.iter().filter(|field| field.kind == FieldKind::MetadataUrl).find_map(|field| url(&field.name));
+        let named =
+            fields.iter().filter(|field| field.kind == FieldKind::MetadataUrl).find_map(|field| url(&field.name));
         if let Some(named) = named {
             return vec![named];
         }
@@ -259,7 +264,8 @@ impl Run<'_> {
         };
         self.keep(&first).await;
         if first.ended == Ended::Accepted {
-            let text = "the flow needs a person: what could be tried without one is whether the provider takes the client";
+            let text =
+                "the flow needs a person: what could be tried without one is whether the provider takes the client";
             self.check(Check::new("person", Grade::Note, text)).await;
         }
         if first.worked() && !self.all {
@@ -343,7 +349,8 @@ mod tests {
     fn an_integration_is_examined_once_at_a_time() {
         let busy = Arc::default();
         let name = |number: usize| format!("crm-{number}").parse::<Name>().unwrap();
-        let mut places: Vec<Place> = (0..AT_ONCE).map(|number| Place::take(&busy, &name(number)).ok().unwrap()).collect();
+        let mut places: Vec<Place> =
+            (0..AT_ONCE).map(|number| Place::take(&busy, &name(number)).ok().unwrap()).collect();
         assert!(Place::take(&busy, &name(9)).is_err_and(|error| error.to_string().contains("other integrations")));
         places.pop();
         assert!(Place::take(&busy, &name(0)).is_err_and(|error| error.to_string().contains("already")));

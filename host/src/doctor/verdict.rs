@@ -78,7 +78,9 @@ fn failed(evidence: &Evidence<'_>, first: &Trial, best: &Trial) -> (Cause, Strin
     };
     let refused = evidence.trials.iter().filter(|trial| is_client_refused(trial.code(), trial.status)).count();
     match (best.ended, best.code(), best.status) {
-        (Ended::Unanswered, ..) => (Cause::Unreachable, format!("the provider gives no complete answer: {}", first.message)),
+        (Ended::Unanswered, ..) => {
+            (Cause::Unreachable, format!("the provider gives no complete answer: {}", first.message))
+        }
         (Ended::Unsendable, ..) => (Cause::Unreachable, format!("no request can be sent: {}", first.message)),
         (_, "slow_down" | "too_many_requests" | "rate_limit_exceeded", _) | (_, _, Some(429)) => {
             (Cause::SlowDown, format!("the provider asks for a pause, so nothing more was tried: {said}"))
@@ -88,15 +90,24 @@ fn failed(evidence: &Evidence<'_>, first: &Trial, best: &Trial) -> (Cause, Strin
                 true => "username or password is wrong, or this user may not sign in that way",
                 false => "what the token is asked with is wrong, expired, or not for this client",
             };
-            (Cause::Credentials, format!("the provider takes the client{aside}, and refuses the grant: {what} ({said})"))
+            (
+                Cause::Credentials,
+                format!("the provider takes the client{aside}, and refuses the grant: {what} ({said})"),
+            )
         }
         (_, "invalid_scope" | "invalid_target", _) => {
             let field = if best.code() == "invalid_scope" { "scope" } else { "resource or audience" };
-            (Cause::Request, format!("the provider takes the client{aside}, and refuses what is asked for: change {field} ({said})"))
+            (
+                Cause::Request,
+                format!("the provider takes the client{aside}, and refuses what is asked for: change {field} ({said})"),
+            )
         }
-        (_, code, status) if is_client_refused(code, status) && refused == 1 => {
-            (Cause::Credentials, format!("the provider refuses the client, and there is no other way to show it: client_id or its secret is wrong ({said})"))
-        }
+        (_, code, status) if is_client_refused(code, status) && refused == 1 => (
+            Cause::Credentials,
+            format!(
+                "the provider refuses the client, and there is no other way to show it: client_id or its secret is wrong ({said})"
+            ),
+        ),
         (_, code, status) if is_client_refused(code, status) => (
             Cause::Credentials,
             format!(
@@ -107,9 +118,10 @@ fn failed(evidence: &Evidence<'_>, first: &Trial, best: &Trial) -> (Cause, Strin
         (_, "unauthorized_client" | "access_denied", _) => {
             (Cause::Request, format!("the provider knows the client, and doesn't let it use this grant ({said})"))
         }
-        (_, "unsupported_grant_type", _) => {
-            (Cause::Request, format!("the provider doesn't offer this grant at token_url, in whatever way it is asked ({said})"))
-        }
+        (_, "unsupported_grant_type", _) => (
+            Cause::Request,
+            format!("the provider doesn't offer this grant at token_url, in whatever way it is asked ({said})"),
+        ),
         (_, "invalid_response" | "redirected", _) | (_, _, Some(404 | 405)) => {
             (Cause::Endpoint, format!("token_url doesn't answer as a token endpoint ({said})"))
         }
@@ -121,10 +133,15 @@ fn failed(evidence: &Evidence<'_>, first: &Trial, best: &Trial) -> (Cause, Strin
                 best.message.to_ascii_lowercase().contains(field) && !evidence.values.contains_key(*field)
             });
             match hint {
-                Some(field) => (Cause::Request, format!("the provider says something of {field}, which isn't set: set it ({said})")),
+                Some(field) => (
+                    Cause::Request,
+                    format!("the provider says something of {field}, which isn't set: set it ({said})"),
+                ),
                 None if code == "invalid_request" => (
                     Cause::Unknown,
-                    format!("the provider finds something missing or malformed in every request that was tried ({said})"),
+                    format!(
+                        "the provider finds something missing or malformed in every request that was tried ({said})"
+                    ),
                 ),
                 None => (Cause::Unknown, format!("the provider refuses, and no way that was tried is better ({said})")),
             }
@@ -170,18 +187,15 @@ mod tests {
             })
             .collect();
         let values = BTreeMap::from([("client_auth".to_owned(), "basic".to_owned())]);
-        let evidence = Evidence {
-            integration: "crm",
-            values: &values,
-            trials: &trials,
-            checks: &[],
-            requests: 3,
-            stopped: None,
-        };
+        let evidence =
+            Evidence { integration: "crm", values: &values, trials: &trials, checks: &[], requests: 3, stopped: None };
         let verdict = verdict(&evidence);
         assert_eq!(verdict.cause, expected.0, "{verdict:?}");
         assert!(verdict.sentence.contains(expected.1), "{verdict:?}");
-        assert!(verdict.sentence.ends_with('.') && !verdict.sentence.trim_end_matches('.').contains(". "), "{verdict:?}");
+        assert!(
+            verdict.sentence.ends_with('.') && !verdict.sentence.trim_end_matches('.').contains(". "),
+            "{verdict:?}"
+        );
         let found = trials.iter().find(|trial| trial.worked()).map(|trial| trial.changes.clone());
         assert_eq!(verdict.settings, found.unwrap_or_default());
     }
@@ -197,11 +211,17 @@ mod tests {
         check(vec![(&[], refused())], (Cause::Credentials, "no other way"));
         let mut password = trial(Ended::Failed, 400, "invalid_grant");
         password.password = true;
-        check(vec![(&[], refused()), (post, password)], (Cause::Credentials, "client_auth=post (now basic), and refuses the grant: username or password"));
+        check(
+            vec![(&[], refused()), (post, password)],
+            (Cause::Credentials, "client_auth=post (now basic), and refuses the grant: username or password"),
+        );
         let scope = trial(Ended::Failed, 400, "invalid_scope");
         check(vec![(&[], scope.clone())], (Cause::Request, "change scope"));
         check(vec![(&[], scope), (&[("scope", None)], token())], (Cause::Settings, "no scope (now unset)"));
-        check(vec![(&[], refused()), (post, trial(Ended::Accepted, 400, "invalid_grant"))], (Cause::Settings, "takes the client"));
+        check(
+            vec![(&[], refused()), (post, trial(Ended::Accepted, 400, "invalid_grant"))],
+            (Cause::Settings, "takes the client"),
+        );
     }
 
     #[test]

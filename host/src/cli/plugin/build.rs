@@ -212,7 +212,10 @@ mod tests {
 
         std::fs::write(&file, "(module)").unwrap();
         let error = format!("{:#}", build(&file, None, &mut |_| {}).unwrap_err());
-        assert!(error.ends_with("is no WebAssembly: a module or a component is wanted, or the folder of a flow"), "{error}");
+        assert!(
+            error.ends_with("is no WebAssembly: a module or a component is wanted, or the folder of a flow"),
+            "{error}"
+        );
 
         let module = crate::flows::tests::guest::Guest::good("mine").core();
         std::fs::write(&file, module).unwrap();

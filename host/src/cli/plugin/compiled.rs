@@ -63,7 +63,9 @@ fn prune(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let mut files: Vec<(SystemTime, PathBuf)> = entries
         .flatten()
-        .filter_map(|entry| Some((entry.metadata().ok().filter(std::fs::Metadata::is_file)?.modified().ok()?, entry.path())))
+        .filter_map(|entry| {
+            Some((entry.metadata().ok().filter(std::fs::Metadata::is_file)?.modified().ok()?, entry.path()))
+        })
         .filter(|(_, path)| path.extension().is_some_and(|ending| ending == "cwasm"))
         .collect();
     files.sort();

@@ -116,8 +116,7 @@ impl Test {
             return;
         }
         let folder = self.folder();
-        let found: Vec<&str> =
-            [CONFIG, CASES].into_iter().filter(|name| folder.join(name).exists()).collect();
+        let found: Vec<&str> = [CONFIG, CASES].into_iter().filter(|name| folder.join(name).exists()).collect();
         output.note(&match found.is_empty() {
             true => format!("no {CONFIG} and no {CASES} are near {}; see --config and --cases", self.target.display()),
             false => format!("with {} of {}", found.join(" and "), folder.display()),

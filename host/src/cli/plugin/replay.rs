@@ -81,7 +81,9 @@ impl Replay {
 /// What to say where the recording is of a flow of another name. `recorded`: name, version and digest.
 fn other_flow(recorded: &str, name: &str) -> Option<String> {
     let recorded = recorded.split_whitespace().next().filter(|recorded| *recorded != name)?;
-    Some(format!("warning: the recording is of flow {recorded}, and this is flow {name}: what differs may mean nothing"))
+    Some(format!(
+        "warning: the recording is of flow {recorded}, and this is flow {name}: what differs may mean nothing"
+    ))
 }
 
 /// What an integration has set, and what its present token has in an attempt of this purpose.
