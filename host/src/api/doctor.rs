@@ -126,6 +126,7 @@ impl From<DoctorError> for Problem {
 /// is the verdict. It ends where the caller goes away.
 #[utoipa::path(post, path = "/v1/integrations/{integration}/doctor", tag = "integrations",
     params(("integration" = String, Path, description = "Its name"),
+        ("scheme" = Option<String>, Query, description = "One of its further security schemes"),
         ("all" = Option<bool>, Query, description = "Whether to go on after the first success, to see what else works")),
     responses((status = 200, description = "What is found, a line each", body = DoctorFinding, content_type = "application/x-ndjson")))]
 async fn examine(
@@ -136,13 +137,14 @@ async fn examine(
 ) -> Result<Response, Problem> {
     let mut query = Query::of(&uri);
     let all = query.flag("all");
+    let scheme = query.text("scheme").filter(|scheme| !scheme.is_empty());
     query.finish()?;
     let name = name(&integration, "integration")?;
     // The gate has asked for the right to change it; this uses its credentials too.
     if let Some(organization) = api.integrations.organization_of(&name).await? {
         caller.require_on(Right::UseTokens, &name, &organization).await?;
     }
-    let findings = api.doctor.examine(&name, all, format!("{}{CALLBACK}", api.public_url)).await?;
+    let findings = api.doctor.examine(&name, scheme.as_deref(), all, format!("{}{CALLBACK}", api.public_url)).await?;
     let mut response = Body::from_stream(stream::unfold(findings, next)).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(LINES));
     Ok(response)

@@ -25,6 +25,9 @@ use super::output::{Output, can_ask, cell, items, printable};
 pub(super) struct Doctor {
     /// The integration
     name: String,
+    /// One of its further security schemes
+    #[arg(long)]
+    scheme: Option<String>,
     /// Go on after the first way that works, to see what else does
     #[arg(long)]
     all: bool,
@@ -47,8 +50,9 @@ impl Doctor {
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         let client = self.connection.client()?;
         let path = ["integrations", self.name.as_str(), "doctor"];
-        let query: &[(&str, &str)] = if self.all { &[("all", "true")] } else { &[] };
-        let mut lines = client.lines(Method::POST, &path, query).await?;
+        let all = self.all.then_some(("all", "true"));
+        let query: Vec<_> = self.scheme.iter().map(|scheme| ("scheme", scheme.as_str())).chain(all).collect();
+        let mut lines = client.lines(Method::POST, &path, &query).await?;
         output.note(&format!("asking the provider of {}; this may take a minute", self.name));
         let mut report = Report::default();
         while let Some(finding) = lines.next().await? {
@@ -66,10 +70,14 @@ impl Doctor {
         if !settings.is_empty() {
             saved = self.save || (!output.is_json() && can_ask() && is_wanted(&settings)?);
             if saved {
-                save(&client, &self.name, &settings).await?;
+                save(&client, &self.name, self.scheme.as_deref(), &settings).await?;
                 output.note(&format!("saved: {}", changes(&settings)));
             } else if !output.is_json() {
-                output.text(&format!("Nothing was saved. To save it: {}", remedy(&self.name, &settings)))?;
+                let remedy = match &self.scheme {
+                    None => remedy(&self.name, &settings),
+                    Some(scheme) => format!("tokenhost doctor {} --scheme {scheme} --save", self.name),
+                };
+                output.text(&format!("Nothing was saved. To save it: {remedy}"))?;
             }
         }
         if output.is_json() {
@@ -84,8 +92,16 @@ impl Doctor {
 }
 
 /// Saves settings like any others.
-async fn save(client: &Client, name: &str, settings: &Map<String, Value>) -> Result<(), Failure> {
-    let body = json!({"fields": settings});
+async fn save(
+    client: &Client,
+    name: &str,
+    scheme: Option<&str>,
+    settings: &Map<String, Value>,
+) -> Result<(), Failure> {
+    let body = match scheme {
+        None => json!({"fields": settings}),
+        Some(scheme) => json!({"schemes": {scheme: {"fields": settings}}}),
+    };
     client.call(Method::PATCH, &["integrations", name], &[], Some(&body)).await.map(drop)
 }
 

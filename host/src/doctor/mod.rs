@@ -81,18 +81,22 @@ impl Doctor {
         Self { integrations, flows, catalog, egress, clock, busy: Arc::default() }
     }
 
-    /// Examines an integration, and tells what it finds as it finds it; the verdict comes last. It ends early where nobody
-    /// listens any more. `all`: also after the first success.
+    /// Examines an integration, by its own scheme or a further one, and tells what it finds as it finds it; the verdict comes last.
+    /// It ends early where nobody listens any more. `all`: it goes on after the first success.
     ///
     /// # Errors
     /// It doesn't begin.
     pub async fn examine(
         &self,
         name: &Name,
+        scheme: Option<&str>,
         all: bool,
         callback_url: String,
     ) -> Result<mpsc::Receiver<Finding>, DoctorError> {
         let integration = self.integrations.read(name).await?;
+        let integration = integration
+            .bound(scheme)
+            .ok_or_else(|| IntegrationError::NotBound(name.clone(), scheme.unwrap_or_default().to_owned()))?;
         let plugin =
             self.flows.plugin(&integration.flow).ok_or_else(|| match self.catalog.absent(&integration.flow) {
                 Some(barred) => DoctorError::Barred(barred),

@@ -42,6 +42,10 @@ fn judge(evidence: &Evidence<'_>) -> (Cause, String, Changes) {
     let Some(first) = evidence.trials.first() else {
         return (Cause::Unknown, evidence.stopped.unwrap_or("nothing could be tried").to_owned(), none);
     };
+    if first.ended == Ended::Token && first.status.is_none() {
+        let why = "its flow asks nobody for a token, and only a call shows whether the service takes the credentials";
+        return (Cause::Works, format!("nothing is wrong with {name} as far as can be told: {why}"), none);
+    }
     if first.worked() {
         let how = match first.ended {
             Ended::Accepted => "the provider takes the client with the present settings; the rest needs a person",
@@ -206,6 +210,7 @@ mod tests {
         let post: &[(&str, Option<&str>)] = &[("client_auth", Some("post"))];
         let token = || trial(Ended::Token, 200, "");
         check(vec![(&[], token())], (Cause::Works, "crm works"));
+        check(vec![(&[], trial(Ended::Token, 0, ""))], (Cause::Works, "asks nobody for a token"));
         check(vec![(&[], refused()), (post, token())], (Cause::Settings, "client_auth=post (now basic)"));
         check(vec![(&[], refused()), (post, refused())], (Cause::Credentials, "in each of the 2 ways"));
         check(vec![(&[], refused())], (Cause::Credentials, "no other way"));
