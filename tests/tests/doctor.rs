@@ -90,7 +90,8 @@ async fn a_real_provider_is_understood() {
     assert!(!ways.contains(&&json!({"client_auth": "basic-raw"})), "{ways:?}");
 
     let all = examine(&client, "good", "?all=true").await;
-    assert!(all.trials.len() > 1 && all.codes()[..2] == ["token", "token"], "{}", all.text);
+    let working = all.codes().iter().filter(|code| **code == "token").count();
+    assert!(all.codes()[0] == "token" && working > 1, "{}", all.text);
     for report in [&good, &raw, &wrong, &all] {
         assert!(!report.text.contains("q7+Zk") && !report.text.contains("nonsense"), "{}", report.text);
     }

@@ -92,12 +92,7 @@ impl Doctor {
 }
 
 /// Saves settings like any others.
-async fn save(
-    client: &Client,
-    name: &str,
-    scheme: Option<&str>,
-    settings: &Map<String, Value>,
-) -> Result<(), Failure> {
+async fn save(client: &Client, name: &str, scheme: Option<&str>, settings: &Map<String, Value>) -> Result<(), Failure> {
     let body = match scheme {
         None => json!({"fields": settings}),
         Some(scheme) => json!({"schemes": {scheme: {"fields": settings}}}),

@@ -24,7 +24,7 @@ mod token;
 mod view;
 
 pub use self::attempt::MAX_WAIT;
-pub use self::connect::{Back, Connecting, Next, Onward, Unwelcome};
+pub use self::connect::{Back, Connecting, Next, OnConnected, Onward, Unwelcome};
 pub use self::error::TokenError;
 pub use self::expiry::{ExpirySource, Margin};
 pub use self::journal::{AnswerStory, AttemptStory, Outcome, StepStory};
