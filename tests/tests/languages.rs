@@ -91,6 +91,60 @@ fn a_new_project_builds_and_passes_its_tests_in_each_language() {
     }
 }
 
+/// Builds a project that can't be built; all that is said.
+fn failing(dir: &Path) -> String {
+    let output = tokenhost(dir).args(["plugin", "build"]).stdin(Stdio::null()).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    said
+}
+
+#[test]
+fn what_an_author_forgot_is_told_by_the_build() {
+    let folder = tempfile::tempdir().unwrap();
+    run(tokenhost(folder.path()).args(["plugin", "new", "mine", "--lang", "js"]));
+    let dir = folder.path().join("mine");
+    install_packages(&dir);
+    std::fs::write(dir.join("src/index.js"), "export const robot = {};\n").unwrap();
+    let said = failing(&dir);
+    assert!(said.contains("src/index.js exports no flow. It must say `export const flow = …`"), "{said}");
+
+    python();
+    run(tokenhost(folder.path()).args(["plugin", "new", "yours", "--lang", "python"]));
+    let dir = folder.path().join("yours");
+    let source = dir.join("src/flow_yours.py");
+    let text = std::fs::read_to_string(&source).unwrap();
+    std::fs::write(&source, format!("{text}\n\ndef broken(:\n    pass\n")).unwrap();
+    let said = failing(&dir);
+    let line = text.lines().count() + 3;
+    assert!(said.contains(&format!("flow_yours.py, line {line}: SyntaxError: ")), "{said}");
+    assert!(said.lines().count() < 15, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exception_in_javascript_is_told_as_the_flows_own_error() {
+    let folder = tempfile::tempdir().unwrap();
+    run(tokenhost(folder.path()).args(["plugin", "new", "thrower", "--lang", "js"]));
+    let dir = folder.path().join("thrower");
+    install_packages(&dir);
+    let source = dir.join("src/index.js");
+    let text = std::fs::read_to_string(&source).unwrap();
+    let text =
+        text.replacen("  request(context, purpose) {", "  request(context, purpose) {\n    context.nowhere.at();", 1);
+    std::fs::write(&source, text).unwrap();
+    let flows = folder.path().join("flows");
+    std::fs::create_dir(&flows).unwrap();
+    run(tokenhost(&dir).args(["plugin", "build", "--out"]).arg(&flows));
+    let daemon = Daemon::start_with(Options::default().env("TOKENHOST_FLOWS", flows.display().to_string())).await;
+    let client = daemon.client();
+    let fields = json!({"account": "me", "key": "s3cr3t", "token_url": "http://127.0.0.1:9/token"});
+    integrate(&client, "thrower", fields).await;
+    let problem = client.token("thrower").await.expect(503);
+    let said = problem["detail"].as_str().unwrap();
+    assert_eq!(problem["reason"], "plugin_fault", "{problem}");
+    assert!(said.contains("it failed with an error of its own: TypeError: ") && said.contains("index.js"), "{said}");
+}
+
 /// A model with an API key, and an integration of a flow with these fields.
 async fn integrate(client: &Client, flow: &str, fields: Value) {
     let scheme = json!({"type": "apiKey", "in": "header", "name": "x", "x-tokenhost-flow": flow});

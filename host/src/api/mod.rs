@@ -13,6 +13,7 @@ mod calls;
 mod connect;
 mod credentials;
 mod docs;
+mod doctor;
 mod events;
 mod flows;
 mod form;
@@ -109,6 +110,7 @@ pub fn router(rooms: Rooms) -> (Api, Router) {
     let (gated, hot, document) = routes();
     let value = serde_json::to_value(&document).unwrap_or_default();
     let api = Api::new(rooms, value.to_string().into_bytes(), docs::page(&value));
+    connect::audit_ends(&api);
     let router = gated
         .layer(from_fn_with_state(api.clone(), auth::gate))
         .merge(hot)
@@ -125,6 +127,7 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(integrations::routes())
         .merge(tokens::routes())
         .merge(attempts::routes())
+        .merge(doctor::routes())
         .merge(connect::routes())
         .merge(calls::routes())
         .merge(flows::routes())

@@ -119,6 +119,8 @@ pub(super) const TABLE: &[Route] = {
         patch("/v1/integrations/{integration}", OnIntegration(WriteIntegrations), "integration.change"),
         delete("/v1/integrations/{integration}", OnIntegration(WriteIntegrations), "integration.delete"),
         post("/v1/integrations/{integration}/test", OnIntegration(UseTokens), "integration.test"),
+        // It uses the credentials too: its handler asks for that right besides.
+        post("/v1/integrations/{integration}/doctor", OnIntegration(WriteIntegrations), "integration.doctor"),
         get("/v1/integrations/{integration}/token", OnIntegration(ReadTokenValues)),
         put("/v1/integrations/{integration}/token", OnIntegration(WriteIntegrations), "token.enter"),
         delete("/v1/integrations/{integration}/token", OnIntegration(WriteIntegrations), "token.delete"),

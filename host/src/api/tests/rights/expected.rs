@@ -42,6 +42,7 @@ pub(super) const EXPECTED: &[(&str, &str, Place, &str)] = &[
     ("PATCH /v1/integrations/{integration}", "ACg", Within, "tps"),
     ("DELETE /v1/integrations/{integration}", "ACg", Within, "tps"),
     ("POST /v1/integrations/{integration}/test", "ACIo", Within, "tps"),
+    ("POST /v1/integrations/{integration}/doctor", "AC", Within, "tps"),
     ("GET /v1/integrations/{integration}/token", "AIo", Within, "tps"),
     ("PUT /v1/integrations/{integration}/token", "ACg", Within, "tps"),
     ("DELETE /v1/integrations/{integration}/token", "ACg", Within, "tps"),
