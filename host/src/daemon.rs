@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{self, Access, AccessError};
 use crate::api::{self, Api, Rooms};
 use crate::audit::{Actor, Audit, Entry, Retention, SupportIds, Tally};
+use crate::calls::Calls;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, KeySource};
 use crate::egress::{Egress, Limits, Policy};
@@ -180,6 +181,8 @@ impl Daemon {
             Arc::clone(&clock),
             Margin::default(),
         );
+        let calls =
+            Calls::new(Arc::clone(&integrations), Arc::clone(&models), Arc::clone(&tokens), Arc::clone(&egress));
 
         let listener = api::listen(config.listen)?;
         let address = listener.local_addr().context("the address that was bound isn't known")?;
@@ -196,6 +199,7 @@ impl Daemon {
             models,
             integrations,
             organizations,
+            calls,
             tokens: Arc::clone(&tokens),
             flows,
             shelf,

@@ -18,6 +18,12 @@ impl FieldFault {
     pub(crate) fn new(field: impl Into<String>, code: FaultCode, message: impl Into<String>) -> Self {
         Self { field: field.into(), code, message: message.into() }
     }
+
+    /// The same fault of something that stands below another place, as `schemes.NAME.`.
+    pub(crate) fn within(mut self, place: &str) -> Self {
+        self.field.insert_str(0, place);
+        self
+    }
 }
 
 impl fmt::Display for FieldFault {

@@ -88,10 +88,11 @@ struct Prompt {
 /// under way; until it ends, the present token is served as before.
 #[utoipa::path(post, path = "/v1/integrations/{integration}/connect", tag = "tokens",
     params(("integration" = String, Path, description = "The integration"),
+        ("scheme" = Option<String>, Query, description = "One of its further security schemes"),
         ("scope" = Option<String>, Query, description = "Scopes, space-separated, instead of the integration's own")),
     responses((status = 200, description = "What a person has to do now", body = Connection)))]
 async fn connect(State(api): State<Api>, Path(integration): Path<String>, uri: Uri) -> Result<Response, Problem> {
-    let key = key(&name(&integration, "integration")?, Query::of(&uri))?;
+    let key = key(&api, &name(&integration, "integration")?, Query::of(&uri)).await?;
     let connecting = api.tokens.connect(&key).await?;
     let mut answer = Connection {
         attempt: connecting.attempt.to_string(),

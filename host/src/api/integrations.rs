@@ -1,5 +1,6 @@
 //! Integrations over HTTP: made, looked at without their secrets, changed, deleted, tried out.
 
+mod calls;
 mod input;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::calls::CallSettings;
 pub(super) use self::input::{Change, NewIntegration, given};
 use self::input::{Uncertain, texts};
 use super::body::Json;
@@ -59,6 +61,9 @@ struct Integration {
     /// What must be set before a token can be got.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     missing: Vec<Fault>,
+    /// Further security schemes that it serves, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    schemes: BTreeMap<String, Scheme>,
     /// What connections need below HTTP.
     transport: Transport,
     /// How its tokens are handled.
@@ -74,6 +79,23 @@ struct Integration {
     /// Of a change: whether the token, and the secrets that weren't given anew, were dropped since they'd go elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<bool>,
+}
+
+/// A further security scheme of an integration.
+#[derive(Debug, Serialize, ToSchema)]
+struct Scheme {
+    /// The key in the scheme's `flows`, or its `scheme`, that the flow serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// The flow.
+    flow: String,
+    /// Values by field name; of secrets, whether they are set.
+    fields: BTreeMap<String, Shown>,
+    /// What must be set before it can be used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<Fault>,
+    /// How its token is, without the token.
+    token: TokenStatus,
 }
 
 /// A field's value as it is shown.
@@ -114,6 +136,8 @@ struct Settings {
     default_lifetime: Option<u64>,
     /// What to do with a refresh token that was sent and got no complete answer.
     uncertain: Uncertain,
+    /// How its service is called.
+    calls: CallSettings,
 }
 
 /// An integration in a list.
@@ -151,10 +175,14 @@ struct Verdict {
 impl Integration {
     async fn of(api: &Api, integration: integrations::Integration, dropped: Option<bool>) -> Result<Self, Problem> {
         let token = api.tokens.status(&TokenKey::of(&integration.name)).await?.into();
-        let secrets = api.integrations.secret_inputs(&integration);
-        let missing = api.integrations.missing(&integration).into_iter().map(Fault::from).collect();
-        let values = integration.values.into_iter().map(|(name, value)| (name, Shown::Value(value)));
-        let secrets = secrets.into_iter().map(|(name, set)| (name, Shown::Secret { set }));
+        let missing = missing(api, &integration);
+        let fields = shown(api, &integration);
+        let mut schemes = BTreeMap::new();
+        for bound in integration.bindings().skip(1) {
+            let token = api.tokens.status(&TokenKey::for_scheme(&integration, &bound.scheme, "")).await?.into();
+            let (fields, missing) = (shown(api, &bound), self::missing(api, &bound));
+            schemes.insert(bound.scheme, Scheme { detail: bound.detail, flow: bound.flow, fields, missing, token });
+        }
         let transport = integration.transport;
         Ok(Self {
             name: integration.name.to_string(),
@@ -164,8 +192,9 @@ impl Integration {
             detail: integration.detail,
             flow: integration.flow,
             server: integration.server.map(String::from),
-            fields: values.chain(secrets).collect(),
+            fields,
             missing,
+            schemes,
             transport: Transport {
                 ca: transport.ca,
                 proxy: transport.proxy.map(String::from),
@@ -175,6 +204,7 @@ impl Integration {
             settings: Settings {
                 default_lifetime: integration.settings.default_lifetime,
                 uncertain: integration.settings.uncertain.into(),
+                calls: integration.settings.calls.into(),
             },
             token,
             created_at: integration.created_at.into(),
@@ -190,6 +220,18 @@ impl Integration {
     }
 }
 
+/// The fields of an integration's first scheme, as they are shown.
+fn shown(api: &Api, integration: &integrations::Integration) -> BTreeMap<String, Shown> {
+    let values = integration.values.iter().map(|(name, value)| (name.clone(), Shown::Value(value.clone())));
+    let secrets = api.integrations.secret_inputs(integration).into_iter();
+    values.chain(secrets.map(|(name, set)| (name, Shown::Secret { set }))).collect()
+}
+
+/// What must be set before a token can be got.
+fn missing(api: &Api, integration: &integrations::Integration) -> Vec<Fault> {
+    api.integrations.missing(integration).into_iter().map(Fault::from).collect()
+}
+
 impl From<FieldFault> for Fault {
     fn from(fault: FieldFault) -> Self {
         Self::new(fault.field, fault.code.as_str(), fault.message)
@@ -200,6 +242,7 @@ impl From<IntegrationError> for Problem {
     fn from(error: IntegrationError) -> Self {
         match error {
             IntegrationError::NotFound(name) => Self::not_found("integration", name),
+            IntegrationError::NotBound(..) => Self::new(Code::NotBound, error.to_string()),
             IntegrationError::Exists(_) => Self::new(Code::Exists, error.to_string()),
             IntegrationError::ModelNotFound(_) => {
                 Self::invalid(vec![Fault::new("model", "unknown", error.to_string())])
@@ -284,6 +327,7 @@ pub(super) async fn make(
         flow: new.flow,
         server: new.server,
         fields: texts(new.fields),
+        further: new.schemes.into_iter().map(|(scheme, wanted)| (scheme, wanted.into())).collect(),
         transport: new.transport.into(),
         settings: new.settings.into(),
     };
@@ -343,6 +387,7 @@ pub(super) async fn alter(
         organization,
         server: change.server,
         fields: texts(change.fields),
+        further: change.schemes.into_iter().map(|(scheme, wanted)| (scheme, wanted.map(Into::into))).collect(),
         transport: change.transport.into(),
         settings: change.settings.into(),
         expected,

@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod bulk;
 mod caller;
+mod calls;
 mod connect;
 mod credentials;
 mod docs;
@@ -81,6 +82,7 @@ const PAGE_OF: &str = "Page_";
         (name = "models", description = "Imported OpenAPI documents."),
         (name = "integrations", description = "Configured instances of a model. Their secrets can be set and replaced, never read."),
         (name = "tokens", description = "The token of an integration: valid whenever it is asked for."),
+        (name = "calls", description = "Requests to an integration's service, with the credentials that they need."),
         (name = "attempts", description = "What was done to get a token, step by step, secrets as names."),
         (name = "flows", description = "Plugins that turn credentials into tokens."),
         (name = "publishers", description = "Whose signatures on flows are trusted."),
@@ -122,6 +124,7 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(tokens::routes())
         .merge(attempts::routes())
         .merge(connect::routes())
+        .merge(calls::routes())
         .merge(flows::routes())
         .merge(organizations::routes())
         .merge(bulk::routes())

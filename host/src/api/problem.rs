@@ -65,6 +65,14 @@ codes! {
     Exists "exists" CONFLICT "it exists already";
     /// Something else still needs it.
     InUse "in_use" CONFLICT "it is in use";
+    /// The security scheme has no token: its requests carry the integration's own credentials.
+    NoTokenValue "no_token_value" CONFLICT "there is no token to hand out";
+    /// The integration isn't bound to a security scheme that is asked for.
+    NotBound "not_bound" CONFLICT "not bound to the security scheme";
+    /// The operation is served at another origin than the integration's server.
+    OtherServer "other_server" CONFLICT "served elsewhere";
+    /// The integration's credentials can't be put into this request, or it can't be signed.
+    CredentialsUnusable "credentials_unusable" CONFLICT "the credentials can't be used";
     /// It was changed while it was being worked on.
     Changed "changed" CONFLICT "it was changed meanwhile";
     /// Values that the integration's flow needs aren't set; `errors` names each.

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::access::Access;
 use crate::audit::{Audit, SupportIds, Tally};
+use crate::calls::Calls;
 use crate::clock::SharedClock;
 use crate::config::Public;
 use crate::egress::Egress;
@@ -37,6 +38,7 @@ pub struct Rooms {
     pub integrations: Arc<Integrations>,
     pub organizations: Arc<Organizations>,
     pub tokens: Arc<Tokens>,
+    pub calls: Arc<Calls>,
     pub flows: Arc<Flows>,
     pub shelf: Arc<Shelf>,
     pub egress: Arc<Egress>,

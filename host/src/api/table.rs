@@ -124,6 +124,7 @@ pub(super) const TABLE: &[Route] = {
         post("/v1/integrations/{integration}/token/refresh", OnIntegration(UseTokens), "token.refresh"),
         post("/v1/integrations/{integration}/token/reparse", OnIntegration(UseTokens), "token.reparse"),
         post("/v1/integrations/{integration}/token/reject", OnIntegration(UseTokens), ""),
+        post("/v1/integrations/{integration}/authorize", OnIntegration(ReadTokenValues), ""),
         post("/v1/integrations/{integration}/connect", OnIntegration(WriteIntegrations), "integration.connect"),
         // Browsers come here without a credential: what lets them in are the ticket, and the return key with the cookie.
         get("/v1/connect/{ticket}", Nothing),

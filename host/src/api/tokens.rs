@@ -34,10 +34,10 @@ use crate::tokens::{ManualToken, Rejection, Reparsed, Served, State as TokenStat
 pub(super) const ROUTE: &str = "/v1/integrations/{integration}/token";
 
 /// Seconds that a token must still be good for where the caller doesn't say: time to use it.
-const MIN_TTL: u64 = 5;
+pub(super) const MIN_TTL: u64 = 5;
 
 /// The longest `min_ttl`, in seconds: ten years. Anyway at most what a fresh token promises.
-const MAX_TTL: u64 = 10 * 365 * 86_400;
+pub(super) const MAX_TTL: u64 = 10 * 365 * 86_400;
 
 /// All routes but the hottest.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -183,6 +183,7 @@ impl From<TokenError> for Problem {
         let text = error.to_string();
         match error {
             TokenError::NotFound(name) => Self::not_found("integration", name),
+            TokenError::NotBound(..) => Self::new(Code::NotBound, error.to_string()),
             TokenError::NoSuchAttempt(_) => Self::new(Code::NotFound, text),
             TokenError::Incomplete(faults) => {
                 Self::of_faults(Code::Incomplete, faults.into_iter().map(Fault::from).collect())
@@ -207,6 +208,7 @@ impl From<TokenError> for Problem {
 #[utoipa::path(get, path = "/v1/integrations/{integration}/token", tag = "tokens",
     params(("integration" = String, Path, description = "The integration"),
         ("min_ttl" = Option<u64>, Query, description = "Seconds that it must still be good for; at most what a fresh one promises. Default: 5"),
+        ("scheme" = Option<String>, Query, description = "One of its further security schemes"),
         ("scope" = Option<String>, Query, description = "Scopes, space-separated, instead of the integration's own")),
     responses((status = 200, description = "The token", body = Token<'_>)))]
 async fn get(State(api): State<Api>, request: Request) -> Response {
@@ -249,28 +251,40 @@ async fn get_slowly(api: &Api, request: Request) -> Result<Response, Problem> {
     let integration = name(integration.unwrap_or_default(), "integration")?;
     let mut query = Query::of(request.uri());
     let min_ttl = query.number("min_ttl", 0..=MAX_TTL).unwrap_or(MIN_TTL);
-    let key = key(&integration, query)?;
+    let key = key(api, &integration, query).await?;
     Ok(answer(&api.tokens.get(&key, Duration::from_secs(min_ttl)).await?))
 }
 
 /// Which token of an integration a call means.
-pub(super) fn key(integration: &crate::name::Name, mut query: Query) -> Result<TokenKey, Problem> {
-    let scope = query.text("scope").filter(|scope| !scope.trim().is_empty());
+pub(super) async fn key(api: &Api, integration: &crate::name::Name, query: Query) -> Result<TokenKey, Problem> {
+    let (scheme, scopes) = parameters(query)?;
+    Ok(match scheme {
+        None => TokenKey::with_scopes(integration, &scopes),
+        Some(scheme) => TokenKey::for_scheme(&api.integrations.read(integration).await?, &scheme, &scopes),
+    })
+}
+
+/// The scheme that a query names, and the scopes.
+fn parameters(mut query: Query) -> Result<(Option<String>, String), Problem> {
+    let scheme = query.text("scheme").filter(|scheme| !scheme.is_empty());
+    let scopes = query.text("scope").unwrap_or_default();
     // RFC 6749 section 3.3.
     let allowed = |byte: u8| matches!(byte, b' ' | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-    if scope.as_ref().is_some_and(|scope| scope.len() > 2048 || !scope.bytes().all(allowed)) {
+    if scopes.len() > 2048 || !scopes.bytes().all(allowed) {
         query.fault("scope", "must be scopes of visible ASCII without \" and \\, space-separated, at most 2048 bytes");
     }
     query.finish()?;
-    Ok(match scope {
-        Some(scope) => TokenKey::with_scopes(integration, &scope),
-        None => TokenKey::of(integration),
-    })
+    Ok((scheme, scopes))
 }
 
 /// A served token as an answer that nobody stores.
 fn answer(served: &Served) -> Response {
-    let mut response = Response::new(Body::from(served::render(served)));
+    let Some(json) = served::render(served) else {
+        let detail = "the scheme has no token to hand out: its requests carry the integration's own credentials; POST …/authorize \
+                      says what to add to a request, and …/call and …/proxy/ make it";
+        return Problem::new(Code::NoTokenValue, detail).into_response();
+    };
+    let mut response = Response::new(Body::from(json));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -280,6 +294,7 @@ fn answer(served: &Served) -> Response {
 /// Shows how the token is, without the token
 #[utoipa::path(get, path = "/v1/integrations/{integration}/token/status", tag = "tokens",
     params(("integration" = String, Path, description = "The integration"),
+        ("scheme" = Option<String>, Query, description = "One of its further security schemes"),
         ("scope" = Option<String>, Query, description = "Scopes, space-separated, instead of the integration's own")),
     responses((status = 200, description = "How it is", body = TokenStatus)))]
 async fn status(
@@ -287,13 +302,14 @@ async fn status(
     Path(integration): Path<String>,
     uri: Uri,
 ) -> Result<axum::Json<TokenStatus>, Problem> {
-    let key = key(&name(&integration, "integration")?, Query::of(&uri))?;
+    let key = key(&api, &name(&integration, "integration")?, Query::of(&uri)).await?;
     Ok(axum::Json(api.tokens.status(&key).await?.into()))
 }
 
 /// Enters a token by hand; it is used as it is until it ends
 #[utoipa::path(put, path = "/v1/integrations/{integration}/token", tag = "tokens", request_body = NewToken,
     params(("integration" = String, Path, description = "The integration"),
+        ("scheme" = Option<String>, Query, description = "One of its further security schemes"),
         ("scope" = Option<String>, Query, description = "Scopes, space-separated, instead of the integration's own")),
     responses((status = 200, description = "How the token is now", body = TokenStatus)))]
 async fn put(
@@ -302,7 +318,7 @@ async fn put(
     uri: Uri,
     Json(token): Json<NewToken>,
 ) -> Result<axum::Json<TokenStatus>, Problem> {
-    let key = key(&name(&integration, "integration")?, Query::of(&uri))?;
+    let key = key(&api, &name(&integration, "integration")?, Query::of(&uri)).await?;
     let mut faults = Vec::new();
     // What can't stand in a header can't be used: RFC 6750 section 2.1 allows visible ASCII at most.
     let mut visible = |field: &str, text: Option<&str>| {
@@ -334,10 +350,11 @@ async fn put(
 /// Forgets the token; the integration's credentials stay
 #[utoipa::path(delete, path = "/v1/integrations/{integration}/token", tag = "tokens",
     params(("integration" = String, Path, description = "The integration"),
+        ("scheme" = Option<String>, Query, description = "One of its further security schemes"),
         ("scope" = Option<String>, Query, description = "Scopes, space-separated, instead of the integration's own")),
     responses((status = 204, description = "It is forgotten")))]
 async fn delete(State(api): State<Api>, Path(integration): Path<String>, uri: Uri) -> Result<StatusCode, Problem> {
-    let key = key(&name(&integration, "integration")?, Query::of(&uri))?;
+    let key = key(&api, &name(&integration, "integration")?, Query::of(&uri)).await?;
     api.tokens.delete(&key).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -347,6 +364,7 @@ async fn delete(State(api): State<Api>, Path(integration): Path<String>, uri: Ur
 /// Answers how the token is then. To read it is another right: get it.
 #[utoipa::path(post, path = "/v1/integrations/{integration}/token/refresh", tag = "tokens",
     params(("integration" = String, Path, description = "The integration"),
+        ("scheme" = Option<String>, Query, description = "One of its further security schemes"),
         ("scope" = Option<String>, Query, description = "Scopes, space-separated, instead of the integration's own")),
     responses((status = 200, description = "How the token is now", body = TokenStatus)))]
 async fn refresh(
@@ -354,7 +372,7 @@ async fn refresh(
     Path(integration): Path<String>,
     uri: Uri,
 ) -> Result<axum::Json<TokenStatus>, Problem> {
-    let key = key(&name(&integration, "integration")?, Query::of(&uri))?;
+    let key = key(&api, &name(&integration, "integration")?, Query::of(&uri)).await?;
     api.tokens.renew(&key).await?;
     Ok(axum::Json(api.tokens.status(&key).await?.into()))
 }
@@ -377,6 +395,7 @@ struct ReparseResult {
 /// Only while no newer token came. The next caller of the token would cause the same; this says what happened.
 #[utoipa::path(post, path = "/v1/integrations/{integration}/token/reparse", tag = "tokens",
     params(("integration" = String, Path, description = "The integration"),
+        ("scheme" = Option<String>, Query, description = "One of its further security schemes"),
         ("scope" = Option<String>, Query, description = "Scopes, space-separated, instead of the integration's own")),
     responses((status = 200, description = "What became of it", body = ReparseResult)))]
 async fn reparse(
@@ -384,7 +403,7 @@ async fn reparse(
     Path(integration): Path<String>,
     uri: Uri,
 ) -> Result<axum::Json<ReparseResult>, Problem> {
-    let key = key(&name(&integration, "integration")?, Query::of(&uri))?;
+    let key = key(&api, &name(&integration, "integration")?, Query::of(&uri)).await?;
     let (outcome, message, generation) = match api.tokens.reparse(&key).await? {
         Reparsed::Token { generation } => {
             ("token", format!("the stored answer held a token: generation {generation}"), Some(generation))
@@ -408,6 +427,7 @@ async fn reparse(
 /// Reports that a service refused the token, so that another one is got
 #[utoipa::path(post, path = "/v1/integrations/{integration}/token/reject", tag = "tokens", request_body = Rejected,
     params(("integration" = String, Path, description = "The integration"),
+        ("scheme" = Option<String>, Query, description = "One of its further security schemes"),
         ("scope" = Option<String>, Query, description = "Scopes, space-separated, instead of the integration's own")),
     responses((status = 202, description = "Another one is being got", body = RejectionResult),
         (status = 200, description = "There is a newer one already", body = RejectionResult)))]
@@ -417,7 +437,7 @@ async fn reject(
     uri: Uri,
     Json(rejected): Json<Rejected>,
 ) -> Result<Response, Problem> {
-    let key = key(&name(&integration, "integration")?, Query::of(&uri))?;
+    let key = key(&api, &name(&integration, "integration")?, Query::of(&uri)).await?;
     Ok(match api.tokens.reject(&key, rejected.generation).await? {
         Rejection::Renewing => (StatusCode::ACCEPTED, axum::Json(RejectionResult::Renewing)).into_response(),
         Rejection::NotCurrent { generation } => axum::Json(RejectionResult::NotCurrent { generation }).into_response(),
@@ -435,8 +455,9 @@ mod tests {
     #[test]
     fn scopes_make_a_key_of_their_own() {
         let check = |query: &str, expected: Option<&str>| {
-            let query = Query::of(&format!("/x?{query}").parse().unwrap());
-            let key = key(&"crm".parse().unwrap(), query).ok();
+            let name = "crm".parse().unwrap();
+            let wanted = parameters(Query::of(&format!("/x?{query}").parse().unwrap())).ok();
+            let key = wanted.map(|(_, scopes)| TokenKey::with_scopes(&name, &scopes));
             assert_eq!(key.map(|key| key.to_string()).as_deref(), expected, "{expected:?}");
         };
         check("", Some("crm"));

@@ -10,6 +10,7 @@ mod derive;
 mod extras;
 mod json;
 mod jwt;
+mod place;
 mod policy;
 mod prepare;
 mod record;
@@ -32,6 +33,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 pub use self::extras::{Extra, ExtraLocation};
+pub use self::place::{Carried, Placed, Signing};
 pub use self::policy::{Destinations, Limits, Policy};
 pub use self::prepare::Prepared;
 pub use self::record::{BodyRecord, Pair, RequestRecord};
@@ -120,6 +122,14 @@ impl Egress {
         transport: &Transport,
     ) -> Result<Prepared, Refusal> {
         prepare::prepare(&self.policy, &self.tls, request, secrets, extras, to, transport)
+    }
+
+    /// What a token adds to a request to the service.
+    ///
+    /// # Errors
+    /// All that is wrong with it: a secret isn't set, or can't stand where it is to go.
+    pub fn place(&self, carried: &Carried<'_>) -> Result<Placed, Refusal> {
+        place::place(&self.policy, carried)
     }
 
     /// Sends a request once, and reads the whole answer. An answer is one whatever its status; a redirect is not followed.

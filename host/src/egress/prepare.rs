@@ -290,7 +290,7 @@ fn headers(
 }
 
 /// A header's name, if a flow may set it.
-fn header_name(part: &str, name: &str) -> Result<HeaderName, Problem> {
+pub(super) fn header_name(part: &str, name: &str) -> Result<HeaderName, Problem> {
     let known = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Problem::flow(part, "is no header name"))?;
     if RESERVED.contains(&known.as_str()) || known.as_str().starts_with("proxy-") {
         return Err(Problem::flow(part, "is set by the host; leave it out"));

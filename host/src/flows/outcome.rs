@@ -164,7 +164,7 @@ fn token(faults: &mut Faults, token: &FlowToken) {
         let fits = secret.as_ref().is_none_or(|secret| (1..=TOKEN).contains(&secret.expose_secret().len()));
         faults.hold(fits, place, "is empty or longer than 128 KiB");
     }
-    if token.placements.is_empty() {
+    if token.placing.placements.is_empty() {
         // It goes into a header: RFC 6749 appendix A.12, RFC 9110 section 11.1.
         let visible = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
         let sendable = token.access_token.as_ref().is_none_or(|secret| visible(secret.expose_secret()));
@@ -190,8 +190,8 @@ fn token(faults: &mut Faults, token: &FlowToken) {
         faults.hold(names.insert(name), "token.values or token.secrets", "has a name twice");
         faults.hold(length <= TOKEN, "token.values or token.secrets", "has a value longer than 128 KiB");
     }
-    faults.hold(token.placements.len() <= ENTRIES, "token.placements", "has too many entries");
-    for (index, placement) in token.placements.iter().take(ENTRIES).enumerate() {
+    faults.hold(token.placing.placements.len() <= ENTRIES, "token.placements", "has too many entries");
+    for (index, placement) in token.placing.placements.iter().take(ENTRIES).enumerate() {
         let name = match placement.location {
             Location::Query => is_parameter(&placement.name),
             Location::Header | Location::Cookie => is_header(&placement.name),
@@ -199,8 +199,8 @@ fn token(faults: &mut Faults, token: &FlowToken) {
         faults.hold(name, &format!("token.placements[{index}]"), "has a name that can't be sent");
         faults.hold(placement.value.len() <= ENTRIES, &format!("token.placements[{index}]"), "has too many parts");
     }
-    faults.derived("token.derived", &token.derived);
-    if let Some(signer) = &token.signer {
+    faults.derived("token.derived", &token.placing.derived);
+    if let Some(signer) = &token.placing.signer {
         faults.hold(is_parameter(&signer.name), "token.signer.name", "is empty or too long");
         faults.templates("token.signer.parameters", &signer.parameters, is_parameter);
     }
@@ -299,12 +299,12 @@ mod tests {
         let placed = |name: &str| Placement { location: Location::Header, name: name.to_owned(), value: text("x") };
         assert_eq!(
             fault(&|it| {
-                it.placements = vec![placed("x-key")];
+                it.placing.placements = vec![placed("x-key")];
                 it.access_token = Some("ä".into());
             }),
             ""
         );
-        assert!(fault(&|it| it.placements = vec![placed("x key")]).contains("token.placements[0]"));
+        assert!(fault(&|it| it.placing.placements = vec![placed("x key")]).contains("token.placements[0]"));
     }
 
     #[test]

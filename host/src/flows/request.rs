@@ -3,16 +3,19 @@
 //! Nothing here holds a long-lived secret; `egress` resolves the names when the request leaves.
 
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 /// Parts, joined.
 pub type Template = Vec<Part>;
 
 /// One piece of a template.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Part {
     /// Literal text.
     Text(String),
-    /// Text that the flow made or was told and that no record shall show: a code, a verifier.
+    /// Text that the flow made or was told and that no record shall show: a code, a verifier. Written by nothing.
+    #[serde(skip)]
     Sensitive(SecretString),
     /// The value of the secret, or of the derived value, of this name.
     Secret(String),
@@ -66,7 +69,7 @@ pub enum Body {
 }
 
 /// A member of a JSON document, set by JSON pointer (RFC 6901).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Member {
     /// The JSON pointer.
     pub pointer: String,
@@ -75,7 +78,8 @@ pub struct Member {
 }
 
 /// The value of a JSON member.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JsonValue {
     /// A JSON string.
     Text(Template),
@@ -108,7 +112,7 @@ pub enum Escape {
 }
 
 /// A value that the host computes, and its name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Derived {
     /// The name by which a template places it.
     pub name: String,
@@ -117,7 +121,8 @@ pub struct Derived {
 }
 
 /// How a derived value is computed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Derivation {
     /// RFC 7617: base64 of `user:password`, without the word `Basic`.
     Basic {
@@ -169,7 +174,8 @@ pub enum Derivation {
 }
 
 /// How user and password are encoded before RFC 7617 joins them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BasicEncoding {
     /// As they are.
     None,
@@ -180,7 +186,8 @@ pub enum BasicEncoding {
 }
 
 /// Hash functions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Hash {
     /// RFC 1321; for providers that know nothing better.
     Md5,
@@ -195,7 +202,8 @@ pub enum Hash {
 }
 
 /// How bytes are written as text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Encoding {
     /// As they are.
     Raw,
@@ -208,7 +216,8 @@ pub enum Encoding {
 }
 
 /// One transformation of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Transformation {
     /// To RFC 4648 section 4, padded.
     Base64,
@@ -230,33 +239,61 @@ pub enum Transformation {
     UpperCase,
 }
 
+impl Member {
+    /// Its template, unless it is a literal.
+    fn template(&self) -> Option<&Template> {
+        match &self.value {
+            JsonValue::Text(template) => Some(template),
+            JsonValue::Literal(_) => None,
+        }
+    }
+
+    /// The same, to change it.
+    fn template_mut(&mut self) -> Option<&mut Template> {
+        match &mut self.value {
+            JsonValue::Text(template) => Some(template),
+            JsonValue::Literal(_) => None,
+        }
+    }
+}
+
+impl Derivation {
+    /// Its templates, in the order in which they stand.
+    pub fn templates(&self) -> Vec<&Template> {
+        match self {
+            Self::Basic { user, password, .. } => vec![user, password],
+            Self::Jwt { header, claims, .. } => header.iter().chain(claims).filter_map(Member::template).collect(),
+            Self::Hmac { key, message, .. } => vec![key, message],
+            Self::Digest { message, .. } => vec![message],
+            Self::Transform { value, .. } => vec![value],
+        }
+    }
+
+    /// The same, to change them.
+    pub fn templates_mut(&mut self) -> Vec<&mut Template> {
+        match self {
+            Self::Basic { user, password, .. } => vec![user, password],
+            Self::Jwt { header, claims, .. } => {
+                header.iter_mut().chain(claims).filter_map(Member::template_mut).collect()
+            }
+            Self::Hmac { key, message, .. } => vec![key, message],
+            Self::Digest { message, .. } => vec![message],
+            Self::Transform { value, .. } => vec![value],
+        }
+    }
+}
+
 impl Request {
     /// The texts that no record shall show, in the order in which they stand: in query, headers and body, then in what is derived.
     pub fn sensitive(&self) -> impl Iterator<Item = &SecretString> {
-        fn in_members(members: &[Member]) -> impl Iterator<Item = &Template> {
-            members.iter().filter_map(|member| match &member.value {
-                JsonValue::Text(template) => Some(template),
-                JsonValue::Literal(_) => None,
-            })
-        }
         let mut templates: Vec<&Template> = self.query.iter().chain(&self.headers).map(|(_, value)| value).collect();
         match &self.body {
             Body::Empty => {}
             Body::Form(pairs) => templates.extend(pairs.iter().map(|(_, value)| value)),
-            Body::Json(members) => templates.extend(in_members(members)),
+            Body::Json(members) => templates.extend(members.iter().filter_map(Member::template)),
             Body::Raw(raw) => templates.push(&raw.content),
         }
-        for Derived { value, .. } in &self.derived {
-            match value {
-                Derivation::Basic { user, password, .. } => templates.extend([user, password]),
-                Derivation::Jwt { header, claims, .. } => {
-                    templates.extend(in_members(header).chain(in_members(claims)))
-                }
-                Derivation::Hmac { key, message, .. } => templates.extend([key, message]),
-                Derivation::Digest { message, .. } => templates.push(message),
-                Derivation::Transform { value, .. } => templates.push(value),
-            }
-        }
+        templates.extend(self.derived.iter().flat_map(|derived| derived.value.templates()));
         templates.into_iter().flatten().filter_map(|part| match part {
             Part::Sensitive(text) => Some(text),
             _ => None,

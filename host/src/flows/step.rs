@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use super::request::{Derived, Request, Template};
 
@@ -189,16 +190,41 @@ pub struct FlowToken {
     pub values: Vec<(String, String)>,
     /// What else it sent along and is secret.
     pub secrets: Vec<(String, SecretString)>,
-    /// How the token goes into a request to the service; none: `Authorization: <token_type> <access_token>`.
+    /// How it goes into a request to the service.
+    pub placing: Placing,
+}
+
+/// How a token goes into a request to the service; nothing: `Authorization: <token_type> <access_token>`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Placing {
+    /// The parts of the request that carry it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub placements: Vec<Placement>,
-    /// Values for the placements.
+    /// Values for them, in order; a later one may use an earlier one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub derived: Vec<Derived>,
     /// A signer of the host for every request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<Signer>,
 }
 
+impl Placing {
+    /// Whether the token goes where tokens go.
+    pub fn is_default(&self) -> bool {
+        self.placements.is_empty() && self.signer.is_none()
+    }
+
+    /// All templates, in the order in which they stand.
+    pub fn templates_mut(&mut self) -> impl Iterator<Item = &mut Template> {
+        let placements = self.placements.iter_mut().map(|placement| &mut placement.value);
+        let derived = self.derived.iter_mut().flat_map(|derived| derived.value.templates_mut());
+        let signer = self.signer.iter_mut().flat_map(|signer| &mut signer.parameters).map(|(_, value)| value);
+        placements.chain(derived).chain(signer)
+    }
+}
+
 /// One part of a request to the service that carries the token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Placement {
     /// Where it goes.
     pub location: Location,
@@ -209,7 +235,8 @@ pub struct Placement {
 }
 
 /// Where a placement goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Location {
     /// A header.
     Header,
@@ -220,7 +247,7 @@ pub enum Location {
 }
 
 /// A signer of the host, with its parameters.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Signer {
     /// E.g. `aws-sigv4`.
     pub name: String,

@@ -5,10 +5,19 @@
 use std::sync::Arc;
 
 use super::error::{FaultCode, FieldFault};
-use super::integration::NewIntegration;
 use super::model::Model;
 use crate::flows::{Catalog, Flow};
 use crate::openapi::SecurityScheme;
+
+/// What a person asks for.
+pub(super) struct Wish<'a> {
+    /// The scheme; may be left out where only one can be used.
+    pub(super) scheme: Option<&'a str>,
+    /// The flow; may be left out where only one serves the scheme.
+    pub(super) flow: Option<&'a str>,
+    /// What stands before the names of fields in faults.
+    pub(super) place: &'a str,
+}
 
 /// The scheme and flow that an integration uses.
 pub(super) struct Choice<'a> {
@@ -23,14 +32,16 @@ pub(super) struct Choice<'a> {
 /// The scheme and the flow: those that are named, else the only ones that fit.
 pub(super) fn choose<'a>(
     flows: &dyn Catalog,
-    new: &NewIntegration,
+    wish: &Wish<'_>,
     model: &'a Model,
     faults: &mut Vec<FieldFault>,
 ) -> Option<Choice<'a>> {
     let schemes = &model.document.schemes;
-    let mut fault = |field: &str, code, message: String| faults.push(FieldFault::new(field, code, message));
-    let scheme = match &new.scheme {
-        Some(name) => match schemes.iter().find(|scheme| &scheme.name == name) {
+    let mut fault = |field: &str, code, message: String| {
+        faults.push(FieldFault::new(format!("{}{field}", wish.place), code, message));
+    };
+    let scheme = match wish.scheme {
+        Some(name) => match schemes.iter().find(|scheme| scheme.name == name) {
             Some(scheme) => scheme,
             None => {
                 let all: Vec<&SecurityScheme> = schemes.iter().collect();
@@ -61,7 +72,7 @@ pub(super) fn choose<'a>(
     let listed = |candidates: &[(Option<String>, Arc<dyn Flow>)]| {
         candidates.iter().map(|(_, flow)| flow.description().name.clone()).collect::<Vec<_>>().join(", ")
     };
-    if let Some(name) = &new.flow {
+    if let Some(name) = wish.flow {
         let Some(flow) = flows.get(name) else {
             fault("flow", FaultCode::Unknown, format!("no flow {name:?} is installed"));
             return None;
@@ -71,7 +82,7 @@ pub(super) fn choose<'a>(
             return Some(Choice { scheme, detail: part_served(&*flow, scheme), flow });
         }
         let fitting = listed(&candidates);
-        candidates.retain(|(_, flow)| &flow.description().name == name);
+        candidates.retain(|(_, flow)| flow.description().name == name);
         if candidates.is_empty() {
             let fitting = if fitting.is_empty() { "none".to_owned() } else { fitting };
             let message = format!("the flow {name} doesn't serve the scheme {}; these do: {fitting}", scheme.name);

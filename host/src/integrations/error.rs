@@ -36,6 +36,9 @@ pub enum IntegrationError {
     /// There is no such integration.
     #[error("there is no integration {0}")]
     NotFound(Name),
+    /// It isn't bound to this scheme.
+    #[error("the integration {0} isn't bound to the scheme {1}")]
+    NotBound(Name, String),
     /// The name is taken.
     #[error("there is an integration {0} already; give this one another name, or change that one")]
     Exists(Name),

@@ -10,6 +10,8 @@ use ulid::Ulid;
 use url::Url;
 
 use super::belonging::Belongs;
+use super::binding::{Binding, BindingChange, BindingRecord};
+use super::calls::CallSettings;
 use crate::egress::Transport;
 use crate::name::Name;
 use crate::openapi::ExtraParameter;
@@ -24,6 +26,11 @@ pub(super) const INTEGRATIONS: Table<IntegrationRecord> = Table::new("integratio
 
 /// The name under which the client's key is sealed; no field can have it.
 const CLIENT_KEY: &str = "transport.client_key";
+
+/// The name under which a secret of a further scheme is sealed. No field's name holds a line break.
+fn of_scheme(scheme: &str, name: &str) -> String {
+    format!("{name}\n{scheme}")
+}
 
 /// A configured instance of a model, its secrets open.
 #[derive(Clone, Debug)]
@@ -54,6 +61,8 @@ pub struct Integration {
     pub settings: Settings,
     /// Extra parameters of its token requests.
     pub parameters: Vec<ExtraParameter>,
+    /// Further schemes that it is bound to, by name.
+    pub further: BTreeMap<String, Binding>,
     /// Another one each time that its secrets would go elsewhere. What was got for an earlier target is void.
     pub target: Ulid,
     /// When it was made.
@@ -81,9 +90,16 @@ impl Integration {
             let key = of.client_key.as_ref().map(ExposeSecret::expose_secret);
             (&of.ca, &of.proxy, &of.client_certificate, key)
         }
-        (&self.organization, &self.server, &self.values, &self.settings)
-            == (&other.organization, &other.server, &other.values, &other.settings)
-            && secrets(&self.secrets) == secrets(&other.secrets)
+        let is_bound_like = |other: &Self| {
+            let pair = |one: &Self, other: &Self| {
+                (&one.flow, &one.values, &one.parameters) == (&other.flow, &other.values, &other.parameters)
+                    && secrets(&one.secrets) == secrets(&other.secrets)
+            };
+            self.schemes().eq(other.schemes())
+                && self.bindings().zip(other.bindings()).all(|(one, other)| pair(&one, &other))
+        };
+        (&self.organization, &self.server, &self.settings) == (&other.organization, &other.server, &other.settings)
+            && is_bound_like(other)
             && transport(&self.transport) == transport(&other.transport)
     }
 }
@@ -97,6 +113,9 @@ pub struct Settings {
     /// What to do where a refresh token may or may not have been used up.
     #[serde(default)]
     pub uncertain: Uncertain,
+    /// How its service is called.
+    #[serde(default, skip_serializing_if = "CallSettings::is_default")]
+    pub calls: CallSettings,
 }
 
 /// What to do with a refresh token that was sent and got no complete answer.
@@ -129,6 +148,8 @@ pub struct NewIntegration {
     pub server: Option<String>,
     /// Values by field name; none means: not set, not even by the document or a default.
     pub fields: BTreeMap<String, Option<String>>,
+    /// Further schemes to bind, by name.
+    pub further: BTreeMap<String, BindingChange>,
     /// What connections need below HTTP.
     pub transport: TransportChange,
     /// How its tokens are handled.
@@ -144,6 +165,8 @@ pub struct Change {
     pub server: Option<Option<String>>,
     /// Values by field name; none unsets.
     pub fields: BTreeMap<String, Option<String>>,
+    /// Further schemes to bind or change, by name; none unbinds.
+    pub further: BTreeMap<String, Option<BindingChange>>,
     /// What connections need below HTTP.
     pub transport: TransportChange,
     /// How its tokens are handled.
@@ -172,6 +195,8 @@ pub struct SettingsChange {
     pub default_lifetime: Option<Option<u64>>,
     /// What to do with an uncertain refresh token.
     pub uncertain: Option<Uncertain>,
+    /// How its service is called; all of it at once, or the defaults again.
+    pub calls: Option<Option<CallSettings>>,
 }
 
 /// The outcome of a change.
@@ -238,6 +263,8 @@ pub(super) struct IntegrationRecord {
     settings: Settings,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     parameters: Vec<ExtraParameter>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    further: BTreeMap<String, BindingRecord>,
     target: Ulid,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -251,6 +278,11 @@ impl IntegrationRecord {
         let secrets = (integration.secrets.iter().chain(client_key))
             .map(|(name, value)| Ok((name.to_owned(), keyring.seal_text(&bound_to(&own_key, name), value)?)))
             .collect::<Result<_, SealError>>()?;
+        let further = (integration.further.iter()).map(|(scheme, binding)| {
+            let seal = |name: &str, value: &_| keyring.seal_text(&bound_to(&own_key, &of_scheme(scheme, name)), value);
+            Ok((scheme.clone(), BindingRecord::seal(binding, seal)?))
+        });
+        let further = further.collect::<Result<_, SealError>>()?;
         let Integration { name, organization, model, scheme, detail, scheme_document, flow, server, values, .. } =
             integration.clone();
         let Transport { ca, proxy, client_certificate, .. } = integration.transport.clone();
@@ -270,6 +302,7 @@ impl IntegrationRecord {
             client_certificate,
             settings: integration.settings.clone(),
             parameters: integration.parameters.clone(),
+            further,
             target: integration.target,
             created_at: integration.created_at,
             updated_at: integration.updated_at,
@@ -284,6 +317,12 @@ impl IntegrationRecord {
             secrets.insert(name.clone(), keyring.open_text(&bound_to(&own_key, name), value)?);
         }
         let client_key = secrets.remove(CLIENT_KEY);
+        let further = self.further.into_iter().map(|(scheme, record)| {
+            let open = |name: &str, value: &_| keyring.open_text(&bound_to(&own_key, &of_scheme(&scheme, name)), value);
+            let binding = record.open(open)?;
+            Ok((scheme, binding))
+        });
+        let further = further.collect::<Result<_, SealError>>()?;
         Ok(Integration {
             transport: Transport {
                 ca: self.ca,
@@ -303,6 +342,7 @@ impl IntegrationRecord {
             secrets,
             settings: self.settings,
             parameters: self.parameters,
+            further,
             target: self.target,
             created_at: self.created_at,
             updated_at: self.updated_at,

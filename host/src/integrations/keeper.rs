@@ -7,7 +7,8 @@ use ulid::Ulid;
 use url::Url;
 
 use super::belonging::{self, Belonging, Visible};
-use super::choice::{Choice, choose};
+use super::binding::{Binding, BindingChange};
+use super::choice::{Choice, Wish, choose};
 use super::error::{FaultCode, FieldFault, IntegrationError, ModelError};
 use super::extras::input_name;
 use super::fields::{Form, Values, absolute_url};
@@ -193,54 +194,99 @@ impl Integrations {
         mut faults: Vec<FieldFault>,
     ) -> Result<Integration, IntegrationError> {
         let server = self.choose_server(new.server.as_deref(), model, &mut faults);
-        let Some(Choice { scheme, detail, flow }) = choose(&*self.flows, new, model, &mut faults) else {
-            return Err(IntegrationError::Invalid(faults));
-        };
-        let of_flow = |of: &Option<String>| of.is_none() || *of == detail;
-        let parameters: Vec<_> = scheme.parameters.iter().filter(|one| of_flow(&one.detail)).cloned().collect();
-        let form = Form { flow: flow.description(), parameters: &parameters, allow_http: self.egress.allows_http() };
-        let (plain, hints) = form.first_values(scheme, detail.as_deref(), server.as_ref());
-        let mut values = Values::default();
-        // The document's values go through the same checks as those that people give.
-        let plain = plain.into_iter().map(|(name, value)| (name, Some(value)));
-        let inputs: BTreeMap<_, _> = plain.chain(new.fields.clone()).collect();
-        form.apply(&mut values, &inputs, &mut faults);
-        faults.extend(
-            form.missing(&values, &hints)
-                .into_iter()
-                .filter(|missing| {
-                    // One that was given and is malformed isn't missing too.
-                    faults.iter().all(|fault| fault.field != missing.field)
-                })
-                .collect::<Vec<_>>(),
-        );
+        let wish = Wish { scheme: new.scheme.as_deref(), flow: new.flow.as_deref(), place: "" };
+        let first = self.bind(&wish, &new.fields, model, server.as_ref(), &mut faults);
+        let mut further = BTreeMap::new();
+        for (scheme, wanted) in &new.further {
+            let is_twice = first.as_ref().is_some_and(|(first, _)| first == scheme);
+            further.extend(self.bind_further(scheme, wanted, is_twice, model, server.as_ref(), &mut faults));
+        }
         let mut transport = Transport::default();
         apply_transport(&self.egress, &mut transport, &new.transport, &mut faults);
         let mut settings = Settings::default();
         apply_settings(&mut settings, &new.settings, &mut faults);
-        if !faults.is_empty() {
+        let (Some((scheme, binding)), []) = (first, faults.as_slice()) else {
             return Err(IntegrationError::Invalid(faults));
-        }
+        };
         let now = self.clock.now();
+        let Binding { detail, scheme_document, flow, values, secrets, parameters, target } = binding;
         Ok(Integration {
             name: new.name.clone(),
             organization: organization.clone(),
             model: model.name.clone(),
-            scheme: scheme.name.clone(),
-            scheme_document: scheme.document.clone(),
+            scheme,
             detail,
-            flow: flow.description().name.clone(),
+            scheme_document,
+            flow,
             server,
-            values: values.plain,
-            secrets: values.secret,
+            values,
+            secrets,
             transport,
             settings,
             parameters,
-            target: Ulid::new(),
+            further,
+            target,
             created_at: now,
             updated_at: now,
             revision: 0,
         })
+    }
+
+    /// A further scheme, bound.
+    fn bind_further(
+        &self,
+        scheme: &str,
+        wanted: &BindingChange,
+        is_twice: bool,
+        model: &Model,
+        server: Option<&Url>,
+        faults: &mut Vec<FieldFault>,
+    ) -> Option<(String, Binding)> {
+        let place = place_of(scheme);
+        if is_twice {
+            let message = "is the integration's own scheme already";
+            faults.push(FieldFault::new(place.trim_end_matches('.'), FaultCode::Ambiguous, message));
+            return None;
+        }
+        let wish = Wish { scheme: Some(scheme), flow: wanted.flow.as_deref(), place: &place };
+        self.bind(&wish, &wanted.fields, model, server, faults)
+    }
+
+    /// A scheme of a model, bound to a flow with first values and these inputs.
+    fn bind(
+        &self,
+        wish: &Wish<'_>,
+        inputs: &BTreeMap<String, Option<String>>,
+        model: &Model,
+        server: Option<&Url>,
+        faults: &mut Vec<FieldFault>,
+    ) -> Option<(String, Binding)> {
+        let Choice { scheme, detail, flow } = choose(&*self.flows, wish, model, faults)?;
+        let of_flow = |of: &Option<String>| of.is_none() || *of == detail;
+        let parameters: Vec<_> = scheme.parameters.iter().filter(|one| of_flow(&one.detail)).cloned().collect();
+        let form = Form { flow: flow.description(), parameters: &parameters, allow_http: self.egress.allows_http() };
+        let (plain, hints) = form.first_values(scheme, detail.as_deref(), server);
+        let mut values = Values::default();
+        // The document's values go through the same checks as those that people give.
+        let plain = plain.into_iter().map(|(name, value)| (name, Some(value)));
+        let inputs: BTreeMap<_, _> = plain.chain(inputs.clone()).collect();
+        let mut found = Vec::new();
+        form.apply(&mut values, &inputs, &mut found);
+        let missing = form.missing(&values, &hints);
+        // One that was given and is malformed isn't missing too.
+        let missing: Vec<_> =
+            missing.into_iter().filter(|missing| found.iter().all(|fault| fault.field != missing.field)).collect();
+        faults.extend(found.into_iter().chain(missing).map(|fault| fault.within(wish.place)));
+        let binding = Binding {
+            detail,
+            scheme_document: scheme.document.clone(),
+            flow: flow.description().name.clone(),
+            values: values.plain,
+            secrets: values.secret,
+            parameters,
+            target: Ulid::new(),
+        };
+        Some((scheme.name.clone(), binding))
     }
 
     fn choose_server(&self, given: Option<&str>, model: &Model, faults: &mut Vec<FieldFault>) -> Option<Url> {
@@ -278,12 +324,6 @@ impl Integrations {
         if change.expected.is_some_and(|expected| expected != integration.revision) {
             return Err(IntegrationError::Changed);
         }
-        let flow = self.flows.get(&integration.flow).ok_or_else(|| {
-            let message = format!("the flow {} isn't installed, so that no input can be checked", integration.flow);
-            IntegrationError::Invalid(vec![FieldFault::new("flow", FaultCode::NotAllowed, message)])
-        })?;
-        let before = Target::of(&integration, flow.description());
-        let was_complete = self.missing(&integration).is_empty();
         let mut faults = Vec::new();
         let mut batch = Batch::synced();
         integration.expect(&mut batch);
@@ -300,37 +340,53 @@ impl Integrations {
             Some(None) => integration.server = None,
             None => {}
         }
-        let mut values = values_of(&integration);
-        self.form(&*flow, &integration).apply(&mut values, &change.fields, &mut faults);
-        (integration.values, integration.secrets) = (values.plain, values.secret);
         apply_transport(&self.egress, &mut integration.transport, &change.transport, &mut faults);
         apply_settings(&mut integration.settings, &change.settings, &mut faults);
-        let dropped = Target::of(&integration, flow.description()) != before;
-        if !dropped && was_complete {
-            faults.extend(
-                self.missing(&integration)
-                    .into_iter()
-                    .filter(|missing| {
-                        !change.fields.contains_key(missing.field.trim_start_matches("fields."))
-                            || faults.iter().all(|fault| fault.field != missing.field)
-                    })
-                    .collect::<Vec<_>>(),
-            );
+        let mut dropped = false;
+        let mut further = BTreeMap::new();
+        for before in original.bindings().skip(1) {
+            let scheme = before.scheme.clone();
+            let inputs = match change.further.get(&scheme) {
+                Some(None) => continue,
+                // Another flow is another beginning, below.
+                Some(Some(wanted)) if wanted.flow.as_ref().is_some_and(|flow| *flow != before.flow) => continue,
+                Some(Some(wanted)) => &wanted.fields,
+                None => &BTreeMap::new(),
+            };
+            let after = Integration { scheme: scheme.clone(), ..with_binding(&integration, before.binding()) };
+            let (after, retargeted) = self.rebind(&before, after, inputs, &place_of(&scheme), &mut faults)?;
+            dropped |= retargeted;
+            further.insert(scheme, after.binding());
         }
+        let after = integration.clone();
+        let (mut integration, retargeted) = self.rebind(&original, after, &change.fields, "", &mut faults)?;
+        dropped |= retargeted;
+        let added = change.further.iter().filter_map(|(scheme, wanted)| Some((scheme, wanted.as_ref()?)));
+        let added: Vec<_> = added.filter(|(scheme, _)| !further.contains_key(*scheme)).collect();
+        if !added.is_empty() {
+            match self.models.get(&integration.model).await {
+                Ok(model) => {
+                    for (scheme, wanted) in added {
+                        let (is_twice, server) = (*scheme == integration.scheme, integration.server.as_ref());
+                        further.extend(self.bind_further(scheme, wanted, is_twice, &model, server, &mut faults));
+                    }
+                }
+                Err(ModelError::Store(error)) => return Err(error.into()),
+                Err(_) => return Err(IntegrationError::ModelNotFound(integration.model)),
+            }
+        }
+        for scheme in change.further.iter().filter(|(_, wanted)| wanted.is_none()).map(|(scheme, _)| scheme) {
+            if !original.further.contains_key(scheme) {
+                let message = "isn't bound, so that it can't be unbound";
+                faults.push(FieldFault::new(place_of(scheme).trim_end_matches('.'), FaultCode::Unknown, message));
+            }
+        }
+        integration.further = further;
         if !faults.is_empty() {
             return Err(IntegrationError::Invalid(faults));
         }
-        if dropped {
-            integration.target = Ulid::new();
-            let given = |name: &str| matches!(change.fields.get(name), Some(Some(_)));
-            let mut kept = Secrets::default();
-            for (name, value) in integration.secrets.iter().filter(|(name, _)| given(name)) {
-                kept.insert(name, value.clone());
-            }
-            integration.secrets = kept;
-            if !matches!(change.transport.client_key, Some(Some(_))) {
-                integration.transport.client_key = None;
-            }
+        if dropped && !matches!(change.transport.client_key, Some(Some(_))) {
+            integration.transport.client_key = None;
         }
         let same = !dropped && integration.is_configured_like(&original);
         if dry_run {
@@ -347,6 +403,45 @@ impl Integrations {
             Err(StoreError::Conflict) => Err(IntegrationError::Changed),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Puts inputs over the values of one binding. Where its secrets would go elsewhere, those that aren't given anew go, and
+    /// it has another target; says whether that is so.
+    fn rebind(
+        &self,
+        before: &Integration,
+        mut after: Integration,
+        inputs: &BTreeMap<String, Option<String>>,
+        place: &str,
+        faults: &mut Vec<FieldFault>,
+    ) -> Result<(Integration, bool), IntegrationError> {
+        let flow = self.flows.get(&before.flow).ok_or_else(|| {
+            let message = format!("the flow {} isn't installed, so that no input can be checked", before.flow);
+            IntegrationError::Invalid(vec![FieldFault::new(format!("{place}flow"), FaultCode::NotAllowed, message)])
+        })?;
+        let was_complete = self.missing(before).is_empty();
+        let mut found = Vec::new();
+        let mut values = values_of(&after);
+        self.form(&*flow, &after).apply(&mut values, inputs, &mut found);
+        (after.values, after.secrets) = (values.plain, values.secret);
+        let dropped = Target::of(&after, flow.description()) != Target::of(before, flow.description());
+        if !dropped && was_complete {
+            let missing = self.missing(&after);
+            let is_new = |missing: &FieldFault| found.iter().all(|fault| fault.field != missing.field);
+            let missing: Vec<_> = missing.into_iter().filter(is_new).collect();
+            found.extend(missing);
+        }
+        faults.extend(found.into_iter().map(|fault| fault.within(place)));
+        if dropped {
+            after.target = Ulid::new();
+            let given = |name: &str| matches!(inputs.get(name), Some(Some(_)));
+            let mut kept = Secrets::default();
+            for (name, value) in after.secrets.iter().filter(|(name, _)| given(name)) {
+                kept.insert(name, value.clone());
+            }
+            after.secrets = kept;
+        }
+        Ok((after, dropped))
     }
 
     /// Deletes an integration; its token is void from then on.
@@ -372,6 +467,19 @@ impl Integrations {
             }
         }
     }
+}
+
+/// What stands before the names of a further scheme's fields in faults.
+fn place_of(scheme: &str) -> String {
+    let shown: String = scheme.chars().take(64).collect();
+    format!("schemes.{shown}.")
+}
+
+/// An integration with another binding in the place of its own.
+fn with_binding(integration: &Integration, binding: Binding) -> Integration {
+    let mut bound = integration.clone();
+    bound.bind(binding);
+    bound
 }
 
 fn values_of(integration: &Integration) -> Values {
@@ -413,5 +521,9 @@ fn apply_settings(settings: &mut Settings, change: &SettingsChange, faults: &mut
     }
     if let Some(uncertain) = change.uncertain {
         settings.uncertain = uncertain;
+    }
+    if let Some(calls) = &change.calls {
+        settings.calls = calls.clone().unwrap_or_default();
+        faults.extend(settings.calls.faults());
     }
 }

@@ -4,6 +4,8 @@
 //! room knows nothing of tokens: it says which target an integration has, and whatever was got for another one is void.
 
 mod belonging;
+mod binding;
+mod calls;
 mod choice;
 mod error;
 mod extras;
@@ -17,6 +19,8 @@ mod target;
 mod tests;
 
 pub use self::belonging::Visible;
+pub use self::binding::{Binding, BindingChange};
+pub use self::calls::{Breaker, CallSettings, HeaderSign, PointerSign, Rate, RefusalSigns, ScopePolicy};
 pub use self::error::{FaultCode, FieldFault, IntegrationError, ModelError};
 pub use self::integration::{
     Change, Changed, Integration, IntegrationSummary, NewIntegration, Settings, SettingsChange, TransportChange,

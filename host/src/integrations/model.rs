@@ -1,6 +1,6 @@
 //! Integration models: imported OpenAPI documents.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -94,12 +94,22 @@ pub struct Models {
     organizations: Arc<Organizations>,
     /// Turns to read a document.
     parsing: Semaphore,
+    /// Who keeps something of models in memory.
+    listeners: RwLock<Vec<Listener>>,
 }
+
+/// Is told the name of each model that is replaced.
+type Listener = Box<dyn Fn(&Name) + Send + Sync>;
 
 impl Models {
     /// The models in this store.
     pub fn new(store: Arc<dyn Store>, clock: SharedClock, organizations: Arc<Organizations>) -> Self {
-        Self { store, clock, organizations, parsing: Semaphore::new(PARSED_AT_ONCE) }
+        Self { store, clock, organizations, parsing: Semaphore::new(PARSED_AT_ONCE), listeners: RwLock::default() }
+    }
+
+    /// Has the name of each model that is replaced told to someone who keeps something of it in memory.
+    pub fn subscribe(&self, listener: Listener) {
+        self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     /// Imports a document, as a new model or in the place of the one of this name. Where no organization is given, a new
@@ -143,7 +153,12 @@ impl Models {
             MODELS.put(&mut batch, &parts, &model)?;
             SUMMARIES.put(&mut batch, &parts, &model.summary())?;
             match self.store.commit(batch).await {
-                Ok(_) => return Ok(model),
+                Ok(_) => {
+                    for listener in &*self.listeners.read().unwrap_or_else(PoisonError::into_inner) {
+                        listener(&model.name);
+                    }
+                    return Ok(model);
+                }
                 // An integration was made from it, or its organization changed, meanwhile.
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error.into()),

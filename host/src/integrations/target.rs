@@ -7,7 +7,7 @@ use url::Url;
 use super::integration::Integration;
 use crate::flows::Description;
 
-/// Everything that decides who gets an integration's secrets.
+/// Everything that decides who gets an integration's secrets of one scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// The origins of its URL fields, by name.

@@ -139,16 +139,15 @@ impl Tokens {
     /// # Errors
     /// The integration isn't there or not complete, the attempt failed before a person was needed, …
     pub async fn connect(&self, key: &TokenKey) -> Result<Connecting, TokenError> {
-        let name: Name = key.integration().parse().map_err(|_| TokenError::Changed)?;
         loop {
-            let integration = Arc::new(self.parts.integrations.read(&name).await?);
+            let (integration, mut token, read) = self.parts.read(key).await?;
+            let integration = Arc::new(integration);
             let refused = |ended| self.error_of(ended, key, None);
             let flow = self.flow(&integration).map_err(refused)?;
             let missing = self.parts.integrations.missing(&integration);
             if !missing.is_empty() {
                 return Err(TokenError::Incomplete(missing));
             }
-            let (mut token, read) = self.parts.ledger.token(key, integration.target).await?;
             let (asking, asked) = oneshot::channel();
             let start = Start {
                 integration: Arc::clone(&integration),

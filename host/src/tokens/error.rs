@@ -16,6 +16,9 @@ pub enum TokenError {
     /// There is no such integration.
     #[error("there is no integration {0}")]
     NotFound(Name),
+    /// The integration isn't bound to the scheme.
+    #[error("the integration {0} isn't bound to the scheme {1}; bind it, or name another")]
+    NotBound(Name, String),
     /// There is no such attempt, or it is too long ago.
     #[error("there is no attempt {0}; the last 20 of an integration are kept")]
     NoSuchAttempt(Ulid),
@@ -73,6 +76,7 @@ impl From<IntegrationError> for TokenError {
     fn from(error: IntegrationError) -> Self {
         match error {
             IntegrationError::NotFound(name) => Self::NotFound(name),
+            IntegrationError::NotBound(name, scheme) => Self::NotBound(name, scheme),
             IntegrationError::Store(error) => Self::Store(error),
             IntegrationError::Seal(error) => Self::Seal(error),
             _ => Self::Changed,

@@ -48,7 +48,7 @@ pub struct Tokens {
     pub(super) flights: Flights,
     /// Counts changes of integrations, so that what was read before one isn't put in memory after it.
     pub(super) changes: AtomicU64,
-    /// The keys with scopes of their own that may be in memory, by integration.
+    /// The keys other than the default ones that may be in memory, by integration.
     scoped: DashMap<String, Vec<TokenKey>>,
     /// Renewals ahead of time.
     schedule: Schedule,
@@ -190,13 +190,12 @@ impl Tokens {
 
     /// A flight: finds out what is due, does it, and puts the outcome in memory.
     async fn fly(&self, key: &TokenKey, errand: Errand) -> Result<Arc<Live>, TokenError> {
-        let name: Name = key.integration().parse().map_err(|_| TokenError::Changed)?;
         // What an attempt brings is void where the integration changed under it: then look again, but not for ever.
         let mut errand = errand;
         for _ in 0..MAX_LOOKS {
             let changes = self.changes.load(Ordering::Acquire);
-            let integration = Arc::new(self.parts.integrations.read(&name).await?);
-            let (record, _) = self.parts.ledger.token(key, integration.target).await?;
+            let (integration, record, _) = self.parts.read(key).await?;
+            let integration = Arc::new(integration);
             // One that holds an answer for a repaired plugin waits for no person.
             let connecting = record.connecting.filter(|id| record.stalled != Some(*id));
             let present = self.present(key, &record)?;
@@ -347,7 +346,7 @@ impl Tokens {
 
     /// Puts a token in memory, unless an integration was changed since it was read.
     fn remember(&self, key: &TokenKey, live: &Arc<Live>, changes: u64) -> bool {
-        if key.scopes().is_some() {
+        if !key.is_default() {
             let mut keys = self.scoped.entry(key.integration().to_owned()).or_default();
             if !keys.contains(key) {
                 keys.push(key.clone());
@@ -428,10 +427,9 @@ impl Tokens {
 
     /// An attempt out of the journal.
     pub(super) async fn revive(&self, attempt: AttemptRecord) -> Result<Attempt, Ended> {
-        let name: Name = attempt.story.key.integration().parse().map_err(|_| Ended::Void)?;
-        let integration = match self.parts.integrations.read(&name).await {
+        let integration = match self.parts.integration(&attempt.story.key).await {
             Ok(integration) => Arc::new(integration),
-            Err(IntegrationError::NotFound(_)) => {
+            Err(IntegrationError::NotFound(name)) => {
                 self.parts.ledger.purge(name.as_str()).await?;
                 return Err(Ended::Void);
             }

@@ -33,11 +33,10 @@ impl Ledger {
         })
     }
 
-    /// The records of an integration's keys that hold a token for this target.
-    pub(super) async fn tokens(&self, integration: &str, target: Ulid) -> Result<Vec<TokenRecord>, StoreError> {
+    /// The records of an integration's keys, whatever target they are for.
+    pub(super) async fn tokens(&self, integration: &str) -> Result<Vec<TokenRecord>, StoreError> {
         let found = TOKENS.list(&*self.store, &[integration], Page { limit: 1000, ..Page::default() }).await?;
-        let records = found.into_iter().map(|found| found.value.for_target(target));
-        Ok(records.filter(|record| record.token.is_some()).collect())
+        Ok(found.into_iter().map(|found| found.value).collect())
     }
 
     /// Adds the writing of a token's record to a batch, over the revision that was read.

@@ -16,10 +16,10 @@ use super::plan::Cause;
 use super::record::{RefreshState, StoredToken, TokenRecord};
 use super::token::{ManualToken, Served, Token};
 use super::view::{FailureView, Rejection, State, Status, Verdict};
-use crate::integrations::Integration;
+use crate::flows::step::Placing;
 use crate::name::Name;
 use crate::seal::SealError;
-use crate::store::{Batch, Revision, StoreError};
+use crate::store::{Batch, StoreError};
 
 /// Rejections of one token cause at most one attempt in so many seconds: a service that refuses everything must not be
 /// answered by a flood of token requests.
@@ -31,7 +31,7 @@ impl Tokens {
     /// # Errors
     /// There is no such integration, or the storage failed.
     pub async fn status(&self, key: &TokenKey) -> Result<Status, TokenError> {
-        let (integration, record, _) = self.read(key).await?;
+        let (integration, record, _) = self.parts.read(key).await?;
         let ended =
             self.present(key, &record)?.is_some_and(|live| live.remaining(&*self.parts.clock) == Some(Duration::ZERO));
         let token = record.token.as_ref();
@@ -76,7 +76,7 @@ impl Tokens {
     /// # Errors
     /// As [`Tokens::get`].
     pub async fn renew(&self, key: &TokenKey) -> Result<Served, TokenError> {
-        let before = self.read(key).await?.1.generation;
+        let before = self.parts.read(key).await?.1.generation;
         loop {
             let (seat, joined) = self.depart(key, Errand { cause: Cause::Asked, min_ttl: Duration::ZERO });
             match seat.outcome(PATIENCE).await {
@@ -143,7 +143,7 @@ impl Tokens {
         self.change(key, |record| {
             former = record.connecting;
             let token = Token {
-                access_token: manual.access_token.clone(),
+                access_token: Some(manual.access_token.clone()),
                 refresh_token: manual.refresh_token.clone(),
                 token_type: manual.token_type.clone().unwrap_or_else(|| "Bearer".to_owned()),
                 scope: manual.scope.clone(),
@@ -153,6 +153,8 @@ impl Tokens {
                 refresh_expires_at: None,
                 values: Vec::new(),
                 secrets: Vec::new(),
+                placing: Placing::default(),
+                local: false,
                 generation: record.generation + 1,
             };
             let sealed = StoredToken::seal(&token, key, keyring)?;
@@ -192,7 +194,7 @@ impl Tokens {
         mut change: impl FnMut(&mut TokenRecord) -> Result<(), E>,
     ) -> Result<Result<(), E>, TokenError> {
         loop {
-            let (integration, mut record, read) = self.read(key).await?;
+            let (integration, mut record, read) = self.parts.read(key).await?;
             if let Err(reason) = change(&mut record) {
                 return Ok(Err(reason));
             }
@@ -209,16 +211,6 @@ impl Tokens {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-
-    pub(super) async fn read(
-        &self,
-        key: &TokenKey,
-    ) -> Result<(Integration, TokenRecord, Option<Revision>), TokenError> {
-        let name: Name = key.integration().parse().map_err(|_| TokenError::Changed)?;
-        let integration = self.parts.integrations.read(&name).await?;
-        let (record, read) = self.parts.ledger.token(key, integration.target).await?;
-        Ok((integration, record, read))
     }
 
     /// Whether a token can be had, by an attempt.

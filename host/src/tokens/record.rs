@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
@@ -13,7 +13,7 @@ use super::expiry::ExpirySource;
 use super::key::TokenKey;
 use super::token::Token;
 use crate::flows::Description;
-use crate::flows::step::Remedy;
+use crate::flows::step::{Placing, Remedy};
 use crate::integrations::Integration;
 use crate::seal::{self, Keyring, SealError, Sealed};
 use crate::store::table::Table;
@@ -78,7 +78,8 @@ pub(super) enum RefreshState {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct StoredToken {
     /// Sealed.
-    access_token: Sealed,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access_token: Option<Sealed>,
     /// Sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh_token: Option<Sealed>,
@@ -97,6 +98,12 @@ pub(super) struct StoredToken {
     /// Sealed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     secrets: Vec<(String, Sealed)>,
+    /// How it goes into a request, as JSON, sealed: a flow may have written anything into it. None: as tokens do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    placing: Option<Sealed>,
+    /// Whether it was made without a request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) local: bool,
 }
 
 /// Why there is no newer token.
@@ -189,6 +196,14 @@ impl TokenRecord {
         Self { generation: self.generation, ..Self::new(self.key, target) }
     }
 
+    /// Lets go of a token that was made from the integration's settings alone, and these have changed since.
+    pub(super) fn hold_against(&mut self, integration: &Integration) {
+        let is_outdated = |token: &StoredToken| token.local && token.created_at < integration.updated_at;
+        if self.token.as_ref().is_some_and(is_outdated) {
+            self.token = None;
+        }
+    }
+
     /// Whether only a person can bring a token from nothing: the flow always needs one, or it wanted one since the integration
     /// was last changed.
     pub(super) fn is_attended(&self, flow: &Description, integration: &Integration) -> bool {
@@ -224,12 +239,24 @@ fn bound_to(key: &TokenKey, generation: u64, name: &str) -> Vec<u8> {
     seal::bound_to(&record, &format!("{generation}.{name}"))
 }
 
+/// How a token goes into a request, as text.
+fn written(placing: &Placing) -> Result<SecretString, SealError> {
+    serde_json::to_string(placing)
+        .map(SecretString::from)
+        .map_err(|_| SealError::Malformed("it isn't how a token is placed"))
+}
+
+/// The same, from its text.
+fn read(text: &SecretString) -> Result<Placing, SealError> {
+    serde_json::from_str(text.expose_secret()).map_err(|_| SealError::Malformed("it isn't how a token is placed"))
+}
+
 impl StoredToken {
     /// A token, sealed for the record of a key.
     pub(super) fn seal(token: &Token, key: &TokenKey, keyring: &Keyring) -> Result<Self, SealError> {
         let seal = |name: &str, value: &SecretString| keyring.seal_text(&bound_to(key, token.generation, name), value);
         Ok(Self {
-            access_token: seal("access_token", &token.access_token)?,
+            access_token: token.access_token.as_ref().map(|value| seal("access_token", value)).transpose()?,
             refresh_token: token.refresh_token.as_ref().map(|value| seal("refresh_token", value)).transpose()?,
             token_type: token.token_type.clone(),
             scope: token.scope.clone(),
@@ -241,13 +268,18 @@ impl StoredToken {
             secrets: (token.secrets.iter())
                 .map(|(name, value)| Ok((name.clone(), seal(&format!("secrets.{name}"), value)?)))
                 .collect::<Result<_, SealError>>()?,
+            placing: match token.placing.is_default() {
+                true => None,
+                false => Some(seal("placing", &written(&token.placing)?)?),
+            },
+            local: token.local,
         })
     }
 
     fn open(&self, generation: u64, key: &TokenKey, keyring: &Keyring) -> Result<Token, SealError> {
         let open = |name: &str, value: &Sealed| keyring.open_text(&bound_to(key, generation, name), value);
         Ok(Token {
-            access_token: open("access_token", &self.access_token)?,
+            access_token: self.access_token.as_ref().map(|value| open("access_token", value)).transpose()?,
             refresh_token: self.refresh_token.as_ref().map(|value| open("refresh_token", value)).transpose()?,
             token_type: self.token_type.clone(),
             scope: self.scope.clone(),
@@ -259,6 +291,11 @@ impl StoredToken {
             secrets: (self.secrets.iter())
                 .map(|(name, value)| Ok((name.clone(), open(&format!("secrets.{name}"), value)?)))
                 .collect::<Result<_, SealError>>()?,
+            placing: match &self.placing {
+                None => Placing::default(),
+                Some(sealed) => read(&open("placing", sealed)?)?,
+            },
+            local: self.local,
             generation,
         })
     }
@@ -271,9 +308,8 @@ impl StoredToken {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
+    use crate::flows::step::Signer;
     use crate::seal::MasterKey;
     use crate::store::memory::MemoryStore;
 
@@ -283,7 +319,7 @@ pub(super) mod tests {
 
     fn token(refresh: bool) -> Token {
         Token {
-            access_token: "secret-a".into(),
+            access_token: Some("secret-a".into()),
             refresh_token: refresh.then(|| "secret-r".into()),
             token_type: "Bearer".into(),
             scope: Some("read".into()),
@@ -293,6 +329,11 @@ pub(super) mod tests {
             refresh_expires_at: None,
             values: vec![("instance_url".into(), "https://eu".into())],
             secrets: vec![("cookie".into(), "secret-c".into())],
+            placing: Placing {
+                signer: Some(Signer { name: "s".into(), parameters: Vec::new() }),
+                ..Placing::default()
+            },
+            local: false,
             generation: 3,
         }
     }
@@ -331,6 +372,7 @@ pub(super) mod tests {
         let opened = read.open(&keyring).unwrap().unwrap();
         assert_eq!(opened.refresh_token.unwrap().expose_secret(), "secret-r");
         assert_eq!(opened.secrets[0].1.expose_secret(), "secret-c");
+        assert_eq!(opened.placing.signer.unwrap().name, "s");
         read.generation = 4;
         read.open(&keyring).unwrap_err();
         read.generation = 3;

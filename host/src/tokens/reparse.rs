@@ -35,7 +35,7 @@ impl Tokens {
     /// # Errors
     /// The component can't read it either, its flow isn't run, or the storage failed.
     pub async fn reparse(&self, key: &TokenKey) -> Result<Reparsed, TokenError> {
-        let (integration, record, _) = self.read(key).await?;
+        let (integration, record, _) = self.parts.read(key).await?;
         let Some(id) = record.stalled else { return Ok(Reparsed::Nothing) };
         let Some(attempt) = self.parts.ledger.attempt(key.integration(), id).await? else {
             return Ok(Reparsed::Nothing);

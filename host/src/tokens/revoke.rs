@@ -34,15 +34,21 @@ impl Tokens {
     /// # Errors
     /// There is no such integration, or the storage failed.
     pub async fn revoke(&self, name: &Name) -> Result<Revocation, TokenError> {
-        let integration = Arc::new(self.parts.integrations.read(name).await?);
-        let Some(flow) = self.parts.flows.get(&integration.flow) else { return Ok(Revocation::None) };
-        if let Err(barred) = self.parts.flows.admit(&*flow, true) {
-            return Ok(Revocation::Failed(barred.message));
-        }
+        let integration = self.parts.integrations.read(name).await?;
         let revoke_all = async {
             let mut revoked = 0;
-            for token in self.parts.ledger.tokens(name.as_str(), integration.target).await? {
-                let (integration, flow, key) = (Arc::clone(&integration), Arc::clone(&flow), token.key.clone());
+            for token in self.parts.ledger.tokens(name.as_str()).await? {
+                let Some(bound) = integration.bound(token.key.scheme().as_deref()) else { continue };
+                let token = token.for_target(bound.target);
+                // What was made here, nobody else knows to end.
+                if token.token.as_ref().is_none_or(|token| token.local) {
+                    continue;
+                }
+                let Some(flow) = self.parts.flows.get(&bound.flow) else { continue };
+                if let Err(barred) = self.parts.flows.admit(&*flow, true) {
+                    return Ok(Revocation::Failed(barred.message));
+                }
+                let (integration, key) = (Arc::new(bound), token.key.clone());
                 let (purpose, again, cause) = (Purpose::Revoke, false, Cause::Deleted);
                 let start = Start { integration, flow, key: key.clone(), token, purpose, again, cause, asking: None };
                 let ended = match Attempt::new(&self.parts, start) {

@@ -9,12 +9,13 @@ use secrecy::SecretString;
 
 use super::expiry::{ExpirySource, Margin};
 use crate::clock::Clock;
+use crate::flows::step::Placing;
 
 /// One generation of a token.
 #[derive(Clone, Debug)]
 pub struct Token {
-    /// RFC 6749 section 1.4.
-    pub access_token: SecretString,
+    /// RFC 6749 section 1.4. None: what requests carry is made from the integration's own secrets.
+    pub access_token: Option<SecretString>,
     /// RFC 6749 section 1.5.
     pub refresh_token: Option<SecretString>,
     /// RFC 6749 section 7.1; `Bearer` where the provider said nothing.
@@ -33,8 +34,21 @@ pub struct Token {
     pub values: Vec<(String, String)>,
     /// What else it sent along and is secret.
     pub secrets: Vec<(String, SecretString)>,
+    /// How it goes into a request to the service.
+    pub placing: Placing,
+    /// Whether it was made here, without a request: then it is of the integration as it was at that time.
+    pub local: bool,
     /// The number of this token within its key.
     pub generation: u64,
+}
+
+impl Token {
+    /// The secrets that it brings along, by the names under which a flow may place them: `token.NAME`. The refresh token is
+    /// not among them: no service gets that.
+    pub fn secrets(&self) -> impl Iterator<Item = (String, &SecretString)> {
+        let access = self.access_token.iter().map(|token| ("token.access_token".to_owned(), token));
+        access.chain(self.secrets.iter().map(|(name, value)| (format!("token.{name}"), value)))
+    }
 }
 
 /// A token that a person enters.
@@ -174,7 +188,7 @@ mod tests {
 
     fn token(created_at: DateTime<Utc>, lifetime: Option<i64>) -> Arc<Token> {
         Arc::new(Token {
-            access_token: "t".into(),
+            access_token: Some("t".into()),
             refresh_token: None,
             token_type: "Bearer".into(),
             scope: None,
@@ -184,6 +198,8 @@ mod tests {
             refresh_expires_at: None,
             values: Vec::new(),
             secrets: Vec::new(),
+            placing: Placing::default(),
+            local: false,
             generation: 1,
         })
     }

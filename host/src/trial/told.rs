@@ -80,7 +80,7 @@ fn token(token: &FlowToken, secret: &dyn Fn(&SecretString) -> Value) -> Value {
     let secrets: Map<String, Value> = token.secrets.iter().map(|(name, value)| (name.clone(), secret(value))).collect();
     let values: Map<String, Value> =
         token.values.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
-    let placements: Vec<String> = token.placements.iter().map(|placement| format!("{placement:?}")).collect();
+    let placements: Vec<String> = token.placing.placements.iter().map(|placement| format!("{placement:?}")).collect();
     json!({
         "access_token": token.access_token.as_ref().map(secret),
         "refresh_token": token.refresh_token.as_ref().map(secret),
@@ -92,8 +92,8 @@ fn token(token: &FlowToken, secret: &dyn Fn(&SecretString) -> Value) -> Value {
         "values": values,
         "secrets": secrets,
         "placements": placements,
-        "derived": token.derived.iter().map(self::derived).collect::<Vec<_>>(),
-        "signer": token.signer.as_ref().map(|signer| format!("{signer:?}")),
+        "derived": token.placing.derived.iter().map(self::derived).collect::<Vec<_>>(),
+        "signer": token.placing.signer.as_ref().map(|signer| format!("{signer:?}")),
     })
 }
 

@@ -9,6 +9,7 @@ use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::calls::CallSettings;
 use crate::integrations;
 
 /// What a new integration is made from.
@@ -31,6 +32,9 @@ pub(in crate::api) struct NewIntegration {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, Option<String>>)]
     pub(super) fields: BTreeMap<String, Option<Value>>,
+    /// Further security schemes that it serves, by name.
+    #[serde(default)]
+    pub(super) schemes: BTreeMap<String, SchemeChange>,
     /// What connections need below HTTP.
     #[serde(default)]
     pub(super) transport: TransportChange,
@@ -53,12 +57,28 @@ pub(in crate::api) struct Change {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, Option<String>>)]
     pub(super) fields: BTreeMap<String, Option<Value>>,
+    /// Further security schemes, by name: bound, changed, or with null unbound. One that isn't named stays.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, SchemeChange>)]
+    pub(super) schemes: BTreeMap<String, Option<SchemeChange>>,
     /// What connections need below HTTP.
     #[serde(default)]
     pub(super) transport: TransportChange,
     /// How its tokens are handled.
     #[serde(default)]
     pub(super) settings: SettingsChange,
+}
+
+/// A further security scheme: what serves it, and with which values.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SchemeChange {
+    /// The flow; needed where several serve the scheme. Another one than before begins anew.
+    flow: Option<String>,
+    /// Values by field name, secrets too; null unsets.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, Option<String>>)]
+    fields: BTreeMap<String, Option<Value>>,
 }
 
 /// What connections need below HTTP; null unsets.
@@ -93,6 +113,10 @@ pub(super) struct SettingsChange {
     pub(super) default_lifetime: Option<Option<u64>>,
     /// What to do with a refresh token that was sent and got no complete answer.
     pub(super) uncertain: Option<Uncertain>,
+    /// How its service is called: all of it at once; null brings back the defaults.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<CallSettings>)]
+    pub(super) calls: Option<Option<CallSettings>>,
 }
 
 /// What to do with a refresh token that was sent and got no complete answer.
@@ -152,6 +176,12 @@ pub(super) fn texts(fields: BTreeMap<String, Option<Value>>) -> BTreeMap<String,
     fields.into_iter().map(|(name, value)| (name, value.map(|Value(text)| text))).collect()
 }
 
+impl From<SchemeChange> for integrations::BindingChange {
+    fn from(change: SchemeChange) -> Self {
+        Self { flow: change.flow, fields: texts(change.fields) }
+    }
+}
+
 impl From<TransportChange> for integrations::TransportChange {
     fn from(change: TransportChange) -> Self {
         Self {
@@ -165,7 +195,11 @@ impl From<TransportChange> for integrations::TransportChange {
 
 impl From<SettingsChange> for integrations::SettingsChange {
     fn from(change: SettingsChange) -> Self {
-        Self { default_lifetime: change.default_lifetime, uncertain: change.uncertain.map(Into::into) }
+        Self {
+            default_lifetime: change.default_lifetime,
+            uncertain: change.uncertain.map(Into::into),
+            calls: change.calls.map(|calls| calls.map(Into::into)),
+        }
     }
 }
 

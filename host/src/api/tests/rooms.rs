@@ -13,6 +13,7 @@ use super::super::{Api, Rooms, router, server};
 use crate::access::application::ApplicationChange;
 use crate::access::{self, Access, ContactChange, Principal, StandingChange, Visit};
 use crate::audit::{Audit, Retention, SupportIds, Tally};
+use crate::calls::Calls;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Public;
 use crate::egress::{Egress, Policy};
@@ -112,6 +113,8 @@ impl World {
             Arc::clone(&clock),
             Margin::default(),
         );
+        let calls =
+            Calls::new(Arc::clone(&integrations), Arc::clone(&models), Arc::clone(&tokens), Arc::clone(&egress));
         let audit = Arc::new(audit.unwrap());
         let flows = Arc::new(Flows::new(Engine::new(EngineOptions::default()).unwrap()));
         let shelf = Shelf::open(shelf::Parts {
@@ -130,6 +133,7 @@ impl World {
             models,
             integrations,
             organizations,
+            calls,
             tokens,
             flows,
             shelf,

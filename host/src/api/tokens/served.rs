@@ -32,10 +32,11 @@ pub(super) struct Token<'a> {
     generation: u64,
 }
 
-/// The JSON of a [`Token`]. By hand: a general serialiser looks at each byte of a long token, which costs more than all else.
-pub(super) fn render(served: &Served) -> Vec<u8> {
+/// The JSON of a [`Token`]; none where there is nothing to hand out, since requests carry the integration's own secrets. By
+/// hand: a general serialiser looks at each byte of a long token, which costs more than all else.
+pub(super) fn render(served: &Served) -> Option<Vec<u8>> {
     let token = &*served.token;
-    let access_token = token.access_token.expose_secret();
+    let access_token = token.access_token.as_ref()?.expose_secret();
     let mut json = Vec::with_capacity(access_token.len() + token.scope.as_ref().map_or(0, String::len) + ROOM);
     json.extend(b"{\"access_token\":");
     write_text(&mut json, access_token);
@@ -59,7 +60,7 @@ pub(super) fn render(served: &Served) -> Vec<u8> {
     json.extend(b"\",\"generation\":");
     json.extend(token.generation.to_string().into_bytes());
     json.push(b'}');
-    json
+    Some(json)
 }
 
 /// Appends a JSON string (RFC 8259 section 7).
@@ -89,7 +90,7 @@ mod tests {
         let at = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
         let check = |access_token: &str, scope: Option<&str>, expires_in: Option<u64>, expected: Option<&str>| {
             let token = Kept {
-                access_token: access_token.into(),
+                access_token: Some(access_token.into()),
                 refresh_token: Some("never".into()),
                 token_type: "Bearer".into(),
                 scope: scope.map(str::to_owned),
@@ -99,6 +100,8 @@ mod tests {
                 refresh_expires_at: None,
                 values: Vec::new(),
                 secrets: Vec::new(),
+                placing: crate::flows::step::Placing::default(),
+                local: false,
                 generation: 3,
             };
             let described = Token {
@@ -111,7 +114,7 @@ mod tests {
                 generation: 3,
             };
             let described = serde_json::to_string(&described).unwrap();
-            let rendered = String::from_utf8(render(&Served { token: Arc::new(token), expires_in })).unwrap();
+            let rendered = String::from_utf8(render(&Served { token: Arc::new(token), expires_in }).unwrap()).unwrap();
             assert_eq!(rendered, described);
             assert!(expected.is_none_or(|expected| rendered == expected), "{rendered}");
         };

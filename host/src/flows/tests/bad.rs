@@ -27,7 +27,7 @@ async fn a_good_plugin_answers() {
     let run = plugin.advance(&context(), Event::Begin(Purpose::Acquire)).await.unwrap();
     let Ok(Step::Done(token)) = run.outcome else { panic!("{run:?}") };
     assert_eq!(token.access_token.unwrap().expose_secret(), "abc");
-    assert_eq!((token.expires_in, token.scope, token.signer.is_none()), (None, None, true));
+    assert_eq!((token.expires_in, token.scope, token.placing.signer.is_none()), (None, None, true));
 
     let plugin = load(&Guest::answering("failing", &format!("(i32.const {FAILED})"))).await;
     let run = plugin.advance(&context(), Event::Begin(Purpose::Acquire)).await.unwrap();

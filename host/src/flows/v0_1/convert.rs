@@ -9,7 +9,7 @@ use crate::flows::request::{
     Template, Transformation,
 };
 use crate::flows::step::{
-    Context, Event, Failure, FlowToken, Location, Placement, Prompt, Purpose, Remedy, Signer, Step, Wait,
+    Context, Event, Failure, FlowToken, Location, Placement, Placing, Prompt, Purpose, Remedy, Signer, Step, Wait,
 };
 
 // ---- to the flow ----
@@ -193,21 +193,25 @@ impl From<wit::Token> for FlowToken {
             scope: token.scope,
             values: token.values,
             secrets: token.secrets.into_iter().map(|(name, value)| (name, value.into())).collect(),
-            placements: token
-                .placements
-                .into_iter()
-                .map(|placement| Placement {
-                    location: match placement.location {
-                        wit::Location::Header => Location::Header,
-                        wit::Location::Query => Location::Query,
-                        wit::Location::Cookie => Location::Cookie,
-                    },
-                    name: placement.name,
-                    value: template(placement.value),
-                })
-                .collect(),
-            derived: derived(token.derived),
-            signer: token.signer.map(|signer| Signer { name: signer.name, parameters: templates(signer.parameters) }),
+            placing: Placing {
+                placements: token
+                    .placements
+                    .into_iter()
+                    .map(|placement| Placement {
+                        location: match placement.location {
+                            wit::Location::Header => Location::Header,
+                            wit::Location::Query => Location::Query,
+                            wit::Location::Cookie => Location::Cookie,
+                        },
+                        name: placement.name,
+                        value: template(placement.value),
+                    })
+                    .collect(),
+                derived: derived(token.derived),
+                signer: token
+                    .signer
+                    .map(|signer| Signer { name: signer.name, parameters: templates(signer.parameters) }),
+            },
         }
     }
 }
@@ -398,8 +402,11 @@ mod tests {
         assert_eq!((token.token_type.as_deref(), token.scope.as_deref()), (Some("type"), Some("scope")));
         assert_eq!((token.expires_in, token.expires_at, token.refresh_expires_in), (Some(1), Some(2), Some(3)));
         assert_eq!((token.values.len(), plain(&token.secrets[0].1).as_str()), (1, "2"));
-        assert_eq!((token.placements[0].location, token.placements[0].name.as_str()), (Location::Cookie, "name"));
-        assert_eq!(token.signer.unwrap().parameters[0].0, "region");
+        assert_eq!(
+            (token.placing.placements[0].location, token.placing.placements[0].name.as_str()),
+            (Location::Cookie, "name")
+        );
+        assert_eq!(token.placing.signer.unwrap().parameters[0].0, "region");
     }
 
     #[test]

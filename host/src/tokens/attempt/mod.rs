@@ -171,12 +171,11 @@ impl Attempt {
         let present = if record.person.is_none() { token.open(&parts.ledger.keyring)? } else { None };
         let mut secrets = integration.secrets.clone();
         if let Some(present) = &present {
-            secrets.insert("token.access_token", present.access_token.clone());
             if let Some(refresh_token) = &present.refresh_token {
                 secrets.insert(REFRESH_TOKEN, refresh_token.clone());
             }
-            for (name, value) in &present.secrets {
-                secrets.insert(format!("token.{name}"), value.clone());
+            for (name, value) in present.secrets() {
+                secrets.insert(name, value.clone());
             }
         }
         let cleaner = Cleaner::new(&secrets);

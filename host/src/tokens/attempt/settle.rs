@@ -14,7 +14,8 @@ use super::super::record::{FailureRecord, RefreshState, StoredToken, TokenRecord
 use super::super::token::Token;
 use super::{Attempt, FIRST_PAUSE, Last};
 use crate::egress::Fault;
-use crate::flows::step::{Failure, FlowToken, Purpose, Remedy};
+use crate::flows::request::Part;
+use crate::flows::step::{Failure, FlowToken, Placing, Purpose, Remedy};
 use crate::flows::{Limit, PluginError};
 use crate::integrations::IntegrationError;
 use crate::store::{Batch, StoreError};
@@ -236,18 +237,27 @@ impl Attempt {
         let old_lifetime = old.and_then(|old| u64::try_from((old.expires_at? - old.created_at).num_seconds()).ok());
         let fallback =
             Fallback { default: self.integration.settings.default_lifetime.or(old_lifetime), learned: self.learned };
-        let expiry = expiry::expiry(&new, left_at, fallback);
+        let local = matches!(self.last, Last::Nothing);
+        // What was made from settings alone doesn't end.
+        let expiry = expiry::expiry(&new, left_at, if local { Fallback::default() } else { fallback });
         let access_token = (new.access_token)
-            .or_else(|| old.map(|old| old.access_token.clone()))
-            .filter(|token| !token.expose_secret().is_empty())
-            .ok_or("the answer holds no access token")?;
-        if access_token.expose_secret().chars().any(char::is_control) {
+            .or_else(|| old.and_then(|old| old.access_token.clone()))
+            .filter(|token| !token.expose_secret().is_empty());
+        let (mut placing, mut secrets) = (new.placing, new.secrets);
+        // A scheme without token requests may need nothing from here, as where a client certificate suffices.
+        if access_token.is_none() && placing.is_default() && !local {
+            return Err("the answer holds no access token");
+        }
+        if access_token.iter().any(|token| token.expose_secret().chars().any(char::is_control)) {
             return Err("the answer's access token holds control characters, which no header can carry");
         }
+        hide(&mut placing, &mut secrets);
         let refresh_expires_at = (new.refresh_expires_in)
             .and_then(|seconds| TimeDelta::try_seconds(i64::try_from(seconds).ok()?))
             .and_then(|time| left_at.checked_add_signed(time));
         let refresh_token: Option<SecretString> = new.refresh_token.filter(|token| !token.expose_secret().is_empty());
+        // What is placed goes with the secrets that are placed.
+        let keeps_placing = secrets.is_empty() && placing.is_default();
         Ok(Token {
             access_token,
             refresh_expires_at: match &refresh_token {
@@ -266,10 +276,12 @@ impl Attempt {
             } else {
                 new.values
             },
-            secrets: match new.secrets.is_empty() {
+            placing: old.filter(|_| keeps_placing).map_or(placing, |old| old.placing.clone()),
+            secrets: match secrets.is_empty() {
                 true => old.map(|old| old.secrets.clone()).unwrap_or_default(),
-                false => new.secrets,
+                false => secrets,
             },
+            local,
             generation: self.record.follows + 1,
         })
     }
@@ -324,9 +336,9 @@ impl Attempt {
         change: &mut impl FnMut(&mut TokenRecord),
     ) -> Result<Standing, StoreError> {
         let mut batch = Batch::synced();
-        let integration = match parts.integrations.read(&self.integration.name).await {
+        let integration = match parts.integration(&self.record.story.key).await {
             Ok(integration) => Some(integration),
-            Err(IntegrationError::NotFound(_)) => None,
+            Err(IntegrationError::NotFound(_) | IntegrationError::NotBound(..)) => None,
             Err(IntegrationError::Store(error)) => return Err(error),
             Err(error) => return Err(StoreError::Storage(error.to_string())),
         };
@@ -372,5 +384,17 @@ impl Attempt {
         let labels =
             [("flow", flow), ("purpose", story.purpose.as_str().to_owned()), ("outcome", outcome.as_str().to_owned())];
         metrics::counter!(telemetry::ATTEMPTS, &labels).increment(1);
+    }
+}
+
+/// Turns sensitive text of a placing into secrets of its token, which are kept sealed, each by itself.
+fn hide(placing: &mut Placing, secrets: &mut Vec<(String, SecretString)>) {
+    let parts = placing.templates_mut().flatten();
+    for (number, part) in parts.filter(|part| matches!(part, Part::Sensitive(_))).enumerate() {
+        let name = format!("placed.{number}");
+        let named = Part::Secret(format!("token.{name}"));
+        if let Part::Sensitive(text) = std::mem::replace(part, named) {
+            secrets.push((name, text));
+        }
     }
 }

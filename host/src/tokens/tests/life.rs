@@ -125,7 +125,7 @@ async fn a_token_by_hand_is_used_until_it_ends_and_outranks_an_attempt_under_way
     };
     world.tokens.put(&key(), manual).await.unwrap();
     world.provider.release();
-    assert_eq!(caller.await.unwrap().unwrap().token.access_token.expose_secret(), "by-hand");
+    assert_eq!(caller.await.unwrap().unwrap().token.access_token.as_ref().unwrap().expose_secret(), "by-hand");
     assert_eq!(world.token().await.unwrap(), "by-hand");
     world.pass(51);
     assert_eq!(world.token().await.unwrap(), "access-2");

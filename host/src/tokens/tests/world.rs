@@ -97,6 +97,7 @@ impl World {
             flow: None,
             server: None,
             fields: BTreeMap::from([("client_secret".to_owned(), Some("the-client-secret".to_owned()))]),
+            further: BTreeMap::new(),
             transport: TransportChange::default(),
             settings: SettingsChange::default(),
         };
@@ -124,7 +125,7 @@ impl World {
     /// The access token, for a caller that is content with any.
     pub(super) async fn token(&self) -> Result<String, TokenError> {
         let served = self.tokens.get(&key(), Duration::ZERO).await?;
-        Ok(served.token.access_token.expose_secret().to_owned())
+        Ok(served.token.access_token.as_ref().unwrap().expose_secret().to_owned())
     }
 
     /// Lets so many seconds pass.

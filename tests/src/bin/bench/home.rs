@@ -157,6 +157,7 @@ impl Rooms {
             flow: None,
             server: None,
             fields,
+            further: BTreeMap::new(),
             transport: TransportChange::default(),
             settings: SettingsChange::default(),
         };

@@ -1,0 +1,16 @@
+//! Requests to services: what an operation needs, the credentials for it, and what to do when a service refuses them.
+//!
+//! It knows no HTTP server and decides no right. Tokens come from `tokens`, which keeps them good; what they add to a request
+//! is rendered by `egress`, through which requests leave.
+
+mod authorization;
+mod error;
+mod keeper;
+mod paths;
+mod requirement;
+mod service;
+
+pub use self::authorization::{Authorization, BodyDigest, Used, Wanted};
+pub use self::error::CallError;
+pub use self::keeper::Calls;
+pub use self::service::{Found, Service};
