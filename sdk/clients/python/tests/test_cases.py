@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +17,7 @@ import requests
 import tokenhost
 import tokenhost.httpx
 import tokenhost.requests
-
-sys.path.insert(0, str(Path(__file__).parent))
-from scripted import Scripted  # noqa: E402
+from scripted import Scripted
 
 CASES = Path(__file__).parents[2] / "cases"
 
