@@ -17,6 +17,7 @@ use crate::Error;
 #[non_exhaustive]
 pub struct Token {
     /// The token itself.
+    #[serde(deserialize_with = "secret")]
     access_token: SecretString,
     /// How it is used; mostly `Bearer`.
     #[serde(default = "bearer")]
@@ -31,6 +32,11 @@ pub struct Token {
     pub expires_at: Option<String>,
     /// When the request for it left (RFC 3339).
     pub created_at: Option<String>,
+}
+
+/// A text that doesn't show.
+fn secret<'de, D: serde::Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
+    String::deserialize(from).map(SecretString::from)
 }
 
 /// The type where nobody says one.
