@@ -83,6 +83,7 @@ struct Integration {
 
 /// A further security scheme of an integration.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BoundScheme)]
 struct Scheme {
     /// The key in the scheme's `flows`, or its `scheme`, that the flow serves.
     #[serde(skip_serializing_if = "Option::is_none")]

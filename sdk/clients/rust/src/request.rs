@@ -92,10 +92,10 @@ impl Ask {
         self
     }
 
-    /// A parameter of the request's query, which some signatures need.
+    /// The request's query as in its URL, which some signatures need.
     #[must_use]
-    pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        insert(&mut self.0, "query", name, value.into());
+    pub fn query(mut self, query: impl Into<String>) -> Self {
+        self.0.insert("query".to_owned(), query.into().into());
         self
     }
 
@@ -160,10 +160,11 @@ impl Call {
         self
     }
 
-    /// How long the service has, in whole seconds.
+    /// How long the service has, rounded up to whole seconds.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.body.insert("timeout".to_owned(), timeout.as_secs().into());
+        let seconds = timeout.as_secs().saturating_add(u64::from(timeout.subsec_nanos() > 0));
+        self.body.insert("timeout".to_owned(), seconds.into());
         self.timeout = Some(timeout);
         self
     }

@@ -138,9 +138,7 @@ async fn act(client: &Client, url: &str, step: &Value) -> Result<Value, Error> {
             for (name, value) in pairs(step, "headers") {
                 ask = ask.header(name, value.as_str().unwrap());
             }
-            for (name, value) in pairs(step, "query") {
-                ask = ask.query(name, value.as_str().unwrap());
-            }
+            ask = text("query").into_iter().fold(ask, Ask::query);
             client.authorize(name, &ask).await.map(authorization)
         }
         "call" => {

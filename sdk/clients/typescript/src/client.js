@@ -99,12 +99,12 @@ export class Client {
   }
 
   /**
-   * What to add to a request for `operation`: an operation id, or `"GET /contacts"`. `bodySha256` (hex), `headers`, `query` and
-   * `challenge` are what signatures need of the request.
+   * What to add to a request for `operation`: an operation id, or `"GET /contacts"`. `bodySha256` (hex), `headers`, `query` (as
+   * in the URL) and `challenge` are what signatures need of the request.
    *
    * @param {string} name
    * @param {string} operation
-   * @param {{ minTtl?: number, bodySha256?: string, headers?: Record<string, string>, query?: Record<string, string>,
+   * @param {{ minTtl?: number, bodySha256?: string, headers?: Record<string, string>, query?: string,
    *   challenge?: string }} [options]
    * @returns {Promise<answers.Authorization>}
    */
@@ -120,7 +120,7 @@ export class Client {
   /**
    * Has the daemon call `operation` (an operation id, or `"GET /contacts/{id}"`); gives what the service answered.
    *
-   * `body`: what JSON can hold, or a `Uint8Array`. `timeout`: seconds that the service has. `repeatable`: whether the call may
+   * `body`: what JSON can hold, or a `Uint8Array`. `timeout`: seconds that the service has, rounded up. `repeatable`: whether the call may
    * reach the service twice, so that it is made once more where nobody knows whether it did.
    *
    * @param {string} name
@@ -140,7 +140,7 @@ export class Client {
         body: body instanceof Uint8Array ? { base64: base64(body) } : body,
         content_type: contentType,
         headers,
-        timeout,
+        timeout: timeout === undefined ? undefined : Math.ceil(timeout),
         min_ttl: minTtl,
       }),
     };

@@ -67,12 +67,12 @@ export declare class Client {
         scope?: string;
     }): Promise<answers.Rejection>;
     /**
-     * What to add to a request for `operation`: an operation id, or `"GET /contacts"`. `bodySha256` (hex), `headers`, `query` and
-     * `challenge` are what signatures need of the request.
+     * What to add to a request for `operation`: an operation id, or `"GET /contacts"`. `bodySha256` (hex), `headers`, `query` (as
+     * in the URL) and `challenge` are what signatures need of the request.
      *
      * @param {string} name
      * @param {string} operation
-     * @param {{ minTtl?: number, bodySha256?: string, headers?: Record<string, string>, query?: Record<string, string>,
+     * @param {{ minTtl?: number, bodySha256?: string, headers?: Record<string, string>, query?: string,
      *   challenge?: string }} [options]
      * @returns {Promise<answers.Authorization>}
      */
@@ -80,13 +80,13 @@ export declare class Client {
         minTtl?: number;
         bodySha256?: string;
         headers?: Record<string, string>;
-        query?: Record<string, string>;
+        query?: string;
         challenge?: string;
     }): Promise<answers.Authorization>;
     /**
      * Has the daemon call `operation` (an operation id, or `"GET /contacts/{id}"`); gives what the service answered.
      *
-     * `body`: what JSON can hold, or a `Uint8Array`. `timeout`: seconds that the service has. `repeatable`: whether the call may
+     * `body`: what JSON can hold, or a `Uint8Array`. `timeout`: seconds that the service has, rounded up. `repeatable`: whether the call may
      * reach the service twice, so that it is made once more where nobody knows whether it did.
      *
      * @param {string} name

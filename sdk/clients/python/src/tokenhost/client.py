@@ -6,6 +6,7 @@ Safe to share between threads: callers that need the same token at once cause on
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import time
@@ -110,12 +111,12 @@ class Client:
         min_ttl: int | None = None,
         body_sha256: str | None = None,
         headers: Mapping[str, str] | None = None,
-        query: Mapping[str, str] | None = None,
+        query: str | None = None,
         challenge: str | None = None,
     ) -> Authorization:
         """What to add to a request for ``operation``: an operation id, or ``"GET /contacts"``.
 
-        ``body_sha256`` (hex), ``headers``, ``query`` and ``challenge`` are what signatures need of the request.
+        ``body_sha256`` (hex), ``headers``, ``query`` (as in the URL) and ``challenge`` are what signatures need of the request.
         """
         body = _operation(operation) | _given(
             min_ttl=min_ttl, body_sha256=body_sha256, headers=headers, query=query, challenge=challenge
@@ -137,7 +138,7 @@ class Client:
     ) -> Answer:
         """Has the daemon call ``operation`` (an operation id, or ``"GET /contacts/{id}"``); gives what the service answered.
 
-        ``body``: what JSON can hold, or ``bytes``. ``timeout``: seconds that the service has. ``repeatable``: whether the
+        ``body``: what JSON can hold, or ``bytes``. ``timeout``: seconds that the service has, rounded up. ``repeatable``: whether the
         call may reach the service twice, so that it is made once more where nobody knows whether it did.
         """
         if isinstance(body, (bytes, bytearray)):
@@ -149,7 +150,7 @@ class Client:
             body=body,
             content_type=content_type,
             headers=headers,
-            timeout=timeout,
+            timeout=None if timeout is None else math.ceil(timeout),
             min_ttl=min_ttl,
         )
         patience = self._timeout if timeout is None else max(self._timeout, timeout + 45)
