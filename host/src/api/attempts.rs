@@ -235,9 +235,7 @@ impl From<RequestRecord> for SentRequest {
                 BodyRecord::Empty => None,
                 BodyRecord::Form(parameters) => Some(SentBody::Form(pairs(parameters))),
                 BodyRecord::Json(members) => Some(SentBody::Json(pairs(members))),
-                BodyRecord::Raw { content_type, content } => {
-                    Some(SentBody::Raw(RawBody { content_type, content }))
-                }
+                BodyRecord::Raw { content_type, content } => Some(SentBody::Raw(RawBody { content_type, content })),
             },
         }
     }

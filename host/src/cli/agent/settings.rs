@@ -98,8 +98,9 @@ pub(super) fn of_words(words: &[String], format: Form, min_ttl: u64) -> Result<V
 /// There is none; a name is none; two write the same file. All of it is said.
 pub(super) fn check(jobs: &[Job]) -> Result<(), Failure> {
     if jobs.is_empty() {
-        return Err(Failure::usage("there is nothing to keep fresh")
-            .hint("Name integrations and files (crm-prod=/run/crm/token), or a file of settings: --config agent.toml"));
+        return Err(Failure::usage("there is nothing to keep fresh").hint(
+            "Name integrations and files (crm-prod=/run/crm/token), or a file of settings: --config agent.toml",
+        ));
     }
     let mut files = BTreeSet::new();
     let mut faults = Vec::new();

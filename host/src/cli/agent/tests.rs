@@ -50,7 +50,10 @@ impl Script {
 }
 
 fn token(generation: u64, expires_in: u64) -> (u16, Value) {
-    (200, json!({"access_token": format!("t{generation}"), "token_type": "Bearer", "generation": generation, "expires_in": expires_in}))
+    (
+        200,
+        json!({"access_token": format!("t{generation}"), "token_type": "Bearer", "generation": generation, "expires_in": expires_in}),
+    )
 }
 
 /// Runs an agent on these jobs until the condition holds; gives what it said.
@@ -112,7 +115,10 @@ async fn files_are_kept_fresh_through_failures_and_restarts() {
     script.play(&[person.clone(), person.clone(), person, token(3, 900)]);
     let said = until(&url, &path("credential"), &raw, |_| content("raw") == "t3\n").await;
     let said: Vec<&str> = said.iter().map(String::as_str).collect();
-    assert!(matches!(said[..], [first, _, "crm: works again"] | [first, _] if first.contains("integration connect")), "{said:?}");
+    assert!(
+        matches!(said[..], [first, _, "crm: works again"] | [first, _] if first.contains("integration connect")),
+        "{said:?}"
+    );
 
     // A file that somebody removed comes back. Each form has its own file.
     script.play(&[token(4, 900)]);

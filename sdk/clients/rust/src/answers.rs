@@ -177,9 +177,11 @@ impl Answer {
         let answered: Answered = read(document)?;
         let body = match answered.body_base64 {
             None => Body::Json(answered.body),
-            Some(encoded) => Body::Bytes(STANDARD.decode(encoded).map_err(|_| {
-                Error::BadAnswer("the daemon's answer has a body_base64 that is none".to_owned())
-            })?),
+            Some(encoded) => Body::Bytes(
+                STANDARD
+                    .decode(encoded)
+                    .map_err(|_| Error::BadAnswer("the daemon's answer has a body_base64 that is none".to_owned()))?,
+            ),
         };
         let Answered { status, headers, url, done, .. } = answered;
         Ok(Self { status, headers, body, url, done })

@@ -247,7 +247,8 @@ impl Client {
     /// `service_unreachable`, `service_timeout`, `service_unavailable` or `too_many_calls`.
     pub async fn call(&self, name: &str, call: &Call) -> Result<Answer, Error> {
         let url = self.url(name, &["call"], &[])?;
-        let patience = call.timeout.map_or(self.0.timeout, |timeout| self.0.timeout.max(timeout.saturating_add(BESIDE)));
+        let patience =
+            call.timeout.map_or(self.0.timeout, |timeout| self.0.timeout.max(timeout.saturating_add(BESIDE)));
         let body = Value::Object(Map::clone(&call.body));
         Answer::read(self.send(Method::POST, url, Some(body), call.repeatable, patience).await?)
     }

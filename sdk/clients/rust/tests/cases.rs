@@ -180,9 +180,8 @@ async fn outcome(act: impl Future<Output = Result<Value, Error>>) -> Value {
     match act.await {
         Ok(document) => document,
         Err(Error::Problem(problem)) => {
-            let fields = problem.fields.iter().map(|one| {
-                json!({"field": one.field, "code": one.code, "message": one.message})
-            });
+            let fields =
+                problem.fields.iter().map(|one| json!({"field": one.field, "code": one.code, "message": one.message}));
             json!({
                 "kind": "problem", "status": problem.status, "code": problem.code, "title": problem.title,
                 "detail": problem.detail, "fields": fields.collect::<Vec<_>>(), "support_id": problem.support_id,
@@ -229,7 +228,10 @@ async fn run(case: &Value) {
         let waits = time.0.lock().unwrap().1.clone();
         let expected: Vec<(f64, f64)> = serde_json::from_value(step["waits"].clone()).unwrap_or_default();
         assert_eq!(waits.len(), expected.len(), "{place}: {waits:?}");
-        assert!(waits.iter().zip(&expected).all(|(wait, (low, high))| low <= wait && wait <= high), "{place}: {waits:?}");
+        assert!(
+            waits.iter().zip(&expected).all(|(wait, (low, high))| low <= wait && wait <= high),
+            "{place}: {waits:?}"
+        );
     }
     server.abort();
 }
