@@ -112,6 +112,7 @@ impl From<guard::ServiceState> for ServiceState {
 
 /// A further security scheme of an integration.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BoundScheme)]
 struct Scheme {
     /// The key in the scheme's `flows`, or its `scheme`, that the flow serves.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -71,6 +71,9 @@ struct Paging {
     cursor: Option<String>,
 }
 
+/// How the schemas of pages begin, before the name of what is on them.
+const PAGE_OF: &str = "Page_";
+
 /// The frame of the API's description.
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -166,6 +169,17 @@ fn complete(document: &mut OpenApi) {
         let lines: Vec<String> = Code::ALL.iter().map(line).collect();
         codes.description = Some(format!("What kind of problem it is.\n\n{}", lines.join("\n")));
     }
+    // Of a list, a client is to get the same type as of the single thing; utoipa copies it into each page instead.
+    let pages: Vec<String> = components.schemas.keys().filter(|name| name.starts_with(PAGE_OF)).cloned().collect();
+    for page in pages {
+        let item = page.trim_start_matches(PAGE_OF);
+        if components.schemas.contains_key(item)
+            && let Some(RefOr::T(schema::Schema::Object(page))) = components.schemas.get_mut(&page)
+            && let Some(RefOr::T(schema::Schema::Array(items))) = page.properties.get_mut("items")
+        {
+            items.items = schema::ArrayItems::RefOrSchema(Box::new(schema::Ref::from_schema_name(item).into()));
+        }
+    }
     let content = ContentBuilder::new().schema(Some(schema::Ref::from_schema_name("Problem"))).build();
     let problem: RefOr<Response> =
         ResponseBuilder::new().description("A problem").content(problem::MEDIA_TYPE, content).build().into();
@@ -173,7 +187,7 @@ fn complete(document: &mut OpenApi) {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
             // Handlers are named within their noun; clients' generators want names that are unique.
-            let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
+            let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default().replace('-', "_");
             operation.operation_id = operation.operation_id.take().map(|name| format!("{tag}_{name}"));
             operation.responses.responses.insert("default".to_owned(), problem.clone());
         }

@@ -2,6 +2,7 @@
 //!
 //! It decides nothing about tokens. What talks to a daemon does so over HTTP alone, as any other client.
 
+mod agent;
 mod application_token;
 mod attempt;
 mod audit;
@@ -88,6 +89,7 @@ enum Command {
     Integration(integration::Integration),
     Token(token::Token),
     Doctor(doctor::Doctor),
+    Agent(agent::Agent),
     Flow(flow::Flow),
     User(user::User),
     Profile(profile::Profile),
@@ -142,6 +144,7 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::Integration(integration) => integration.run(output).await,
             Command::Token(token) => token.run(output).await,
             Command::Doctor(doctor) => doctor.run(output).await,
+            Command::Agent(agent) => agent.run(output).await,
             Command::Flow(flow) => flow.run(output).await,
             Command::User(user) => user.run(output).await,
             Command::Profile(profile) => profile.run(output).await,
