@@ -114,7 +114,10 @@ impl Calls {
             let response = match answered {
                 Ok(response) => response,
                 Err(unsent) => {
-                    pass.failed();
+                    // What callers send is no fault of the service.
+                    if unsent.fault != Fault::Body {
+                        pass.failed();
+                    }
                     return Err(DispatchError::Unsent(unsent));
                 }
             };
