@@ -1,7 +1,8 @@
-//! Using an integration's service over HTTP: what to add to a request. Secrets leave here only for callers with the right to
-//! read token values.
+//! Using an integration's service over HTTP: what to add to a request, an operation called, a request passed on. Secrets leave
+//! here only for callers with the right to read token values.
 
 mod authorize;
+mod call;
 pub(super) mod proxy;
 mod tunnel;
 
@@ -18,7 +19,7 @@ use crate::openapi;
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    authorize::routes()
+    authorize::routes().merge(call::routes())
 }
 
 /// An operation of the service.

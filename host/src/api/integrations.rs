@@ -2,6 +2,7 @@
 
 mod calls;
 mod input;
+mod parameters;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use utoipa_axum::routes;
 use self::calls::CallSettings;
 pub(super) use self::input::{Change, NewIntegration, given};
 use self::input::{Uncertain, texts};
+use self::parameters::Parameter;
 use super::body::Json;
 use super::caller::Caller;
 use super::models::name;
@@ -69,6 +71,9 @@ struct Integration {
     transport: Transport,
     /// How its tokens are handled.
     settings: Settings,
+    /// Extra parameters of its token requests beside those that the document declares.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parameters: Vec<Parameter>,
     /// How its token is, without the token.
     token: TokenStatus,
     /// How its service is, as the last calls have found it.
@@ -208,7 +213,9 @@ impl Integration {
             schemes.insert(bound.scheme, Scheme { detail: bound.detail, flow: bound.flow, fields, missing, token });
         }
         let transport = integration.transport;
+        let parameters = integration.settings.parameters.iter().map(Parameter::from).collect();
         Ok(Self {
+            parameters,
             name: integration.name.to_string(),
             organization: integration.organization.to_string(),
             model: integration.model.to_string(),
@@ -354,7 +361,7 @@ pub(super) async fn make(
         fields: texts(new.fields),
         further: new.schemes.into_iter().map(|(scheme, wanted)| (scheme, wanted.into())).collect(),
         transport: new.transport.into(),
-        settings: new.settings.into(),
+        settings: new.settings.with_parameters(Some(new.parameters)),
     };
     let integrations = &api.integrations;
     Ok(if dry_run { integrations.try_create(new).await? } else { integrations.create(new).await? })
@@ -414,7 +421,7 @@ pub(super) async fn alter(
         fields: texts(change.fields),
         further: change.schemes.into_iter().map(|(scheme, wanted)| (scheme, wanted.map(Into::into))).collect(),
         transport: change.transport.into(),
-        settings: change.settings.into(),
+        settings: change.settings.with_parameters(change.parameters),
         expected,
     };
     let integrations = &api.integrations;

@@ -91,6 +91,8 @@ codes! {
     Invalid "invalid" UNPROCESSABLE_ENTITY "not valid";
     /// The document is no OpenAPI document that can be imported.
     DocumentInvalid "document_invalid" UNPROCESSABLE_ENTITY "the document can't be imported";
+    /// What a request of the operation looks like isn't known: the model's document wasn't kept when it was imported.
+    DocumentMissing "document_missing" CONFLICT "the document is missing";
     /// The component is no flow plugin that can be installed.
     FlowInvalid "flow_invalid" UNPROCESSABLE_ENTITY "the component can't be installed";
     /// Nobody who is trusted signed the component, or somebody else than signed the present one.

@@ -21,6 +21,8 @@ pub(super) enum Need {
     Somewhere(Right),
     /// A right on the integration in the path.
     OnIntegration(Right),
+    /// The right to call the service of the integration in the path, if only some of its operations: the handler asks which.
+    ToCall,
     /// A right on the model in the path.
     OnModel(Right),
     /// To be a user: it is about the user's own data.
@@ -125,6 +127,7 @@ pub(super) const TABLE: &[Route] = {
         post("/v1/integrations/{integration}/token/reparse", OnIntegration(UseTokens), "token.reparse"),
         post("/v1/integrations/{integration}/token/reject", OnIntegration(UseTokens), ""),
         post("/v1/integrations/{integration}/authorize", OnIntegration(ReadTokenValues), ""),
+        post("/v1/integrations/{integration}/call", OnIntegration(UseTokens), ""),
         // It asks for a token in a header, and has paths below it that mean the same.
         any("/v1/integrations/{integration}/proxy", OnIntegration(UseTokens)),
         post("/v1/integrations/{integration}/connect", OnIntegration(WriteIntegrations), "integration.connect"),

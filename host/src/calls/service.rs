@@ -12,7 +12,7 @@ use super::paths::Paths;
 use super::requirement::{Alternative, solve, words};
 use crate::egress::{Egress, Way};
 use crate::integrations::{Integration, Model};
-use crate::openapi::{Document, Operation, resolve_url};
+use crate::openapi::{Document, Operation, SecurityScheme, resolve_url};
 
 /// The operations of one document, to look them up.
 #[derive(Debug)]
@@ -78,6 +78,19 @@ impl Service {
     /// The SHA-256 of the model's document, in lower-case hexadecimal.
     pub fn digest(&self) -> &str {
         &self.operations.digest
+    }
+
+    /// The security schemes that an operation is called with.
+    ///
+    /// # Errors
+    /// The integration can serve none of the alternatives.
+    pub(super) fn schemes_of(&self, operation: &Operation) -> Result<Vec<&SecurityScheme>, CallError> {
+        let names: Vec<&str> = match self.alternative(Some(operation))? {
+            Alternative::Nothing => Vec::new(),
+            Alternative::Own => vec![self.integration.scheme.as_str()],
+            Alternative::Schemes(requirement) => requirement.0.keys().map(String::as_str).collect(),
+        };
+        Ok(names.into_iter().filter_map(|name| self.operations.document.scheme(name)).collect())
     }
 
     /// The operation of this id.

@@ -19,6 +19,7 @@ mod refusal;
 mod resolve;
 mod send;
 mod service;
+pub mod sign;
 mod template;
 #[cfg(test)]
 mod testing;
@@ -156,6 +157,19 @@ impl Egress {
     /// All that is wrong with it: a secret isn't set, or can't stand where it is to go.
     pub fn place(&self, carried: &Carried<'_>) -> Result<Placed, Refusal> {
         place::place(&self.policy, carried)
+    }
+
+    /// Signs a request to a service, as of now. `challenge` is what the service asked for, where it did.
+    ///
+    /// # Errors
+    /// There is no such signer, or it can't sign this; nothing of the request's own text is repeated.
+    pub fn sign(
+        &self,
+        signing: &Signing,
+        outline: &sign::Outline<'_>,
+        challenge: Option<&sign::Challenge>,
+    ) -> Result<sign::Signed, sign::SignError> {
+        sign::sign(&signing.name, &signing.parameters, outline, self.clock.now(), challenge)
     }
 
     /// Sends a request once, and reads the whole answer. An answer is one whatever its status; a redirect is not followed.

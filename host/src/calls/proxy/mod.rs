@@ -5,5 +5,6 @@
 mod headers;
 mod path;
 
+pub(super) use self::headers::of_connection;
 pub use self::headers::{Circle, to_caller, to_service};
 pub use self::path::{PathFault, below, location, target};

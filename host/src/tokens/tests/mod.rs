@@ -8,5 +8,6 @@ mod connect;
 mod crash;
 mod failing;
 mod life;
+mod parameters;
 mod rotation;
 mod rules;
