@@ -65,15 +65,13 @@ impl Link {
         self.driver.is_some()
     }
 
-    /// Whether it stands and takes another request.
-    pub(super) fn is_ready(&self) -> bool {
-        self.driver.is_some() && self.sender.is_ready()
-    }
-
-    /// Whether it is still open after it was unused. Asks without waiting: what has arrived meanwhile is read.
+    /// Whether it stands and takes another request. Asks without waiting: what has arrived meanwhile is read.
     pub(super) fn is_open(&mut self) -> bool {
-        let mut context = Context::from_waker(std::task::Waker::noop());
-        self.drive(&mut context) && self.sender.is_ready()
+        let asked = poll_fn(|context| Poll::Ready(self.drive(context)));
+        // Whoever has used up their share of the thread's time would be told that there is nothing to read.
+        let asked = std::pin::pin!(tokio::task::unconstrained(asked));
+        let stands = asked.poll(&mut Context::from_waker(std::task::Waker::noop()));
+        stands == Poll::Ready(true) && self.sender.is_ready()
     }
 
     /// Sends a request and waits for the answer's head: this long, from the last piece of its body that was taken.
