@@ -93,6 +93,7 @@ impl From<DispatchError> for Problem {
             DispatchError::Unsent(unsent) if unsent.fault == SendFault::Timeout => {
                 Self::new(Code::ServiceTimeout, text)
             }
+            DispatchError::Unsent(unsent) if unsent.fault == SendFault::Body => Self::new(Code::Malformed, text),
             DispatchError::Unsent(_) => Self::new(Code::ServiceUnreachable, text),
         }
     }

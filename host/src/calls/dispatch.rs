@@ -114,19 +114,21 @@ impl Calls {
             let response = match answered {
                 Ok(response) => response,
                 Err(unsent) => {
-                    pass.failed();
+                    // What callers send is no fault of the service.
+                    if unsent.fault != Fault::Body {
+                        pass.failed();
+                    }
                     return Err(DispatchError::Unsent(unsent));
                 }
             };
             pass.answered(response.status(), response.headers());
             let (is_refused, response) = judge(&settings.refused, response).await?;
-            if is_refused
-                && attempts == 1
-                && let Some(repeated) = again.take()
-            {
+            if is_refused && attempts == 1 {
                 let asked = response.headers().get(header::WWW_AUTHENTICATE).cloned();
                 renewed = self.refused(&authorization).await;
-                if renewed || is_answerable(asked.as_ref(), &authorization) {
+                if (renewed || is_answerable(asked.as_ref(), &authorization))
+                    && let Some(repeated) = again.take()
+                {
                     drop(tokio::time::timeout(REST, rest(response)).await);
                     challenge = asked;
                     body = repeated;

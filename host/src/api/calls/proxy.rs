@@ -37,6 +37,8 @@ use crate::telemetry;
 pub(in super::super) const ROUTE: &str = "/v1/integrations/{integration}/proxy";
 /// Paths of the service.
 const BELOW: &str = "/v1/integrations/{integration}/proxy/{*path}";
+/// How long a short body may take, which is read before anything is sent.
+const BODY_TIME: Duration = Duration::from_secs(60);
 /// What paths begin with.
 const PREFIX: &str = "/v1/integrations/";
 
@@ -145,7 +147,14 @@ async fn passed(api: &Api, request: Request, who: &mut Option<String>) -> Result
     let (mut parts, body) = request.into_parts();
     let body = match is_upgrade {
         true => Payload::Bytes(bytes::Bytes::new()),
-        false => Payload::of(body).await.map_err(|_| Problem::new(Code::Malformed, "the request's body broke off"))?,
+        false => match tokio::time::timeout(BODY_TIME, Payload::of(body)).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(_)) => return Err(Problem::new(Code::Malformed, "the request's body broke off")),
+            Err(_) => {
+                let told = format!("the request's body didn't come within {} s", BODY_TIME.as_secs());
+                return Err(Problem::new(Code::Timeout, told));
+            }
+        },
     };
     let asked = proxy::target(&base, below, uri.query());
     let outbound = Outbound {

@@ -44,7 +44,7 @@ impl AnswerBody {
     ) -> Self {
         let mut body = Self { incoming, link, way, clock, idle, timer: None, moved: false };
         if body.incoming.is_end_stream() {
-            body.finish(&mut Context::from_waker(std::task::Waker::noop()));
+            body.finish();
         }
         body
     }
@@ -56,10 +56,10 @@ impl AnswerBody {
 
     /// Keeps the connection for another request, if it takes one: it doesn't where the service says so, or where the request's
     /// body hasn't gone out whole.
-    fn finish(&mut self, context: &mut Context<'_>) {
+    fn finish(&mut self) {
         self.timer = None;
         if let Some(mut link) = self.link.take()
-            && (link.is_ready() || (link.drive(context) && link.is_ready()))
+            && link.is_open()
         {
             self.way.keep(link, &self.clock);
         }
@@ -107,7 +107,7 @@ impl Body for AnswerBody {
             Poll::Ready(Some(Ok(frame))) => {
                 this.moved = true;
                 if this.incoming.is_end_stream() {
-                    this.finish(context);
+                    this.finish();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -116,7 +116,7 @@ impl Body for AnswerBody {
                 Poll::Ready(Some(Err(this.way.failed(&error))))
             }
             Poll::Ready(None) => {
-                this.finish(context);
+                this.finish();
                 Poll::Ready(None)
             }
             Poll::Pending if this.is_silent(context) => {

@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::dial::Stream;
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, Progress};
 
 /// The most that is read at once, and so the largest head of an answer.
 const BUFFER: usize = 128 << 10;
@@ -40,6 +40,8 @@ pub(super) enum Exchange {
     Returned(Box<Request<Outgoing>>, hyper::Error),
     /// No head came in time.
     Silent,
+    /// The rest of the request's body didn't come in time.
+    Starved,
     /// The connection failed, and some of the request may have gone out.
     Failed(hyper::Error),
 }
@@ -63,15 +65,13 @@ impl Link {
         self.driver.is_some()
     }
 
-    /// Whether it stands and takes another request.
-    pub(super) fn is_ready(&self) -> bool {
-        self.driver.is_some() && self.sender.is_ready()
-    }
-
-    /// Whether it is still open after it was unused. Asks without waiting: what has arrived meanwhile is read.
+    /// Whether it stands and takes another request. Asks without waiting: what has arrived meanwhile is read.
     pub(super) fn is_open(&mut self) -> bool {
-        let mut context = Context::from_waker(std::task::Waker::noop());
-        self.drive(&mut context) && self.sender.is_ready()
+        let asked = poll_fn(|context| Poll::Ready(self.drive(context)));
+        // Whoever has used up their share of the thread's time would be told that there is nothing to read.
+        let asked = std::pin::pin!(tokio::task::unconstrained(asked));
+        let stands = asked.poll(&mut Context::from_waker(std::task::Waker::noop()));
+        stands == Poll::Ready(true) && self.sender.is_ready()
     }
 
     /// Sends a request and waits for the answer's head: this long, from the last piece of its body that was taken.
@@ -79,7 +79,7 @@ impl Link {
         mut self,
         request: Request<Outgoing>,
         head: Duration,
-        progress: &Option<Arc<AtomicBool>>,
+        progress: Option<&Arc<Progress>>,
     ) -> Exchange {
         let mut answering = std::pin::pin!(self.sender.try_send_request(request));
         let mut timer = std::pin::pin!(tokio::time::sleep(head));
@@ -97,7 +97,7 @@ impl Link {
                 if timer.as_mut().poll(context).is_pending() {
                     return Poll::Pending;
                 }
-                if !progress.as_ref().is_some_and(|moved| moved.swap(false, Ordering::Relaxed)) {
+                if !progress.is_some_and(|progress| progress.moved.swap(false, Ordering::Relaxed)) {
                     return Poll::Ready(None);
                 }
                 let next = tokio::time::Instant::now() + head;
@@ -105,6 +105,7 @@ impl Link {
             }
         });
         match outcome.await {
+            None if progress.is_some_and(|progress| progress.awaited.load(Ordering::Relaxed)) => Exchange::Starved,
             None => Exchange::Silent,
             Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 // The connection hands its stream over, which takes no more of the service.

@@ -122,7 +122,7 @@ impl ServiceClient {
             if unused.is_some_and(|unused| unused >= FRESH) && spare.is_none() {
                 spare = repeatable(&request);
             }
-            let failed = match link.exchange(request, patience.head, &progress).await {
+            let failed = match link.exchange(request, patience.head, progress.as_ref()).await {
                 Exchange::Answered(response, link) => {
                     return Ok(response.map(|body| {
                         AnswerBody::new(body, link, Arc::clone(way), Arc::clone(&self.clock), patience.idle)
@@ -135,6 +135,10 @@ impl ServiceClient {
                 }
                 Exchange::Returned(_, failed) => Unsent { left: false, ..way.failed(&failed) },
                 Exchange::Silent => way.silent(patience.head),
+                Exchange::Starved => {
+                    let what = format!("got no whole request: its body stood still for {:?}", patience.head);
+                    way.unsent(Fault::Body, what)
+                }
                 Exchange::Failed(failed) => way.failed(&failed),
             };
             match spare.take() {

@@ -19,8 +19,17 @@ pub struct Outgoing(Content);
 enum Content {
     /// Bytes at hand; none are left where it is empty.
     Bytes(Bytes),
-    /// What comes from elsewhere, and whether any came since somebody looked.
-    Stream(UnsyncBoxBody<Bytes, BoxError>, Arc<AtomicBool>),
+    /// What comes from elsewhere, and how it goes.
+    Stream(UnsyncBoxBody<Bytes, BoxError>, Arc<Progress>),
+}
+
+/// How a stream goes.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// Whether a piece was taken since somebody looked.
+    pub(super) moved: AtomicBool,
+    /// Whether the next piece is wanted, and hasn't come.
+    pub(super) awaited: AtomicBool,
 }
 
 impl Outgoing {
@@ -44,8 +53,8 @@ impl Outgoing {
         Self(Content::Stream(body, Arc::default()))
     }
 
-    /// Set whenever a piece of the stream was taken.
-    pub(super) fn progress(&self) -> Option<Arc<AtomicBool>> {
+    /// How the stream goes, where it is one.
+    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
         match &self.0 {
             Content::Bytes(_) => None,
             Content::Stream(_, progress) => Some(Arc::clone(progress)),
@@ -73,8 +82,10 @@ impl Body for Outgoing {
             Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Content::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Content::Stream(body, progress) => loop {
-                let frame = ready!(Pin::new(&mut *body).poll_frame(context));
-                progress.store(true, Ordering::Relaxed);
+                let frame = Pin::new(&mut *body).poll_frame(context);
+                progress.awaited.store(frame.is_pending(), Ordering::Relaxed);
+                let frame = ready!(frame);
+                progress.moved.store(true, Ordering::Relaxed);
                 match frame {
                     Some(Ok(frame)) if !frame.is_data() => {}
                     frame => return Poll::Ready(frame),

@@ -211,7 +211,7 @@ impl Way {
             return self.unsent(Fault::Malformed, format!("answered no proper HTTP: {error}"));
         }
         if error.is_user() {
-            return self.unsent(Fault::Broken, "got no whole request: its body broke off".to_owned());
+            return self.unsent(Fault::Body, "got no whole request: its body broke off".to_owned());
         }
         self.unsent(Fault::Broken, format!("broke off before its answer was complete: {}", root(error)))
     }

@@ -252,6 +252,11 @@ async fn silence_ends_a_request() {
     let failed = answer.err().unwrap();
     assert_eq!((failed.left, failed.fault), (true, Fault::Timeout), "{failed}");
 
+    // Where the request's own body stands still, the service isn't to blame.
+    let body = ServiceBody::stream(StreamBody::new(stream::pending::<std::io::Result<Frame<Bytes>>>()));
+    let answer = egress.services().send(&quiet, request(Method::POST, "/", body), patience).await;
+    assert_eq!(answer.err().unwrap().fault, Fault::Body);
+
     let halting = Server::raw(Arc::default(), |mut tcp| async move {
         let _ = read_request(&mut tcp).await;
         let _ = tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await;

@@ -60,7 +60,8 @@ pub(super) fn measure(runtime: &Runtime, report: &mut Report) -> anyhow::Result<
     })?;
     let ours = home.daemon()?;
     let integration = format!("/v1/integrations/{}", name(0)?);
-    let server = serde_json::json!({"server": format!("http://{}", service.server.address)});
+    let fields = serde_json::json!({"client_secret": "k7c1d2e3f4a5b6c7d8e9f0a1b2c3d4e5"});
+    let server = serde_json::json!({"server": format!("http://{}", service.server.address), "fields": fields});
     ours.call("PATCH", &integration, &home.token, &server.to_string())?;
     let token = serde_json::json!({"access_token": "x".repeat(800), "expires_in": 5_000_000, "scope": "read write"});
     ours.call("PUT", &format!("{integration}/token"), &home.token, &token.to_string())?;
