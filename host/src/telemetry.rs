@@ -40,6 +40,10 @@ pub const FLOWS_NOT_SERVED: &str = "tokenhost_flows_not_served";
 pub const SERVICE_CALLS: &str = "tokenhost_service_calls_total";
 /// Services that are given a rest, or tried after one.
 pub const SERVICES_OPEN: &str = "tokenhost_services_resting";
+/// Events, by `kind`.
+pub const EVENTS: &str = "tokenhost_events_total";
+/// Events that were left out, since more came than could be written.
+pub const EVENTS_LOST: &str = "tokenhost_events_lost_total";
 /// Always 1, with the `version`.
 pub const BUILD_INFO: &str = "tokenhost_build_info";
 
@@ -118,6 +122,8 @@ fn describe() {
     describe_gauge!(FLOWS_NOT_SERVED, "Installed flows that aren't served");
     describe_counter!(SERVICE_CALLS, "Requests to services by outcome");
     describe_gauge!(SERVICES_OPEN, "Services that are given a rest, or tried after one");
+    describe_counter!(EVENTS, "Events by kind");
+    describe_counter!(EVENTS_LOST, "Events left out, since more came than could be written");
     describe_gauge!(BUILD_INFO, "Always 1; the version is the label");
 }
 

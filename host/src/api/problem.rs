@@ -113,6 +113,8 @@ codes! {
     TooManyCalls "too_many_calls" TOO_MANY_REQUESTS "too many calls";
     /// It was asked for more often than is allowed.
     TooSoon "too_soon" TOO_MANY_REQUESTS "too soon";
+    /// The caller, or all callers together, have as many streams open as there may be.
+    TooManyStreams "too_many_streams" TOO_MANY_REQUESTS "too many streams";
     /// There is no token, since the last attempt failed.
     TokenFailed "token_failed" SERVICE_UNAVAILABLE "no token can be had";
     /// There is no token yet; the attempt goes on.

@@ -15,6 +15,7 @@ mod payload;
 pub mod proxy;
 mod requirement;
 mod service;
+mod signing;
 
 pub use self::authorization::{Authorization, BodyDigest, Used, Wanted};
 pub use self::call::{Call, CallFailure, Outcome};

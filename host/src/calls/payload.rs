@@ -15,7 +15,7 @@ use super::guard::Pass;
 use crate::egress::{AnswerBody, ServiceBody, Unsent};
 
 /// The longest body that is kept to be sent again after a service has refused a token.
-pub const KEPT: usize = 64 << 10;
+pub(super) const KEPT: usize = 64 << 10;
 
 /// Whatever a stream fails with.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

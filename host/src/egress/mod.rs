@@ -19,6 +19,7 @@ mod refusal;
 mod resolve;
 mod send;
 mod service;
+pub mod sign;
 mod template;
 #[cfg(test)]
 mod testing;
@@ -27,6 +28,7 @@ mod tests;
 mod transport;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::ACCEPT;
@@ -158,6 +160,19 @@ impl Egress {
         place::place(&self.policy, carried)
     }
 
+    /// Signs a request to a service, as of now. `challenge` is what the service asked for, where it did.
+    ///
+    /// # Errors
+    /// There is no such signer, or it can't sign this; nothing of the request's own text is repeated.
+    pub fn sign(
+        &self,
+        signing: &Signing,
+        outline: &sign::Outline<'_>,
+        challenge: Option<&sign::Challenge>,
+    ) -> Result<sign::Signed, sign::SignError> {
+        sign::sign(&signing.name, &signing.parameters, outline, self.clock.now(), challenge)
+    }
+
     /// Sends a request once, and reads the whole answer. An answer is one whatever its status; a redirect is not followed.
     ///
     /// Cancel safe in that nothing goes on after it is dropped; whether the request had left is lost then.
@@ -204,6 +219,35 @@ impl Egress {
             200 => Ok(answer.response.body),
             status => Err(FetchError::Status(status)),
         }
+    }
+
+    /// Whether the daemon may send to this URL on an operator's behalf, as far as it can be told without resolving its name.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_url(&self, url: &Url) -> Result<(), Refusal> {
+        self.policy.check_url("url", url).map_err(Refusal::from)
+    }
+
+    /// Posts to a URL that an operator has named, under the same policy. An answer is one whatever its status; a redirect is
+    /// not followed. `total`: from the start to the end of the answer, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// The URL is refused, or there was no complete answer.
+    pub async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+        total: Duration,
+        limit: usize,
+    ) -> Result<Answer, FetchError> {
+        self.check_url(url)?;
+        let mut url = url.clone();
+        url.set_fragment(None);
+        let tls = self.tls.config(&Transport::default())?;
+        let method = http::Method::POST;
+        Ok(self.dispatch(Outgoing { method, url, headers, body, tls, proxy: None, total, answer_bytes: limit }).await?)
     }
 
     /// Waits for a permit and sends.

@@ -58,7 +58,7 @@ pub struct Circle;
 
 /// Removes the headers of a connection, those that `Connection` names too. Whether it asks for a WebSocket: the only protocol
 /// that a connection is handed over to, since others would carry requests that nobody looks at.
-pub fn of_connection(headers: &mut HeaderMap) -> bool {
+fn of_connection(headers: &mut HeaderMap) -> bool {
     let Some(connection) = headers.get(header::CONNECTION) else {
         for name in &OF_CONNECTION {
             headers.remove(name);
@@ -125,6 +125,7 @@ pub fn to_caller(headers: &mut HeaderMap) {
     }
     // Beside what the service says: a browser holds to all of them.
     headers.append(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    headers.append(header::VIA, VIA);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
@@ -214,7 +215,7 @@ mod tests {
         assert_eq!(
             shown(&headers),
             "content-security-policy: default-src 'self'\ncontent-security-policy: sandbox\ncontent-type: text/html\n\
-             etag: x\nwww-authenticate: Bearer\nx-content-type-options: nosniff"
+             etag: x\nvia: 1.1 tokenhost\nwww-authenticate: Bearer\nx-content-type-options: nosniff"
         );
     }
 }
