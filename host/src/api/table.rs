@@ -129,7 +129,7 @@ pub(super) const TABLE: &[Route] = {
         post("/v1/integrations/{integration}/token/reparse", OnIntegration(UseTokens), "token.reparse"),
         post("/v1/integrations/{integration}/token/reject", OnIntegration(UseTokens), ""),
         post("/v1/integrations/{integration}/authorize", OnIntegration(ReadTokenValues), ""),
-        post("/v1/integrations/{integration}/call", OnIntegration(UseTokens), ""),
+        post("/v1/integrations/{integration}/call", ToCall, ""),
         // It asks for a token in a header, and has paths below it that mean the same.
         any("/v1/integrations/{integration}/proxy", OnIntegration(UseTokens)),
         post("/v1/integrations/{integration}/connect", OnIntegration(WriteIntegrations), "integration.connect"),

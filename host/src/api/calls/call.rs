@@ -16,6 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::super::body;
+use super::super::caller::Caller;
 use super::super::models::name;
 use super::super::problem::{Code, Fault, Problem};
 use super::super::query::Query;
@@ -129,6 +130,7 @@ struct Done {
     responses((status = 200, description = "What the service answered", body = Answer)))]
 async fn call(
     State(api): State<Api>,
+    caller: Caller,
     Path(integration): Path<String>,
     request: HttpRequest,
 ) -> Result<Response, Problem> {
@@ -139,6 +141,7 @@ async fn call(
     let request: Request = body::parse(&body::read(request.into_body(), CALL_BYTES).await?)?;
     let service = api.calls.service(&name(&integration, "integration")?).await?;
     let operation = request.operation(&service)?;
+    caller.require_operation(&service.integration, Some(operation)).await?;
     let outcome = api.calls.call(&service, operation, &request.call()).await?;
     let answer = Answer::of(operation, outcome);
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(answer)).into_response())

@@ -58,7 +58,7 @@ pub struct Circle;
 
 /// Removes the headers of a connection, those that `Connection` names too. Whether it asks for a WebSocket: the only protocol
 /// that a connection is handed over to, since others would carry requests that nobody looks at.
-fn of_connection(headers: &mut HeaderMap) -> bool {
+pub(in crate::calls) fn of_connection(headers: &mut HeaderMap) -> bool {
     let Some(connection) = headers.get(header::CONNECTION) else {
         for name in &OF_CONNECTION {
             headers.remove(name);
