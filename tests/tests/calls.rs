@@ -263,7 +263,11 @@ async fn crm(client: &Client, provider: &Provider) {
     client.import("crm", &provider.document().await).await;
     let fields = json!({"client_id": text("/clients/client_credentials/client_id"),
         "client_secret": text("/clients/client_credentials/client_secret"), "scope": "crm.read"});
-    client.integrate(json!({"name": "crm", "model": "crm", "scheme": "machine", "flow": "client-credentials", "fields": fields})).await;
+    client
+        .integrate(
+            json!({"name": "crm", "model": "crm", "scheme": "machine", "flow": "client-credentials", "fields": fields}),
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -276,7 +280,11 @@ async fn a_token_that_was_revoked_elsewhere_is_renewed_and_the_call_repeated() {
 
     let first = client.post(path, &get).await.expect(200);
     assert_eq!((&first["status"], &first["body"]["id"]), (&json!(200), &json!(2)), "{first}");
-    assert_eq!((&first["done"]["renewed"], &first["done"]["tokens"][0]["generation"]), (&json!(true), &json!(1)), "{first}");
+    assert_eq!(
+        (&first["done"]["renewed"], &first["done"]["tokens"][0]["generation"]),
+        (&json!(true), &json!(1)),
+        "{first}"
+    );
     let again = client.post(path, &get).await.expect(200);
     assert_eq!((&again["done"]["renewed"], &again["done"]["retried"]), (&json!(false), &json!(false)), "{again}");
 
@@ -295,7 +303,11 @@ async fn a_token_that_was_revoked_elsewhere_is_renewed_and_the_call_repeated() {
     let mended = client.post(path, &get).await.expect(200);
     assert_eq!(mended["status"], 200, "{mended}");
     let done = &mended["done"];
-    assert_eq!((&done["renewed"], &done["retried"], &done["attempts"]), (&json!(true), &json!(true), &json!(2)), "{mended}");
+    assert_eq!(
+        (&done["renewed"], &done["retried"], &done["attempts"]),
+        (&json!(true), &json!(true), &json!(2)),
+        "{mended}"
+    );
     assert_eq!(done["tokens"][0]["generation"], 2, "{mended}");
 
     // What the service says is handed on as it is, and no token is blamed for it.
