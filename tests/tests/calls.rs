@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test, whose helpers clippy takes for other code")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 use tokenhost_tests::client::http;
-use tokenhost_tests::{Client, Daemon, Prism, Provider};
+use tokenhost_tests::{Act, Client, Daemon, Mock, Prism, Provider, mock};
 
 /// A document, the integration that is made of it, and what is called.
 struct Case {
@@ -315,6 +317,90 @@ async fn a_token_that_was_revoked_elsewhere_is_renewed_and_the_call_repeated() {
     assert_eq!((&missing["status"], &missing["done"]["attempts"]), (&json!(404), &json!(1)), "{missing}");
     let nowhere = client.post(path, &json!({"operation_id": "getContacts"})).await.expect(422);
     assert_eq!(nowhere["errors"][0]["field"], "operation_id", "{nowhere}");
+}
+
+/// A service that misbehaves, with the endpoint that gives its tokens: every other one is refused, in JSON with status 200.
+async fn mean() -> Mock {
+    let given = AtomicUsize::new(0);
+    Mock::start(move |seen| match seen.target.as_str() {
+        "/token" => {
+            let token = format!("t{}", given.fetch_add(1, Ordering::Relaxed));
+            mock::json(200, &json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600}))
+        }
+        "/redirect" => mock::answer(302, &[("location", "/elsewhere"), ("set-cookie", "a=b")], ""),
+        "/bytes" => mock::answer(200, &[("content-type", "image/png")], [0xff]),
+        "/large" => mock::answer(200, &[("content-type", "text/plain")], vec![b'x'; 17 << 20]),
+        "/hang" => vec![Act::Hang],
+        "/broken" => vec![Act::Write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc".to_vec())],
+        "/moody" => {
+            let is_even = seen.headers["authorization"].ends_with(['0', '2', '4', '6', '8']);
+            mock::json(200, &if is_even { json!({"error": {"code": 190}}) } else { json!({"fine": true}) })
+        }
+        _ => mock::answer(404, &[], ""),
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_services_do_is_told_and_nothing_is_done_twice_that_may_have_been_done() {
+    let (daemon, service) = (Daemon::start().await, mean().await);
+    let client = daemon.client();
+    let operation = |id: &str| json!({"operationId": id, "responses": {"200": {"description": "d"}}});
+    let mut paths: Value = ["redirect", "bytes", "large", "hang", "broken"]
+        .into_iter()
+        .map(|id| (format!("/{id}"), json!({"get": operation(id)})))
+        .collect();
+    paths["/moody"] = json!({"put": operation("put"), "post": operation("post")});
+    let flow = json!({"tokenUrl": format!("{}/token", service.url), "scopes": {}});
+    let document = json!({"openapi": "3.1.0", "info": {"title": "Mean", "version": "1"}, "servers": [{"url": service.url}],
+        "security": [{"oauth": []}], "paths": paths,
+        "components": {"securitySchemes": {"oauth": {"type": "oauth2", "flows": {"clientCredentials": flow}}}}});
+    client.import("mean", &document.to_string()).await;
+    for name in ["one", "two"] {
+        let refused = json!({"pointer": {"pointer": "/error/code", "value": 190}});
+        client
+            .integrate(json!({"name": name, "model": "mean", "flow": "client-credentials",
+                "fields": {"client_id": "c", "client_secret": "s"}, "settings": {"calls": {"refused": refused}}}))
+            .await;
+    }
+    let call = async |name: &str, what: Value| client.post(&format!("/v1/integrations/{name}/call"), &what).await;
+    let id = |id: &str| json!({"operation_id": id});
+
+    // An idempotent request is made once more with the other token.
+    let put = call("one", id("put")).await.expect(200);
+    let done = &put["done"];
+    assert_eq!(
+        (&put["body"], &done["attempts"], &done["renewed"]),
+        (&json!({"fine": true}), &json!(2), &json!(true)),
+        "{put}"
+    );
+    // Another isn't, but the next one has the other token; one with an idempotency key would be.
+    let post = call("two", id("post")).await.expect(200);
+    assert_eq!((&post["body"]["error"]["code"], &post["done"]["attempts"]), (&json!(190), &json!(1)), "{post}");
+    assert_eq!((&post["done"]["retried"], &post["done"]["renewed"]), (&json!(false), &json!(true)), "{post}");
+    let next = call("two", id("post")).await.expect(200);
+    assert_eq!(
+        (&next["body"], &next["done"]["tokens"][0]["generation"]),
+        (&json!({"fine": true}), &json!(2)),
+        "{next}"
+    );
+
+    let redirect = call("one", id("redirect")).await.expect(200);
+    assert_eq!(
+        (&redirect["status"], &redirect["headers"]["location"]),
+        (&json!(302), &json!("/elsewhere")),
+        "{redirect}"
+    );
+    assert_eq!((redirect["headers"].get("set-cookie"), redirect.get("body")), (None, None), "{redirect}");
+    let bytes = call("one", id("bytes")).await.expect(200);
+    assert_eq!((&bytes["body_base64"], bytes.get("body")), (&json!("/w=="), None), "{bytes}");
+    let large = call("one", id("large")).await.expect(502);
+    assert!(large["detail"].as_str().unwrap().contains("/proxy/"), "{large}");
+    let broken = call("one", id("broken")).await.expect(502);
+    assert_eq!(broken["code"], "service_unreachable", "{broken}");
+    let silent = call("one", json!({"operation_id": "hang", "timeout": 1})).await.expect(504);
+    assert_eq!(silent["code"], "service_timeout", "{silent}");
+    assert!(service.seen().iter().all(|seen| seen.target != "/elsewhere"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
