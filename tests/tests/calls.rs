@@ -404,6 +404,24 @@ async fn what_services_do_is_told_and_nothing_is_done_twice_that_may_have_been_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_right_on_some_operations_is_a_right_to_call_those_only() {
+    let (daemon, provider) = (Daemon::start().await, Provider::django(&[]).await);
+    let client = daemon.client();
+    crm(&client, &provider).await;
+    let grant = json!({"rights": ["use_tokens"], "integrations": ["crm"], "operations": ["listContacts", "GET /me"]});
+    client.post("/v1/profiles", &json!({"name": "Reader", "grants": [grant]})).await.expect(201);
+    let made = json!({"name": "engine", "profiles": ["Reader"], "scopes": ["REST/JSON"]});
+    let made = client.post("/v1/application-tokens", &made).await.expect(201);
+    let engine = Client::new(daemon.url(), made["token"].as_str());
+    let path = "/v1/integrations/crm/call";
+    let call = async |operation: Value| engine.post(path, &operation).await;
+    assert_eq!(call(json!({"operation_id": "listContacts"})).await.expect(200)["status"], 200);
+    assert_eq!(call(json!({"method": "GET", "path": "/me"})).await.expect(200)["status"], 200);
+    let forbidden = call(json!({"operation_id": "getContact", "parameters": {"id": 1}})).await.expect(403);
+    assert_eq!(forbidden["code"], "forbidden", "{forbidden}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_calls_and_authorizes() {
     let (daemon, provider) = (Daemon::start().await, Provider::django(&[]).await);
     crm(&daemon.client(), &provider).await;
