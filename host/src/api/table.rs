@@ -91,7 +91,7 @@ impl Route {
 /// Every route, and what a call of it needs. Some need a further right for a part of what they do; their handlers ask
 /// `Caller::require`.
 pub(super) const TABLE: &[Route] = {
-    use Need::{Bulk, Interface, Known, Nothing, OnIntegration, OnModel, RightUnless, Somewhere, User};
+    use Need::{Bulk, Interface, Known, Nothing, OnIntegration, OnModel, RightUnless, Somewhere, ToCall, User};
     use Right::{
         ManageFlows, ManagePrincipals, Operate, ReadAudit, ReadFlows, ReadIntegrations, ReadModels, ReadPrincipals,
         ReadTokenValues, UseTokens, VerifyTokens, WriteIntegrations, WriteModels,
@@ -131,7 +131,7 @@ pub(super) const TABLE: &[Route] = {
         post("/v1/integrations/{integration}/authorize", OnIntegration(ReadTokenValues), ""),
         post("/v1/integrations/{integration}/call", ToCall, ""),
         // It asks for a token in a header, and has paths below it that mean the same.
-        any("/v1/integrations/{integration}/proxy", OnIntegration(UseTokens)),
+        any("/v1/integrations/{integration}/proxy", ToCall),
         post("/v1/integrations/{integration}/connect", OnIntegration(WriteIntegrations), "integration.connect"),
         // Browsers come here without a credential: what lets them in are the ticket, and the return key with the cookie.
         get("/v1/connect/{ticket}", Nothing),

@@ -271,7 +271,7 @@ impl<'a> Bench<'a> {
     }
 
     fn prepare(&self, request: &Request) -> Result<Prepared, String> {
-        let extras = self.integration.extras(&request.url, Purpose::Acquire);
+        let extras = self.integration.extras(request, Purpose::Acquire);
         let transport = &self.integration.transport;
         let prepared = self.egress.prepare(request, &self.secrets, &extras, &self.to, transport);
         prepared.map_err(|refusal| self.cleaner.clean(&refusal.to_string()))

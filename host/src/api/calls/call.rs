@@ -130,8 +130,8 @@ struct Done {
     responses((status = 200, description = "What the service answered", body = Answer)))]
 async fn call(
     State(api): State<Api>,
-    caller: Caller,
     Path(integration): Path<String>,
+    caller: Caller,
     request: HttpRequest,
 ) -> Result<Response, Problem> {
     Query::of(request.uri()).finish()?;

@@ -129,6 +129,9 @@ async fn passed(api: &Api, request: Request, who: &mut Option<String>) -> Result
 
     let service = api.calls.service(&name(integration, "integration")?).await?;
     let operation = service.operation_at(request.method(), below).map(|found| found.operation);
+    if let Entered::Caller(caller) = &caller {
+        caller.require_operation(&service.integration, operation).await?;
+    }
     let base = match operation {
         Some(operation) => service.base_of(operation)?,
         None => service.base()?.clone(),
