@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use url::{Position, Url};
 
 use super::authorization::{Authorization, Used, Wanted};
@@ -127,6 +127,7 @@ impl Calls {
                 let asked = response.headers().get(header::WWW_AUTHENTICATE).cloned();
                 renewed = self.refused(&authorization).await;
                 if (renewed || is_answerable(asked.as_ref(), &authorization))
+                    && may_repeat(&method, &headers, response.status())
                     && let Some(repeated) = again.take()
                 {
                     drop(tokio::time::timeout(REST, rest(response)).await);
@@ -140,6 +141,14 @@ impl Calls {
             return Ok(Inbound { response, tokens, renewed, attempts, credentials, service: taken });
         }
     }
+}
+
+/// Whether a refused request may be sent again: the service did nothing (401), its method is idempotent (RFC 9110 section
+/// 9.2.2), or it has an idempotency key. What an integration calls a refusal may come after something was done.
+fn may_repeat(method: &Method, headers: &HeaderMap, status: StatusCode) -> bool {
+    let is_idempotent =
+        matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE);
+    is_idempotent || status == StatusCode::UNAUTHORIZED || headers.contains_key("idempotency-key")
 }
 
 /// The request with its credentials.
@@ -213,5 +222,27 @@ fn is_short_json(response: &Response<AnswerBody>) -> bool {
 async fn rest(response: Response<Inward>) {
     if let Inward::Stream(body) = response.into_body() {
         drop(read_whole(body, KEPT).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_been_done_is_not_repeated() {
+        let check = |method: Method, key: bool, status: StatusCode, expected: bool| {
+            let mut headers = HeaderMap::new();
+            if key {
+                headers.insert("idempotency-key", HeaderValue::from_static("1"));
+            }
+            assert_eq!(may_repeat(&method, &headers, status), expected, "{method} {key} {status}");
+        };
+        check(Method::GET, false, StatusCode::OK, true);
+        check(Method::DELETE, false, StatusCode::FORBIDDEN, true);
+        check(Method::POST, false, StatusCode::UNAUTHORIZED, true);
+        check(Method::POST, false, StatusCode::FORBIDDEN, false);
+        check(Method::PATCH, false, StatusCode::OK, false);
+        check(Method::POST, true, StatusCode::OK, true);
     }
 }

@@ -26,7 +26,7 @@ use super::service::Service;
 use crate::openapi::Operation;
 
 /// Largest answer that is held, in bytes.
-pub const MAX_ANSWER: usize = 16 << 20;
+pub(super) const MAX_ANSWER: usize = 16 << 20;
 
 /// What a caller wants of an operation.
 #[derive(Clone, Debug, Default)]

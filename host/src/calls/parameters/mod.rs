@@ -27,28 +27,28 @@ const MAX_TARGET: usize = 64 << 10;
 
 /// What a caller gives.
 #[derive(Clone, Copy, Debug)]
-pub struct Given<'a> {
+pub(super) struct Given<'a> {
     /// Values by parameter: `name`, or `place.name` where a name stands in several places.
-    pub parameters: &'a Map<String, Value>,
+    pub(super) parameters: &'a Map<String, Value>,
     /// The body; text for text types, `{"base64": "…"}` for bytes.
-    pub body: Option<&'a Value>,
+    pub(super) body: Option<&'a Value>,
     /// The body's media type, where not the first that fits.
-    pub content_type: Option<&'a str>,
+    pub(super) content_type: Option<&'a str>,
 }
 
 /// A request without its server and credentials.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Written {
+pub(super) struct Written {
     /// Below the server's base, begins with `/`; percent-encoded, without segments that lead elsewhere.
-    pub path: String,
+    pub(super) path: String,
     /// Percent-encoded, without `?`; empty where there is none.
-    pub query: String,
+    pub(super) query: String,
     /// In the order of the document.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// `name=value`.
-    pub cookies: Vec<String>,
+    pub(super) cookies: Vec<String>,
     /// Its content type and the bytes.
-    pub body: Option<(HeaderValue, Bytes)>,
+    pub(super) body: Option<(HeaderValue, Bytes)>,
 }
 
 /// Writes what a caller gives for an operation at this path template. `supplied`: whether the credentials will stand in
@@ -56,7 +56,7 @@ pub struct Written {
 ///
 /// # Errors
 /// Values are missing, unknown, of wrong types or can't be written: all that are, at once.
-pub fn write(
+pub(super) fn write(
     detail: &OperationDetail,
     template: &str,
     given: Given<'_>,

@@ -59,7 +59,8 @@ pub(super) fn fill(
             Part::Name(name) => {
                 let value = values.iter().find(|(of, _)| *of == name).map(|(_, value)| value.as_str());
                 let start = path.len();
-                path.push_str(value.unwrap_or_default());
+                // One that is missing or wrong is a fault already, and isn't taken for an empty one.
+                path.push_str(value.unwrap_or("-"));
                 filled.push((name, start..path.len()));
             }
         }

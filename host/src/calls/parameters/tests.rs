@@ -102,6 +102,7 @@ fn no_path_value_changes_the_path() {
         }
     }
     refused("/x/{v}", &operation, json!({}), &["parameters.v missing"]);
+    refused("/x/{v}.{w}", &operation, json!({}), &["parameters.v missing", "parameters.w missing"]);
     refused("/x/{v}", &operation, json!({"parameters": {"v": null}}), &["parameters.v missing"]);
 }
 

@@ -215,10 +215,8 @@ impl Check<'_> {
     fn text(&mut self, schema: &Map<String, Value>, text: &str, pointer: &str) {
         let length = text.chars().count() as f64;
         self.bounds(schema, ["minLength", "maxLength"], length, "characters", pointer);
-        if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
-            if !matches(pattern, text) {
-                self.add(pointer, Wrong::Malformed, format!("doesn't match the pattern {pattern}"));
-            }
+        if let Some(pattern) = schema.get("pattern").and_then(Value::as_str).filter(|pattern| !matches(pattern, text)) {
+            self.add(pointer, Wrong::Malformed, format!("doesn't match the pattern {pattern}"));
         }
         let wanted = match schema.get("format").and_then(Value::as_str) {
             Some("date") => (chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_err() || text.len() != 10)
@@ -260,10 +258,8 @@ impl Check<'_> {
             self.add(pointer, Wrong::Malformed, "doesn't fit into 32 bits");
         }
         let step = schema.get("multipleOf").and_then(Value::as_i64).filter(|step| *step > 0);
-        if let (Some(step), Some(value)) = (step, number.as_i64()) {
-            if value % step != 0 {
-                self.add(pointer, Wrong::Malformed, format!("a multiple of {step} is wanted"));
-            }
+        if let Some(step) = step.filter(|step| number.as_i64().is_some_and(|value| value % step != 0)) {
+            self.add(pointer, Wrong::Malformed, format!("a multiple of {step} is wanted"));
         }
     }
 
@@ -379,7 +375,8 @@ fn at(pointer: &str, name: &str) -> String {
 fn same(choice: &Value, value: &Value) -> bool {
     match (choice, value) {
         (Value::Number(choice), Value::Number(value)) => choice.as_f64() == value.as_f64(),
-        (Value::Number(_) | Value::Bool(_), Value::String(text)) => choice.to_string() == *text,
+        (Value::Number(number), Value::String(text)) => number.to_string() == text.as_str(),
+        (Value::Bool(flag), Value::String(text)) => text == if *flag { "true" } else { "false" },
         _ => choice == value,
     }
 }

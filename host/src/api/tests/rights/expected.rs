@@ -51,6 +51,7 @@ pub(super) const EXPECTED: &[(&str, &str, Place, &str)] = &[
     ("POST /v1/integrations/{integration}/token/reparse", "ACIo", Within, "tps"),
     ("POST /v1/integrations/{integration}/token/reject", "ACIo", Within, "tps"),
     ("POST /v1/integrations/{integration}/authorize", "AIo", Within, "tps"),
+    ("POST /v1/integrations/{integration}/call", "ACIo", Within, "tps"),
     ("ANY /v1/integrations/{integration}/proxy", "ACIo", Within, "tp"),
     ("POST /v1/integrations/{integration}/connect", "ACg", Within, "tps"),
     ("GET /v1/integrations/{integration}/attempts", "ACIUog", Within, "tps"),
