@@ -49,6 +49,8 @@ pub(super) struct Watch {
 /// The picture.
 #[derive(Default)]
 struct State {
+    /// The names of organizations, each once in memory.
+    organizations: HashSet<Name>,
     /// All integrations, each with its organization.
     known: HashMap<Name, Name>,
     /// What is wrong with those where something is.
@@ -72,6 +74,8 @@ impl State {
             self.known.remove(name);
             return;
         };
+        let organization = self.organizations.get(&organization).cloned().unwrap_or(organization);
+        self.organizations.insert(organization.clone());
         self.known.insert(name.clone(), organization);
         if !concerns.is_empty() {
             self.concerns.insert(name.clone(), concerns);
