@@ -373,13 +373,15 @@ struct Accounts {
 impl Accounts {
     /// Writes it down every minute.
     async fn keep(&self) {
-        self.look_ahead().await;
         for round in 1_u32.. {
             tokio::time::sleep(ACCOUNTS).await;
             self.tell().await;
             report(self.access.fold_some_usage().await);
             if round.is_multiple_of(PRUNE_EVERY) {
                 self.prune().await;
+            }
+            // The first time soon, and not in the way of the start.
+            if round % PRUNE_EVERY == 1 {
                 self.look_ahead().await;
             }
         }

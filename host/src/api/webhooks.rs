@@ -272,6 +272,7 @@ async fn create(
     let location = format!("/v1/webhooks/{name}");
     let (made, progress, secret) = api.webhooks.create(name, change).await?;
     caller.note_secret("secret", &secret);
+    caller.note_detail("to", made.url.origin().ascii_serialization());
     let answer = Webhook::of(&made, progress, true).with_secret(&secret).answer(StatusCode::CREATED);
     Ok(([(header::LOCATION, location)], answer).into_response())
 }
@@ -315,6 +316,7 @@ async fn change(
         error => error.into(),
     });
     let (webhook, progress) = changed?;
+    caller.note_detail("to", webhook.url.origin().ascii_serialization());
     Ok(Webhook::of(&webhook, progress, true).answer(StatusCode::OK))
 }
 

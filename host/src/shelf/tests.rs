@@ -16,6 +16,7 @@ use crate::flows::step::{Event, Purpose};
 use crate::flows::tests::guest::Guest;
 use crate::flows::tests::{context, engine};
 use crate::name::Name;
+use crate::notices::{self, Kind, Notices};
 use crate::package::{Manifest, Package, PrivateKey};
 use crate::seal::{Keyring, MasterKey};
 use crate::store::memory::MemoryStore;
@@ -223,6 +224,9 @@ async fn only_what_a_trusted_publisher_signed_is_taken() {
 async fn a_flow_that_fails_again_and_again_is_put_under_quarantine_until_it_is_released() {
     let world = World::new().await;
     let (shelf, audit) = world.open().await;
+    let kept = notices::Retention::default();
+    let notices = Notices::open(world.store.clone(), world.clock.clone(), kept).await.unwrap();
+    shelf.tell_to(Arc::clone(&notices));
     shelf.install(version("robot", "1.0.0").into(), &unsigned()).await.unwrap();
     let flow = shelf.get("robot").unwrap();
     for _ in 0..4 {
@@ -237,6 +241,10 @@ async fn a_flow_that_fails_again_and_again_is_put_under_quarantine_until_it_is_r
     let barred = shelf.admit(&*flow, false).unwrap_err();
     assert_eq!(barred.code, "flow_quarantined");
     assert!(barred.message.contains("it trapped") && barred.message.contains("flow release robot"), "{barred:?}");
+    notices.settled().await;
+    let told = notices.before(None, 10).await.unwrap();
+    assert_eq!((told.len(), told[0].kind, told[0].flow.as_deref()), (1, Kind::FlowQuarantined, Some("robot")));
+    assert_eq!(told[0].remedy, "tokenhost flow release robot");
     // It is on disk before long, and in the audit log.
     let quarantines = Filter { action: Some("flow.quarantine".to_owned()), ..Filter::default() };
     let written = async || {

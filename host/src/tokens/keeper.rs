@@ -238,6 +238,10 @@ impl Tokens {
 
     /// What callers are told of an attempt that ended without a token. `connecting`: the attempt by which a person connects.
     pub(super) fn error_of(&self, ended: Ended, key: &TokenKey, connecting: Option<Ulid>) -> TokenError {
+        if matches!(ended, Ended::Incomplete(_) | Ended::NoFlow(_) | Ended::Person(_)) {
+            // Nothing of it is recorded, and it may be news: a flow was exchanged, or time has passed.
+            self.parts.watch.touch_key(key);
+        }
         let person = |why: String| {
             let name = key.integration();
             TokenError::PersonNeeded(match connecting {

@@ -49,6 +49,8 @@ pub(super) struct Watch {
 /// The picture.
 #[derive(Default)]
 struct State {
+    /// The names of organizations, each once in memory.
+    organizations: HashSet<Name>,
     /// All integrations, each with its organization.
     known: HashMap<Name, Name>,
     /// What is wrong with those where something is.
@@ -72,6 +74,8 @@ impl State {
             self.known.remove(name);
             return;
         };
+        let organization = self.organizations.get(&organization).cloned().unwrap_or(organization);
+        self.organizations.insert(organization.clone());
         self.known.insert(name.clone(), organization);
         if !concerns.is_empty() {
             self.concerns.insert(name.clone(), concerns);
@@ -177,6 +181,7 @@ impl Tokens {
     /// # Errors
     /// The storage failed.
     pub async fn attention(&self, sees: impl Fn(&Name, &Name) -> bool, limit: usize) -> Result<Attention, TokenError> {
+        self.touch_where_flows_were_missing();
         self.look_at_changed(FOR_ONE).await?;
         let state = self.parts.watch.state();
         let integrations = state.known.iter().filter(|(name, organization)| sees(name, organization)).count();
@@ -193,6 +198,15 @@ impl Tokens {
         let concerns = seen.into_iter().take(limit).cloned().collect();
         let healthy = integrations.saturating_sub(ill);
         Ok(Attention { concerns, more, integrations, healthy, is_complete: state.is_complete })
+    }
+
+    /// Looks again at those whose flow wasn't served: that of a flow changes nothing of its integrations.
+    fn touch_where_flows_were_missing(&self) {
+        let mut state = self.parts.watch.state();
+        let is_so = |concerns: &[Concern]| concerns.iter().any(|concern| concern.kind == ConcernKind::FlowMissing);
+        let without = state.concerns.iter().filter(|(_, concerns)| is_so(concerns)).map(|(name, _)| name);
+        let without: Vec<Name> = without.take(FOR_ONE).cloned().collect();
+        state.changed.extend(without);
     }
 
     /// Looks at what was changed, up to so many.

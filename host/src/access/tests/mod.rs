@@ -1,6 +1,7 @@
 //! Tests of [`Access`](super::Access) against the store for tests.
 
 mod changes;
+mod ending;
 mod giving;
 mod survival;
 mod verification;
