@@ -4,11 +4,13 @@
 //! kept: no attempt in the journal, no failure counted, no token committed, no refresh token sent. Settings that worked are
 //! told; whoever asked saves them like any others.
 
+mod attempt;
 mod bench;
 mod finding;
 mod metadata;
 mod variant;
 mod verdict;
+mod world;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +20,8 @@ use url::Url;
 
 pub use self::finding::{Cause, Changes, Check, Ended, Finding, Grade, Trial, Verdict};
 
-use self::bench::{Bench, Tried};
+use self::attempt::Tried;
+use self::bench::Bench;
 use self::metadata::{Metadata, places};
 use self::variant::{Dimension, dimensions, rank, ways};
 use self::verdict::{Evidence, verdict};
@@ -232,7 +235,8 @@ impl Run<'_> {
             if let Some(metadata) = Some(response).filter(|it| it.status == 200).and_then(|it| Metadata::read(&it.body))
             {
                 for check in metadata.checks(&self.integration.values, &self.integration.flow) {
-                    self.check(check).await;
+                    let text = self.bench.cleaner.clean(&check.text);
+                    self.check(Check { text, ..check }).await;
                 }
                 return Some(metadata);
             }
@@ -276,7 +280,7 @@ impl Run<'_> {
             return None;
         }
         let values = &self.integration.values;
-        let dimensions = dimensions(self.plugin.description(), values, self.bench.secrets(), metadata);
+        let dimensions = dimensions(self.plugin.description(), values, &self.bench.secrets, metadata);
         self.search(first, &dimensions).await
     }
 
