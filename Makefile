@@ -58,8 +58,10 @@ $(foreach plugin,$(plugins),$(eval $(call flow_rule,$(plugin))))
 test: build ## run everything that proves the project
 	node --test tests/providers/providers.test.mjs
 	npm --prefix sdk/js test --silent
+	npm --prefix sdk/clients/typescript test --silent
 	npm --prefix plugins/session-login test --silent
 	$(VENV)/bin/python -m pytest -q sdk/python -p no:cacheprovider
+	$(VENV)/bin/python -m pytest -q sdk/clients/python -p no:cacheprovider
 	$(VENV)/bin/python -m pytest -q plugins/hmac-token -p no:cacheprovider
 	cargo test --workspace --locked --doc
 	cargo test --workspace --locked --lib --bins --tests

@@ -203,6 +203,27 @@ async fn the_flows_that_ship_in_javascript_and_python() {
         let attempt = client.attempts(flow).await[0].to_string();
         assert!(!attempt.contains("s3cr3t") && !attempt.contains("csrftoken=c1"), "{attempt}");
     }
+    // Extra parameters come to a flow that knows nothing of them, and to its login alone.
+    let added = json!({"parameters": [{"name": "tenant", "in": "body", "value": "t1"},
+        {"name": "X-Tenant", "in": "header", "value": "t2"}]});
+    client.call("PATCH", "/v1/integrations/session-login", &added).await.expect(200);
+    client.post("/v1/integrations/session-login/token/refresh", &json!({})).await.expect(200);
+    let (login, csrf) =
+        (service.seen().pop().unwrap(), service.seen().into_iter().rfind(|seen| seen.target == "/csrf"));
+    assert_eq!((login.form["tenant"].as_str(), login.headers["x-tenant"].as_str()), ("t1", "t2"), "{login:?}");
+    assert!(!csrf.unwrap().headers.contains_key("x-tenant"));
+    // What a flow signs is the flow's alone: a parameter beside it goes, one inside doesn't.
+    let before = service.seen().len();
+    client.call("PATCH", "/v1/integrations/hmac-token", &added).await.expect(200);
+    let verdict = client.post("/v1/integrations/hmac-token/test", &Value::Null).await.expect(200);
+    let line = verdict["line"].as_str().unwrap();
+    let expected = "extra parameter `tenant`: belongs in the body, which this flow signs";
+    assert!(verdict["ok"] == false && line.contains(expected), "{verdict}");
+    assert_eq!(service.seen().len(), before, "nothing has left");
+    let beside = json!({"parameters": [{"name": "X-Tenant", "in": "header", "value": "t2"}]});
+    client.call("PATCH", "/v1/integrations/hmac-token", &beside).await.expect(200);
+    let verdict = client.post("/v1/integrations/hmac-token/test", &Value::Null).await.expect(200);
+    assert_eq!(verdict["ok"], true, "{verdict}");
     // The compiled code is kept: another start finds it.
     daemon.kill9().await;
     let before = daemon.log().matches("a flow is compiled").count();

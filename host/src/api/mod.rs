@@ -14,6 +14,7 @@ mod connect;
 mod credentials;
 mod docs;
 mod doctor;
+mod events;
 mod flows;
 mod form;
 mod forward_auth;
@@ -34,10 +35,12 @@ mod refusal;
 mod revision;
 mod server;
 mod state;
+mod status;
 mod table;
 mod time;
 mod tokens;
 mod verify;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -68,6 +71,9 @@ struct Paging {
     cursor: Option<String>,
 }
 
+/// How the schemas of pages begin, before the name of what is on them.
+const PAGE_OF: &str = "Page_";
+
 /// The frame of the API's description.
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -87,6 +93,8 @@ struct Paging {
         (name = "organizations", description = "What models, integrations and principals belong to; each may be part of another."),
         (name = "verification", description = "For services and reverse proxies: who presents a token, and whether it is good."),
         (name = "bulk", description = "Much at once: out, in, and kept in step with a source."),
+        (name = "events", description = "What happened that somebody may have to act on: listed, and as it happens."),
+        (name = "webhooks", description = "Where events are sent, signed."),
         (name = "audit", description = "What happened: append-only, and provably so. Refusals explained."),
         (name = "login", description = "Signing in with a password, for browsers: a session cookie. No part of the JSON API."),
         (name = "users", description = "Users, the profiles that give them and applications rights, and the scopes that tokens can have."),
@@ -132,12 +140,16 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(pepper::routes())
         .merge(login::routes())
         .merge(principals::routes())
+        .merge(events::routes())
+        .merge(webhooks::routes())
+        .merge(status::routes())
         .merge(operations::routes());
     let (gated, mut document) = gated.split_for_parts();
     let hot = tokens::hot_routes()
         .merge(verify::hot_routes())
         .merge(introspect::hot_routes())
-        .merge(forward_auth::hot_routes());
+        .merge(forward_auth::hot_routes())
+        .merge(calls::proxy::hot_routes());
     let (hot, hot_document) = hot.split_for_parts();
     document.merge(hot_document);
     complete(&mut document);
@@ -157,6 +169,17 @@ fn complete(document: &mut OpenApi) {
         let lines: Vec<String> = Code::ALL.iter().map(line).collect();
         codes.description = Some(format!("What kind of problem it is.\n\n{}", lines.join("\n")));
     }
+    // Of a list, a client is to get the same type as of the single thing; utoipa copies it into each page instead.
+    let pages: Vec<String> = components.schemas.keys().filter(|name| name.starts_with(PAGE_OF)).cloned().collect();
+    for page in pages {
+        let item = page.trim_start_matches(PAGE_OF);
+        if components.schemas.contains_key(item)
+            && let Some(RefOr::T(schema::Schema::Object(page))) = components.schemas.get_mut(&page)
+            && let Some(RefOr::T(schema::Schema::Array(items))) = page.properties.get_mut("items")
+        {
+            items.items = schema::ArrayItems::RefOrSchema(Box::new(schema::Ref::from_schema_name(item).into()));
+        }
+    }
     let content = ContentBuilder::new().schema(Some(schema::Ref::from_schema_name("Problem"))).build();
     let problem: RefOr<Response> =
         ResponseBuilder::new().description("A problem").content(problem::MEDIA_TYPE, content).build().into();
@@ -164,7 +187,7 @@ fn complete(document: &mut OpenApi) {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
             // Handlers are named within their noun; clients' generators want names that are unique.
-            let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
+            let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default().replace('-', "_");
             operation.operation_id = operation.operation_id.take().map(|name| format!("{tag}_{name}"));
             operation.responses.responses.insert("default".to_owned(), problem.clone());
         }

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use metrics::Counter;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 
+use super::events::Streams;
 use crate::access::Access;
 use crate::audit::{Audit, SupportIds, Tally};
 use crate::calls::Calls;
@@ -20,11 +22,13 @@ use crate::flows::Catalog;
 use crate::flows::registry::Flows;
 use crate::integrations::{Integrations, Models};
 use crate::name::Name;
+use crate::notices::Notices;
 use crate::organizations::Organizations;
 use crate::shelf::Shelf;
 use crate::store::Store;
 use crate::telemetry;
 use crate::tokens::Tokens;
+use crate::webhooks::Webhooks;
 
 /// Large documents and components in memory at once. Each is up to 64 MiB, and some times that while it is read.
 const LARGE_AT_ONCE: usize = 2;
@@ -44,6 +48,8 @@ pub struct Rooms {
     pub flows: Arc<Flows>,
     pub shelf: Arc<Shelf>,
     pub egress: Arc<Egress>,
+    pub notices: Arc<Notices>,
+    pub webhooks: Arc<Webhooks>,
     /// Asked by `/readyz` whether it answers.
     pub store: Arc<dyn Store>,
     pub clock: SharedClock,
@@ -68,6 +74,10 @@ pub struct Shared {
     pub(super) large: Semaphore,
     /// Sources that are being synchronised.
     pub(super) synchronised: Mutex<BTreeSet<Name>>,
+    /// Streams of events that are open.
+    pub(super) streams: Streams,
+    /// When it began, on the monotonic clock.
+    pub(super) started: Duration,
     /// Whether the daemon is stopping: `/readyz` says so, that others send nothing more.
     pub(super) stopping: AtomicBool,
     /// Counts tokens served from memory. Registered once: the hot path only increments.
@@ -80,6 +90,8 @@ pub struct Shared {
     pub(super) hot_introspected: Counter,
     /// Requests of reverse proxies answered from memory, among all HTTP requests.
     pub(super) hot_forwarded: Counter,
+    /// Requests passed on to services.
+    pub(super) proxied: super::calls::proxy::Counts,
     /// The API's own description, as JSON.
     pub(super) document: Vec<u8>,
     /// The same as a page.
@@ -98,6 +110,8 @@ impl Api {
             Arc::clone(&rooms.clock),
         );
         Self(Arc::new(Shared {
+            streams: Streams::default(),
+            started: rooms.clock.elapsed(),
             rooms,
             doctor,
             large: Semaphore::new(LARGE_AT_ONCE),
@@ -108,6 +122,7 @@ impl Api {
             hot_verified: hot(super::verify::ROUTE, "POST"),
             hot_introspected: hot(super::introspect::ROUTE, "POST"),
             hot_forwarded: hot(super::forward_auth::ROUTE, "ANY"),
+            proxied: super::calls::proxy::Counts::default(),
             document,
             page,
         }))

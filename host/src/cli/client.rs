@@ -210,6 +210,14 @@ impl Client {
         }
     }
 
+    /// A `GET` whose answer is read as it comes.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub(super) async fn stream(&self, path: &[&str], query: &[(&str, &str)]) -> Result<reqwest::Response, Failure> {
+        self.begin(Method::GET, path, query).await
+    }
+
     /// A call without a body whose answer is JSON documents, one a line, each given as soon as it comes.
     ///
     /// # Errors
@@ -220,10 +228,15 @@ impl Client {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Lines<'_>, Failure> {
+        Ok(Lines { client: self, answer: self.begin(method, path, query).await?, read: Vec::new() })
+    }
+
+    /// A call without a body, up to the head of a good answer.
+    async fn begin(&self, method: Method, path: &[&str], query: &[(&str, &str)]) -> Result<reqwest::Response, Failure> {
         let request = self.http.request(method, self.url(path, query)?);
         let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         if answer.status().is_success() {
-            return Ok(Lines { client: self, answer, read: Vec::new() });
+            return Ok(answer);
         }
         let (status, retry_after) = (answer.status().as_u16(), retry_after(&answer));
         let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;

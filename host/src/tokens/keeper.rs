@@ -24,6 +24,7 @@ use super::plan::{self, Cause, Facts, Plan};
 use super::record::{FailureRecord, TokenRecord};
 use super::schedule::{Due, Schedule, Timers};
 use super::token::{Live, Quality, Served, Token};
+use super::watch::Watch;
 use crate::clock::SharedClock;
 use crate::egress::Egress;
 use crate::flows::{Catalog, Flow};
@@ -89,6 +90,7 @@ impl Tokens {
                 budget: Budget::new(Arc::clone(&clock)),
                 clock,
                 margin,
+                watch: Watch::default(),
                 callback_url: OnceLock::new(),
                 stopping: CancellationToken::new(),
             }),
@@ -370,6 +372,7 @@ impl Tokens {
 
     /// Takes an integration's tokens out of memory.
     fn forget(&self, integration: &Name) {
+        self.parts.watch.touch(integration);
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.live.invalidate(integration.as_str());
         if let Some((_, keys)) = self.scoped.remove(integration.as_str()) {

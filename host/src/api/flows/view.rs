@@ -174,12 +174,16 @@ enum Required {
     /// It may stay unset.
     Never,
     /// While another field has one of these values.
-    When {
-        /// The other field.
-        field: String,
-        /// Its values.
-        one_of: Vec<String>,
-    },
+    When(While),
+}
+
+/// The values of another field, while which a field must be set.
+#[derive(Debug, Serialize, ToSchema)]
+struct While {
+    /// The other field.
+    field: String,
+    /// Its values.
+    one_of: Vec<String>,
 }
 
 impl From<&Standing> for Flow {
@@ -284,7 +288,9 @@ impl From<description::Field> for Field {
             required: match field.required {
                 Requirement::Always => Required::Always,
                 Requirement::Never => Required::Never,
-                Requirement::When(condition) => Required::When { field: condition.field, one_of: condition.one_of },
+                Requirement::When(condition) => {
+                    Required::When(While { field: condition.field, one_of: condition.one_of })
+                }
             },
             default: field.default,
             source: field.source,
