@@ -120,6 +120,7 @@ impl Bench<'_> {
             scheme_document: self.integration.scheme_document.to_string(),
             values,
             secrets: self.secrets.clone(),
+            revealed: self.revealed.clone(),
             callback_url: Some(self.callback_url.clone()),
             return_key: Some(NO_CODE.to_owned()),
         }

@@ -42,6 +42,8 @@ pub(super) struct Bench<'a> {
     pub(super) callback_url: String,
     /// The integration's secrets, the first value of each, and nothing of the present token.
     pub(super) secrets: Secrets,
+    /// The names of those that the flow may read, by its operator's leave.
+    pub(super) revealed: Vec<String>,
     /// Where requests may go.
     pub(super) to: Destinations,
     /// Text for people goes through this.
@@ -84,6 +86,7 @@ impl<'a> Bench<'a> {
             clock,
             callback_url,
             secrets,
+            revealed: Vec::new(),
             documents: BTreeMap::new(),
             seen: BTreeSet::new(),
             requests: REQUESTS,

@@ -109,11 +109,13 @@ impl Doctor {
         let place = Place::take(&self.busy, name)?;
         let missing = self.integrations.missing(&integration);
         let missing: Vec<String> = missing.into_iter().map(|fault| fault.message).collect();
+        let revealed = self.catalog.revealed(&*plugin, name.as_str(), integration.created_at);
         let (egress, clock) = (Arc::clone(&self.egress), Arc::clone(&self.clock));
         let (findings, receiver) = mpsc::channel(WAITING);
         tokio::spawn(async move {
             let _place = place;
-            let bench = Bench::new(&integration, &plugin, &egress, clock, callback_url);
+            let mut bench = Bench::new(&integration, &plugin, &egress, clock, callback_url);
+            bench.revealed = revealed;
             let run = Run {
                 integration: &integration,
                 plugin: &plugin,

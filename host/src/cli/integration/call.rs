@@ -138,8 +138,7 @@ impl Authorize {
         }
         output.show(&answer, |answer| {
             let headers = members(answer, "headers").map(|(name, value)| format!("{name}: {value}"));
-            let cookies: Vec<_> =
-                members(answer, "cookies").map(|(name, value)| format!("{name}={value}")).collect();
+            let cookies: Vec<_> = members(answer, "cookies").map(|(name, value)| format!("{name}={value}")).collect();
             let cookies = (!cookies.is_empty()).then(|| format!("cookie: {}", cookies.join("; ")));
             headers.chain(cookies).collect::<Vec<_>>().join("\n")
         })
@@ -154,7 +153,10 @@ fn parameters(given: &[String]) -> Result<Map<String, Value>, Failure> {
         let (name, value) = match name.strip_suffix(':') {
             Some(name) => {
                 let read = serde_json::from_str(&value);
-                (name.to_owned(), read.map_err(|error| Failure::usage(format!("--parameter {name}:= takes JSON: {error}")))?)
+                (
+                    name.to_owned(),
+                    read.map_err(|error| Failure::usage(format!("--parameter {name}:= takes JSON: {error}")))?,
+                )
             }
             None => (name, Value::from(value)),
         };
@@ -172,13 +174,12 @@ fn read(file: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = match file {
         "-" => std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes),
-        file => {
-            std::fs::File::open(Path::new(file)).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        }
+        file => std::fs::File::open(Path::new(file)).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)),
     };
     read.map_err(|error| Failure::usage(format!("--body: {file} can't be read: {error}")))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Failure::usage(format!("--body: {file} has more than {LARGEST} bytes")).hint("Send it through …/proxy/PATH."));
+        return Err(Failure::usage(format!("--body: {file} has more than {LARGEST} bytes"))
+            .hint("Send it through …/proxy/PATH."));
     }
     Ok(bytes)
 }
