@@ -1,26 +1,21 @@
-//! One trial: an attempt of the flow with other settings, under a budget, whose token is thrown away.
+//! What one examination works with: the integration's own secrets and destinations, and a budget of requests.
 //!
-//! It writes nothing and counts nothing: no journal, no failure, no conduct of the flow. The present token's refresh token isn't
-//! even among its secrets. A request that is the same, byte for byte, as one that was answered isn't sent again.
+//! The present token and its refresh token aren't even among the secrets. What is asked for is said elsewhere (`attempt`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::DateTime;
 use secrecy::SecretString;
 use url::Url;
 
-use super::finding::{Changes, Ended, Trial};
 use crate::clock::SharedClock;
-use crate::egress::{Answer, Destinations, Egress, Prepared, RequestRecord};
+use crate::egress::{Answer, Destinations, Egress, Prepared};
 use crate::flows::request::{Body, Method, Part, Request};
-use crate::flows::step::{Purpose, Response, Unanswered, Wait};
+use crate::flows::step::{Purpose, Response, Unanswered};
 use crate::flows::{Flow as _, Plugin};
 use crate::integrations::Integration;
 use crate::secrets::{Cleaner, Secrets, further};
-use crate::tokens::{AnswerStory, StepStory};
-use crate::trial::walk::{End, Moment, Sent, Setup, Stepped, World, walk};
 
 /// Requests of one run, at most, metadata included.
 pub(super) const REQUESTS: u32 = 16;
@@ -28,53 +23,43 @@ pub(super) const REQUESTS: u32 = 16;
 pub(super) const PASSWORDS: u32 = 3;
 /// Between two requests.
 const PACE: Duration = Duration::from_millis(200);
-/// The longest time that a flow may wait in a trial.
-const WAIT: Duration = Duration::from_secs(5);
 /// What a person would come back with: no provider gave such a code.
-const NO_CODE: &str = "tokenhost-doctor-asks-without-a-person";
-/// The parts of a secret's name that say that it is a person's.
-const PERSONS: [&str; 4] = ["password", "passcode", "passphrase", "pin"];
+pub(super) const NO_CODE: &str = "tokenhost-doctor-asks-without-a-person";
+/// The words of a secret's name that say that it is a person's.
+const PERSONS: [&str; 5] = ["password", "passcode", "passphrase", "pin", "otp"];
 
 /// What one run works with.
 pub(super) struct Bench<'a> {
     /// What is examined.
-    integration: &'a Integration,
+    pub(super) integration: &'a Integration,
     /// Its flow.
-    plugin: &'a Plugin,
+    pub(super) plugin: &'a Plugin,
     /// What goes out goes through this.
-    egress: &'a Egress,
+    pub(super) egress: &'a Egress,
     /// The time.
-    clock: SharedClock,
+    pub(super) clock: SharedClock,
     /// Where a person would be sent back to.
-    callback_url: String,
+    pub(super) callback_url: String,
     /// The integration's secrets, the first value of each, and nothing of the present token.
-    secrets: Secrets,
+    pub(super) secrets: Secrets,
+    /// The names of those that the flow may read, by its operator's leave.
+    pub(super) revealed: Vec<String>,
     /// Where requests may go.
-    to: Destinations,
+    pub(super) to: Destinations,
     /// Text for people goes through this.
-    cleaner: Cleaner,
+    pub(super) cleaner: Cleaner,
     /// What was answered to a plain `GET`, by URL: metadata is read once.
-    documents: BTreeMap<String, Response>,
+    pub(super) documents: BTreeMap<String, Response>,
     /// The fingerprints of the requests that were sent.
-    seen: BTreeSet<[u8; 32]>,
+    pub(super) seen: BTreeSet<[u8; 32]>,
     /// Requests left.
-    requests: u32,
+    pub(super) requests: u32,
     /// Requests with a password left.
-    passwords: u32,
+    pub(super) passwords: u32,
     /// Trials so far.
-    trials: u32,
+    pub(super) trials: u32,
     /// The provider's clock less ours, in seconds, once an answer told it.
     skew: Option<i64>,
-}
-
-/// What became of a way that was to be tried.
-pub(super) enum Tried {
-    /// It was.
-    Done(Box<Trial>),
-    /// It makes no difference to the request, or can't be made.
-    Pointless,
-    /// It would take more requests than are allowed; why.
-    Spent(&'static str),
 }
 
 impl<'a> Bench<'a> {
@@ -101,6 +86,7 @@ impl<'a> Bench<'a> {
             clock,
             callback_url,
             secrets,
+            revealed: Vec::new(),
             documents: BTreeMap::new(),
             seen: BTreeSet::new(),
             requests: REQUESTS,
@@ -125,11 +111,6 @@ impl<'a> Bench<'a> {
         self.skew
     }
 
-    /// The secrets that trials may use.
-    pub(super) fn secrets(&self) -> &Secrets {
-        &self.secrets
-    }
-
     /// Fetches a document without any credential.
     ///
     /// # Errors
@@ -152,7 +133,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Sends a request, at its pace, and reads the provider's clock off the answer.
-    async fn dispatch(&mut self, prepared: Prepared) -> Result<(Response, Duration), Unanswered> {
+    pub(super) async fn dispatch(&mut self, prepared: Prepared) -> Result<(Response, Duration), Unanswered> {
         if self.requests < REQUESTS {
             tokio::time::sleep(PACE).await;
         }
@@ -173,104 +154,12 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Tries one way of asking.
-    pub(super) async fn attempt(&mut self, changes: &Changes) -> Tried {
-        let setup = self.setup(changes);
-        // First without sending anything: does it make a difference, and what would be in it?
-        let mut rehearsal = Rehearsal { bench: &*self, request: None };
-        let end = walk(self.plugin, &setup, Purpose::Acquire, &mut rehearsal, false).await;
-        let rehearsed = rehearsal.request.take();
-        let password = rehearsed.as_ref().is_some_and(|rehearsed| rehearsed.password);
-        match (&rehearsed, end) {
-            (Some(rehearsed), _) if rehearsed.is_final && !self.seen.insert(rehearsed.fingerprint) => {
-                return Tried::Pointless;
-            }
-            // What can't even be made tells something only of the integration's own settings.
-            (None, End::Failed(_) | End::Refused(_) | End::Fault(_)) if !changes.is_empty() => return Tried::Pointless,
-            _ => {}
-        }
-        if self.requests == 0 {
-            return Tried::Spent("no more than 16 requests are sent in one run");
-        }
-        if password && self.passwords == 0 {
-            return Tried::Spent(
-                "the password is sent 3 times at most in one run, so that the provider doesn't lock the user out",
-            );
-        }
-        self.trials += 1;
-        let number = self.trials;
-        let mut live =
-            Live { bench: self, steps: Vec::new(), taken: Duration::ZERO, status: None, left: true, asked: false };
-        let end = walk(live.bench.plugin, &setup, Purpose::Acquire, &mut live, false).await;
-        let Live { steps, taken, status, asked, left, .. } = live;
-        let last = Last { status, asked, waits: !left, sent: steps.iter().any(|step| step.request.is_some()) };
-        let (ended, code, message) = self.judge(end, last);
-        Tried::Done(Box::new(Trial {
-            number,
-            changes: changes.clone(),
-            ended,
-            status,
-            code,
-            message,
-            milliseconds: u64::try_from(taken.as_millis()).unwrap_or(u64::MAX),
-            password,
-            steps,
-        }))
-    }
-
-    /// What an attempt's end means.
-    fn judge(&self, end: End, last: Last) -> (Ended, Option<String>, String) {
-        let clean = |text: &str| self.cleaner.clean(text);
-        match end {
-            End::Token(_) => (Ended::Token, None, String::new()),
-            End::Revoked => (Ended::Failed, None, "the flow revoked a token instead of getting one".to_owned()),
-            // The client was let in, and the code that nobody gave refused: all that can be had without a person.
-            End::Failed(failure) if last.asked && failure.code == "invalid_grant" => {
-                (Ended::Accepted, Some(failure.code), "the client is taken; the rest needs a person".to_owned())
-            }
-            End::Refused(_) if last.waits => {
-                (Ended::Accepted, None, "the client is taken; the rest needs a person".to_owned())
-            }
-            End::Failed(failure) => {
-                let ended = match last {
-                    Last { sent: false, .. } => Ended::Unsendable,
-                    Last { status: None, .. } => Ended::Unanswered,
-                    Last { .. } => Ended::Failed,
-                };
-                (ended, Some(clean(&failure.code)), clean(&failure.message))
-            }
-            End::Fault(fault) => (Ended::Unsendable, Some("plugin_fault".to_owned()), clean(&fault.to_string())),
-            End::Refused(message) => (Ended::Unsendable, Some("request_refused".to_owned()), clean(&message)),
-            End::Lost(message) | End::Impure(message) => (Ended::Unsendable, None, clean(&message)),
-            End::Endless => (Ended::Failed, None, "the flow takes step after step and doesn't end".to_owned()),
-        }
-    }
-
-    /// What the flow is given.
-    fn setup(&self, changes: &Changes) -> Setup {
-        let mut values = self.integration.values.clone();
-        for (name, value) in changes {
-            match value {
-                Some(value) => values.insert(name.clone(), value.clone()),
-                None => values.remove(name),
-            };
-        }
-        Setup {
-            scheme_name: self.integration.scheme.clone(),
-            scheme_document: self.integration.scheme_document.to_string(),
-            values,
-            secrets: self.secrets.clone(),
-            callback_url: Some(self.callback_url.clone()),
-            return_key: Some(NO_CODE.to_owned()),
-        }
-    }
-
     /// The answer that is known to a request for a document.
-    fn known(&self, request: &Request) -> Option<Response> {
+    pub(super) fn known(&self, request: &Request) -> Option<Response> {
         self.documents.get(&request.url).filter(|_| is_plain(request)).cloned()
     }
 
-    fn prepare(&self, request: &Request) -> Result<Prepared, String> {
+    pub(super) fn prepare(&self, request: &Request) -> Result<Prepared, String> {
         let extras = self.integration.extras(request, Purpose::Acquire);
         let transport = &self.integration.transport;
         let prepared = self.egress.prepare(request, &self.secrets, &extras, &self.to, transport);
@@ -278,19 +167,19 @@ impl<'a> Bench<'a> {
     }
 
     /// Whether a person's secret is in a request.
-    fn has_password(&self, prepared: &Prepared) -> bool {
+    pub(super) fn has_password(&self, prepared: &Prepared) -> bool {
         let fields = &self.plugin.description().fields;
         let mut users = fields.iter().map(|field| field.name.as_str());
         let has_user = users.any(|name| matches!(name, "user" | "username" | "login" | "email"));
         prepared.secret_names().iter().any(|name| {
             let is_clients = name.starts_with("client_") || name.starts_with("parameters.") || name == "private_key";
-            PERSONS.iter().any(|part| name.contains(part))
+            name.split('_').any(|word| PERSONS.contains(&word))
                 || (has_user && !is_clients && self.secrets.get(name).is_some())
         })
     }
 
     /// The query with which a person would come back.
-    fn no_code(&self) -> Vec<(String, SecretString)> {
+    pub(super) fn no_code(&self) -> Vec<(String, SecretString)> {
         let issuer = self.integration.values.get("issuer");
         let pairs = [("code", Some(NO_CODE)), ("state", Some(NO_CODE)), ("iss", issuer.map(String::as_str))];
         pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), SecretString::from(value?)))).collect()
@@ -298,7 +187,7 @@ impl<'a> Bench<'a> {
 }
 
 /// Whether a request asks for a document that everybody may have: nothing secret is in it.
-fn is_plain(request: &Request) -> bool {
+pub(super) fn is_plain(request: &Request) -> bool {
     let is_text = |part: &Part| matches!(part, Part::Text(_));
     request.method == Method::Get
         && matches!(request.body, Body::Empty)
@@ -310,176 +199,4 @@ fn is_plain(request: &Request) -> bool {
 fn plugin_urls(plugin: &Plugin, values: &BTreeMap<String, String>) -> Vec<String> {
     let fields = plugin.description().fields.iter().filter(|field| field.is_url());
     fields.filter_map(|field| values.get(&field.name).cloned()).collect()
-}
-
-/// What is known of an attempt when it ends.
-#[derive(Clone, Copy)]
-struct Last {
-    /// The last answer's status.
-    status: Option<u16>,
-    /// Whether a person was to be sent away or asked.
-    asked: bool,
-    /// Whether the provider waits for a person.
-    waits: bool,
-    /// Whether any request was sent.
-    sent: bool,
-}
-
-/// A request as it would leave.
-struct Rehearsed {
-    /// Of its bytes.
-    fingerprint: [u8; 32],
-    /// Whether a person's password is in it.
-    password: bool,
-    /// Whether it is the one that asks for the token, and not one for a document.
-    is_final: bool,
-}
-
-/// A world in which nothing is sent, and time stands still.
-struct Rehearsal<'a, 'b> {
-    bench: &'a Bench<'b>,
-    /// The first request for which no answer is known.
-    request: Option<Rehearsed>,
-}
-
-#[async_trait]
-impl World for Rehearsal<'_, '_> {
-    fn moment(&mut self) -> Moment {
-        Moment { now: 1_700_000_000, entropy: [7; 32] }
-    }
-
-    async fn send(&mut self, request: &Request, _: &Setup) -> (Option<RequestRecord>, Sent) {
-        if let Some(response) = self.bench.known(request) {
-            return (None, Sent::Answered(response, Duration::ZERO));
-        }
-        match self.bench.prepare(request) {
-            Ok(prepared) => {
-                self.request = Some(Rehearsed {
-                    fingerprint: prepared.fingerprint(),
-                    password: self.bench.has_password(&prepared),
-                    is_final: !is_plain(request),
-                });
-                (None, Sent::Refused("it was only rehearsed".to_owned()))
-            }
-            Err(message) => (None, Sent::Refused(message)),
-        }
-    }
-
-    async fn wait(&mut self, _: &Wait) {}
-
-    async fn send_person(&mut self, _: &str) -> Result<Vec<(String, SecretString)>, String> {
-        Ok(self.bench.no_code())
-    }
-
-    fn stepped(&mut self, _: &Stepped<'_>) {}
-}
-
-/// The world of a trial: a real provider, and nobody at a browser.
-struct Live<'a, 'b> {
-    bench: &'a mut Bench<'b>,
-    /// What happened, as people may see it.
-    steps: Vec<StepStory>,
-    /// How long the provider took, in all.
-    taken: Duration,
-    /// The last answer's status.
-    status: Option<u16>,
-    /// Whether the flow may go on sending.
-    left: bool,
-    /// Whether a person was to be asked.
-    asked: bool,
-}
-
-#[async_trait]
-impl World for Live<'_, '_> {
-    fn moment(&mut self) -> Moment {
-        let mut entropy = [0; 32];
-        rand::fill(&mut entropy);
-        Moment { now: u64::try_from(self.bench.clock.now().timestamp()).unwrap_or_default(), entropy }
-    }
-
-    async fn send(&mut self, request: &Request, setup: &Setup) -> (Option<RequestRecord>, Sent) {
-        if let Some(response) = self.bench.known(request) {
-            self.learn(request, setup, &response);
-            return (None, Sent::Answered(response, Duration::ZERO));
-        }
-        let prepared = match self.bench.prepare(request) {
-            Ok(prepared) => prepared,
-            Err(message) => return (None, Sent::Refused(message)),
-        };
-        let password = self.bench.has_password(&prepared);
-        if !self.left || self.bench.requests == 0 || (password && self.bench.passwords == 0) {
-            return (None, Sent::Refused("nothing more is sent in this trial".to_owned()));
-        }
-        if password {
-            self.bench.passwords -= 1;
-        }
-        prepared.teach(&mut self.bench.cleaner);
-        let record = prepared.record().clone();
-        self.status = None;
-        match self.bench.dispatch(prepared).await {
-            Ok((response, taken)) => {
-                self.taken += taken;
-                self.status = Some(response.status);
-                if is_plain(request) {
-                    self.bench.documents.insert(request.url.clone(), response.clone());
-                }
-                self.learn(request, setup, &response);
-                (Some(record), Sent::Answered(response, taken))
-            }
-            Err(unanswered) => (Some(record), Sent::Unanswered(unanswered)),
-        }
-    }
-
-    async fn wait(&mut self, wait: &Wait) {
-        if wait.prompt.is_some() {
-            // The provider has taken the client and waits for a person, whom nobody asks.
-            (self.asked, self.left) = (true, false);
-            return;
-        }
-        tokio::time::sleep(Duration::from_secs(wait.seconds.into()).min(WAIT)).await;
-    }
-
-    async fn send_person(&mut self, url: &str) -> Result<Vec<(String, SecretString)>, String> {
-        if let Err(problem) = self.bench.egress.check_link(url, Some(&self.bench.to)) {
-            return Err(self.bench.cleaner.clean(&problem.to_string()));
-        }
-        self.asked = true;
-        Ok(self.bench.no_code())
-    }
-
-    fn stepped(&mut self, step: &Stepped<'_>) {
-        let request = step.request.clone().map(|mut record| {
-            record.clean(&self.bench.cleaner);
-            record
-        });
-        let (answer, problem) = match step.sent {
-            Some(Sent::Answered(response, taken)) => (Some(AnswerStory::of(response, *taken)), None),
-            Some(Sent::Unanswered(unanswered)) => (None, Some(unanswered.reason.clone())),
-            _ => (None, None),
-        };
-        let name = step.outcome.as_ref().map_or("fault", crate::flows::Step::name_of);
-        self.steps.push(StepStory {
-            event: step.event.name().to_owned(),
-            step: name.to_owned(),
-            now: step.context.now,
-            request,
-            answer,
-            problem,
-            printed: self.bench.cleaner.clean(step.printed).chars().take(4096).collect(),
-            ..StepStory::default()
-        });
-    }
-}
-
-impl Live<'_, '_> {
-    /// Lets requests go to the endpoints that the provider's metadata names, if this was its document.
-    fn learn(&mut self, request: &Request, setup: &Setup, response: &Response) {
-        if setup.is_metadata(self.bench.plugin.description(), &request.url)
-            && response.status == 200
-            && let Ok(url) = Url::parse(&request.url)
-        {
-            // Why it leads nowhere shows where the flow then goes there.
-            drop(self.bench.to.extend_from_metadata(&url, &response.body));
-        }
-    }
 }

@@ -12,6 +12,11 @@ use super::finding::{Check, Grade};
 /// Places that are looked at, at most. Each is a request.
 pub(super) const PLACES: usize = 4;
 
+/// Words of a list that are read.
+const WORDS: usize = 200;
+/// The longest text that is read, in characters.
+const LONGEST: usize = 300;
+
 /// What a provider says of itself, as far as it matters here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Metadata {
@@ -58,10 +63,12 @@ impl Metadata {
     /// Reads a document. None: it is none.
     pub(super) fn read(document: &[u8]) -> Option<Self> {
         let document: Value = serde_json::from_slice(document).ok()?;
-        let text = |name: &str| document.get(name).and_then(Value::as_str).map(str::to_owned);
+        let text = |name: &str| document.get(name).and_then(Value::as_str).map(|text| short(text, LONGEST));
         let words = |name: &str| {
             let words = document.get(name)?.as_array()?;
-            Some(words.iter().filter_map(Value::as_str).take(200).map(str::to_owned).collect::<Vec<_>>())
+            Some(
+                words.iter().filter_map(Value::as_str).take(WORDS).map(|word| short(word, LONGEST)).collect::<Vec<_>>(),
+            )
         };
         Some(Self {
             issuer: text("issuer")?,
@@ -100,7 +107,7 @@ impl Metadata {
     pub(super) fn checks(&self, values: &BTreeMap<String, String>, flow: &str) -> Vec<Check> {
         let mut checks =
             vec![Check::new("metadata", Grade::Good, format!("the provider calls itself {}", self.issuer))];
-        let mut say = |text: String| checks.push(Check::new("metadata", Grade::Note, text));
+        let mut say = |text: String| checks.push(Check::new("metadata", Grade::Note, short(&text, 4 * LONGEST)));
         if let (Some(theirs), Some(ours)) = (&self.token_endpoint, values.get("token_url"))
             && without_query(theirs) != without_query(ours)
         {
@@ -136,6 +143,11 @@ impl Metadata {
         }
         checks
     }
+}
+
+/// Text of a provider's, bounded.
+fn short(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
 }
 
 /// A URL as far as it says where something is.

@@ -4,11 +4,13 @@
 //! kept: no attempt in the journal, no failure counted, no token committed, no refresh token sent. Settings that worked are
 //! told; whoever asked saves them like any others.
 
+mod attempt;
 mod bench;
 mod finding;
 mod metadata;
 mod variant;
 mod verdict;
+mod world;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +20,8 @@ use url::Url;
 
 pub use self::finding::{Cause, Changes, Check, Ended, Finding, Grade, Trial, Verdict};
 
-use self::bench::{Bench, Tried};
+use self::attempt::Tried;
+use self::bench::Bench;
 use self::metadata::{Metadata, places};
 use self::variant::{Dimension, dimensions, rank, ways};
 use self::verdict::{Evidence, verdict};
@@ -106,11 +109,13 @@ impl Doctor {
         let place = Place::take(&self.busy, name)?;
         let missing = self.integrations.missing(&integration);
         let missing: Vec<String> = missing.into_iter().map(|fault| fault.message).collect();
+        let revealed = self.catalog.revealed(&*plugin, name.as_str(), integration.created_at);
         let (egress, clock) = (Arc::clone(&self.egress), Arc::clone(&self.clock));
         let (findings, receiver) = mpsc::channel(WAITING);
         tokio::spawn(async move {
             let _place = place;
-            let bench = Bench::new(&integration, &plugin, &egress, clock, callback_url);
+            let mut bench = Bench::new(&integration, &plugin, &egress, clock, callback_url);
+            bench.revealed = revealed;
             let run = Run {
                 integration: &integration,
                 plugin: &plugin,
@@ -232,7 +237,8 @@ impl Run<'_> {
             if let Some(metadata) = Some(response).filter(|it| it.status == 200).and_then(|it| Metadata::read(&it.body))
             {
                 for check in metadata.checks(&self.integration.values, &self.integration.flow) {
-                    self.check(check).await;
+                    let text = self.bench.cleaner.clean(&check.text);
+                    self.check(Check { text, ..check }).await;
                 }
                 return Some(metadata);
             }
@@ -276,7 +282,7 @@ impl Run<'_> {
             return None;
         }
         let values = &self.integration.values;
-        let dimensions = dimensions(self.plugin.description(), values, self.bench.secrets(), metadata);
+        let dimensions = dimensions(self.plugin.description(), values, &self.bench.secrets, metadata);
         self.search(first, &dimensions).await
     }
 

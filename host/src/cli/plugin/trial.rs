@@ -93,6 +93,7 @@ impl Try {
             scheme_document: scheme(plugin.description(), &given.values).to_string(),
             values: given.values,
             secrets: given.secrets,
+            revealed: Vec::new(),
             callback_url: Some(callback.url().to_owned()),
             return_key: Some(return_key),
         };
