@@ -4,6 +4,7 @@
 //! at once, by key. It doesn't look at what the settings point to: a missing folder is the business of who opens it.
 
 mod access;
+mod events;
 mod layers;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 
 pub use self::access::{Access, Audit, External, LoginType, SHIPPED_SCOPES};
+pub use self::events::Events;
 use self::layers::Layers;
 
 /// Connections at once where nothing else is set: room for 10,000 callers and their reconnects.
@@ -87,6 +89,8 @@ pub struct Config {
     pub access: Access,
     /// How long the audit log is kept.
     pub audit: Audit,
+    /// How events are kept and told.
+    pub events: Events,
     /// How the daemon logs.
     pub log: Log,
 }
@@ -220,6 +224,7 @@ impl Config {
             },
             access: Access::read(&mut layers),
             audit: Audit::read(&mut layers),
+            events: Events::read(&mut layers),
             log: Log {
                 level: layers.read("log.level", Log::default().level, |text| {
                     let filter = tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned());

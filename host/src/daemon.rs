@@ -27,6 +27,7 @@ use crate::flows::compile::Compiler;
 use crate::flows::registry::Flows;
 use crate::flows::{Catalog, Engine, EngineOptions};
 use crate::integrations::{Integrations, Models};
+use crate::notices::{self, Notices};
 use crate::organizations::Organizations;
 use crate::seal::{Keyring, MasterKey, SealError};
 use crate::shelf::{self, Shelf};
@@ -34,6 +35,7 @@ use crate::store::rocks::RocksStore;
 use crate::store::{Store, StoreError};
 use crate::telemetry;
 use crate::tokens::{Margin, Tokens};
+use crate::webhooks::{self, Webhooks};
 
 /// The database, within the data folder.
 const STORE: &str = "store";
@@ -62,6 +64,10 @@ pub struct Daemon {
     api: Api,
     /// Its tokens, whose attempts end before it does.
     tokens: Arc<Tokens>,
+    /// Its events, of which the last are written before it ends.
+    notices: Arc<Notices>,
+    /// Its webhooks, whose deliveries under way end before it does.
+    webhooks: Arc<Webhooks>,
     /// Its accounts of uses, written down once nobody comes any more.
     accounts: Arc<Accounts>,
     /// Its store, closed last.
@@ -144,6 +150,9 @@ impl Daemon {
             folder: config.data.join(INSTALLED),
         });
         let shelf = shelf.await.context("what was installed can't be read")?;
+        let kept = notices::Retention { days: config.events.retention_days, records: config.events.retention_records };
+        let notices = Notices::open(Arc::clone(&shared), Arc::clone(&clock), kept).await?;
+        shelf.tell_to(Arc::clone(&notices));
         let catalog = Arc::clone(&shelf) as Arc<dyn Catalog>;
         for flow in shelf.list() {
             if let Some(plugin) = flow.plugin {
@@ -172,6 +181,15 @@ impl Daemon {
             Arc::clone(&catalog),
             Arc::clone(&egress),
         ));
+        let webhooks = Webhooks::open(webhooks::Parts {
+            store: Arc::clone(&shared),
+            keyring: Arc::clone(&keyring),
+            clock: Arc::clone(&clock),
+            organizations: Arc::clone(&organizations),
+            notices: Arc::clone(&notices),
+            egress: Arc::clone(&egress),
+        });
+        let webhooks = Arc::new(webhooks.await.context("webhooks can't be read")?);
         let tokens = Tokens::new(
             Arc::clone(&shared),
             keyring,
@@ -189,7 +207,14 @@ impl Daemon {
         let public_url = config.public_url.clone().unwrap_or_else(|| reachable(address));
         tokens.set_callback_url(format!("{public_url}{}", api::CALLBACK));
         let resumed = tokens.recover().await.context("the attempts that the last stop cut short can't be read")?;
-        let accounts = Accounts { access: Arc::clone(&access), audit: Arc::clone(&audit), tally: Arc::clone(&tally) };
+        tokens.watch_over(Arc::clone(&notices));
+        let accounts = Accounts {
+            access: Arc::clone(&access),
+            audit: Arc::clone(&audit),
+            tally: Arc::clone(&tally),
+            notices: Arc::clone(&notices),
+            days: config.events.personal_token_days.clone(),
+        };
         let accounts = Arc::new(accounts);
         let (api, router) = api::router(Rooms {
             access,
@@ -204,6 +229,8 @@ impl Daemon {
             flows,
             shelf,
             egress,
+            notices: Arc::clone(&notices),
+            webhooks: Arc::clone(&webhooks),
             store: shared,
             clock,
             metrics: metrics.clone(),
@@ -216,7 +243,7 @@ impl Daemon {
         let keeping = Arc::clone(&accounts);
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), resumed, "ready");
-        Ok(Self { address, api, tokens, accounts, store, stop, serving })
+        Ok(Self { address, api, tokens, notices, webhooks, accounts, store, stop, serving })
     }
 
     /// Where it listens.
@@ -232,9 +259,11 @@ impl Daemon {
         tracing::info!("stopping");
         self.api.stop();
         self.stop.cancel();
+        self.notices.stop();
         // Together: calls under way may be waiting for the attempts.
-        let (served, ()) = tokio::join!(self.serving, self.tokens.shutdown());
+        let (served, (), ()) = tokio::join!(self.serving, self.tokens.shutdown(), self.webhooks.stop());
         served.context("the server failed")?;
+        self.notices.settled().await;
         self.accounts.write().await;
         self.store.close().await.context("the store can't be closed in good order")?;
         tracing::info!("stopped");
@@ -336,23 +365,38 @@ struct Accounts {
     access: Arc<Access>,
     audit: Arc<Audit>,
     tally: Arc<Tally>,
+    notices: Arc<Notices>,
+    /// How many days before its end a personal token is told of.
+    days: Vec<u32>,
 }
 
 impl Accounts {
     /// Writes it down every minute.
     async fn keep(&self) {
+        self.look_ahead().await;
         for round in 1_u32.. {
             tokio::time::sleep(ACCOUNTS).await;
             self.tell().await;
             report(self.access.fold_some_usage().await);
             if round.is_multiple_of(PRUNE_EVERY) {
                 self.prune().await;
+                self.look_ahead().await;
             }
+        }
+    }
+
+    /// Tells of personal tokens that end soon.
+    async fn look_ahead(&self) {
+        if let Err(error) = self.access.tell_ending(&self.notices, &self.days).await {
+            tracing::error!("personal tokens that end soon can't be looked for: {error}");
         }
     }
 
     /// Removes what is older than it is kept.
     async fn prune(&self) {
+        if let Err(error) = self.notices.prune().await {
+            tracing::error!("old events can't be removed: {error}");
+        }
         if let Err(error) = self.audit.prune().await {
             tracing::error!("old audit records can't be removed: {error}");
         }

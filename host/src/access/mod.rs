@@ -6,9 +6,11 @@
 pub mod application;
 mod credential;
 mod digest;
+mod ending;
 mod error;
 mod inquiry;
 mod known;
+mod operations;
 mod own;
 pub mod password;
 pub mod personal;
@@ -31,7 +33,7 @@ mod verify;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -39,13 +41,15 @@ use secrecy::SecretString;
 
 use self::application::ApplicationChange;
 use self::digest::Peppers;
+pub use self::ending::Ending;
 pub use self::error::AccessError;
 pub use self::inquiry::{AnyToken, FoundValue, Inquiry};
 use self::known::Cache;
 pub use self::known::Known;
+pub use self::operations::OperationPattern;
 pub use self::own::OwnChange;
 use self::password::Passwords;
-pub use self::principal::{Principal, PrincipalKind, TokenRef};
+pub use self::principal::{Callable, Principal, PrincipalKind, TokenRef};
 pub use self::profile::{ADMINISTRATOR, Grant, Profile, REST_SERVICES_USER};
 pub use self::profiles::{GrantInput, ProfileChange};
 pub use self::reason::Reason;
@@ -113,6 +117,8 @@ pub struct Access {
     pub throttle: Throttle,
     /// Where uses from other addresses are told.
     tally: Arc<Tally>,
+    /// Personal tokens that were found to end soon.
+    ending: Mutex<Vec<Ending>>,
 }
 
 impl Access {
@@ -136,6 +142,7 @@ impl Access {
             passwords: Passwords::new().await.map_err(|_| AccessError::Key)?,
             throttle: Throttle::new(Arc::clone(&clock)),
             tally,
+            ending: Mutex::default(),
             scopes: Scopes::new(&policy.scopes),
             cache,
             policy,

@@ -76,7 +76,7 @@ enum Outcome {
 
 /// One call of the flow, and what it led to.
 #[derive(Debug, Serialize, ToSchema)]
-struct Step {
+pub(super) struct Step {
     /// What the flow was told.
     event: String,
     /// What it wanted.

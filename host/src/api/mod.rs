@@ -13,6 +13,8 @@ mod calls;
 mod connect;
 mod credentials;
 mod docs;
+mod doctor;
+mod events;
 mod flows;
 mod form;
 mod forward_auth;
@@ -33,10 +35,12 @@ mod refusal;
 mod revision;
 mod server;
 mod state;
+mod status;
 mod table;
 mod time;
 mod tokens;
 mod verify;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -89,6 +93,8 @@ const PAGE_OF: &str = "Page_";
         (name = "organizations", description = "What models, integrations and principals belong to; each may be part of another."),
         (name = "verification", description = "For services and reverse proxies: who presents a token, and whether it is good."),
         (name = "bulk", description = "Much at once: out, in, and kept in step with a source."),
+        (name = "events", description = "What happened that somebody may have to act on: listed, and as it happens."),
+        (name = "webhooks", description = "Where events are sent, signed."),
         (name = "audit", description = "What happened: append-only, and provably so. Refusals explained."),
         (name = "login", description = "Signing in with a password, for browsers: a session cookie. No part of the JSON API."),
         (name = "users", description = "Users, the profiles that give them and applications rights, and the scopes that tokens can have."),
@@ -107,6 +113,7 @@ pub fn router(rooms: Rooms) -> (Api, Router) {
     let (gated, hot, document) = routes();
     let value = serde_json::to_value(&document).unwrap_or_default();
     let api = Api::new(rooms, value.to_string().into_bytes(), docs::page(&value));
+    connect::audit_ends(&api);
     let router = gated
         .layer(from_fn_with_state(api.clone(), auth::gate))
         .merge(hot)
@@ -123,6 +130,7 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(integrations::routes())
         .merge(tokens::routes())
         .merge(attempts::routes())
+        .merge(doctor::routes())
         .merge(connect::routes())
         .merge(calls::routes())
         .merge(flows::routes())
@@ -132,12 +140,16 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(pepper::routes())
         .merge(login::routes())
         .merge(principals::routes())
+        .merge(events::routes())
+        .merge(webhooks::routes())
+        .merge(status::routes())
         .merge(operations::routes());
     let (gated, mut document) = gated.split_for_parts();
     let hot = tokens::hot_routes()
         .merge(verify::hot_routes())
         .merge(introspect::hot_routes())
-        .merge(forward_auth::hot_routes());
+        .merge(forward_auth::hot_routes())
+        .merge(calls::proxy::hot_routes());
     let (hot, hot_document) = hot.split_for_parts();
     document.merge(hot_document);
     complete(&mut document);

@@ -4,25 +4,31 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use metrics::Counter;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 
+use super::events::Streams;
 use crate::access::Access;
 use crate::audit::{Audit, SupportIds, Tally};
 use crate::calls::Calls;
 use crate::clock::SharedClock;
 use crate::config::Public;
+use crate::doctor::Doctor;
 use crate::egress::Egress;
+use crate::flows::Catalog;
 use crate::flows::registry::Flows;
 use crate::integrations::{Integrations, Models};
 use crate::name::Name;
+use crate::notices::Notices;
 use crate::organizations::Organizations;
 use crate::shelf::Shelf;
 use crate::store::Store;
 use crate::telemetry;
 use crate::tokens::Tokens;
+use crate::webhooks::Webhooks;
 
 /// Large documents and components in memory at once. Each is up to 64 MiB, and some times that while it is read.
 const LARGE_AT_ONCE: usize = 2;
@@ -42,6 +48,8 @@ pub struct Rooms {
     pub flows: Arc<Flows>,
     pub shelf: Arc<Shelf>,
     pub egress: Arc<Egress>,
+    pub notices: Arc<Notices>,
+    pub webhooks: Arc<Webhooks>,
     /// Asked by `/readyz` whether it answers.
     pub store: Arc<dyn Store>,
     pub clock: SharedClock,
@@ -60,10 +68,16 @@ pub struct Api(Arc<Shared>);
 pub struct Shared {
     /// The rooms below.
     pub(super) rooms: Rooms,
+    /// Examines integrations.
+    pub(super) doctor: Doctor,
     /// Permits for requests with a large body.
     pub(super) large: Semaphore,
     /// Sources that are being synchronised.
     pub(super) synchronised: Mutex<BTreeSet<Name>>,
+    /// Streams of events that are open.
+    pub(super) streams: Streams,
+    /// When it began, on the monotonic clock.
+    pub(super) started: Duration,
     /// Whether the daemon is stopping: `/readyz` says so, that others send nothing more.
     pub(super) stopping: AtomicBool,
     /// Counts tokens served from memory. Registered once: the hot path only increments.
@@ -76,6 +90,8 @@ pub struct Shared {
     pub(super) hot_introspected: Counter,
     /// Requests of reverse proxies answered from memory, among all HTTP requests.
     pub(super) hot_forwarded: Counter,
+    /// Requests passed on to services.
+    pub(super) proxied: super::calls::proxy::Counts,
     /// The API's own description, as JSON.
     pub(super) document: Vec<u8>,
     /// The same as a page.
@@ -86,8 +102,18 @@ impl Api {
     /// The API over these rooms, described by this document and page.
     pub(super) fn new(rooms: Rooms, document: Vec<u8>, page: String) -> Self {
         let hot = |route: &'static str, method: &'static str| metrics::counter!(telemetry::HTTP_REQUESTS, "route" => route, "method" => method, "status" => "200");
+        let doctor = Doctor::new(
+            Arc::clone(&rooms.integrations),
+            Arc::clone(&rooms.flows),
+            Arc::clone(&rooms.shelf) as Arc<dyn Catalog>,
+            Arc::clone(&rooms.egress),
+            Arc::clone(&rooms.clock),
+        );
         Self(Arc::new(Shared {
+            streams: Streams::default(),
+            started: rooms.clock.elapsed(),
             rooms,
+            doctor,
             large: Semaphore::new(LARGE_AT_ONCE),
             synchronised: Mutex::default(),
             stopping: AtomicBool::new(false),
@@ -96,6 +122,7 @@ impl Api {
             hot_verified: hot(super::verify::ROUTE, "POST"),
             hot_introspected: hot(super::introspect::ROUTE, "POST"),
             hot_forwarded: hot(super::forward_auth::ROUTE, "ANY"),
+            proxied: super::calls::proxy::Counts::default(),
             document,
             page,
         }))

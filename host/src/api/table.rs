@@ -21,6 +21,8 @@ pub(super) enum Need {
     Somewhere(Right),
     /// A right on the integration in the path.
     OnIntegration(Right),
+    /// The right to call the service of the integration in the path, if only some of its operations: the handler asks which.
+    ToCall,
     /// A right on the model in the path.
     OnModel(Right),
     /// To be a user: it is about the user's own data.
@@ -117,6 +119,8 @@ pub(super) const TABLE: &[Route] = {
         patch("/v1/integrations/{integration}", OnIntegration(WriteIntegrations), "integration.change"),
         delete("/v1/integrations/{integration}", OnIntegration(WriteIntegrations), "integration.delete"),
         post("/v1/integrations/{integration}/test", OnIntegration(UseTokens), "integration.test"),
+        // It uses the credentials too: its handler asks for that right besides.
+        post("/v1/integrations/{integration}/doctor", OnIntegration(WriteIntegrations), "integration.doctor"),
         get("/v1/integrations/{integration}/token", OnIntegration(ReadTokenValues)),
         put("/v1/integrations/{integration}/token", OnIntegration(WriteIntegrations), "token.enter"),
         delete("/v1/integrations/{integration}/token", OnIntegration(WriteIntegrations), "token.delete"),
@@ -125,6 +129,9 @@ pub(super) const TABLE: &[Route] = {
         post("/v1/integrations/{integration}/token/reparse", OnIntegration(UseTokens), "token.reparse"),
         post("/v1/integrations/{integration}/token/reject", OnIntegration(UseTokens), ""),
         post("/v1/integrations/{integration}/authorize", OnIntegration(ReadTokenValues), ""),
+        post("/v1/integrations/{integration}/call", OnIntegration(UseTokens), ""),
+        // It asks for a token in a header, and has paths below it that mean the same.
+        any("/v1/integrations/{integration}/proxy", OnIntegration(UseTokens)),
         post("/v1/integrations/{integration}/connect", OnIntegration(WriteIntegrations), "integration.connect"),
         // Browsers come here without a credential: what lets them in are the ticket, and the return key with the cookie.
         get("/v1/connect/{ticket}", Nothing),
@@ -188,6 +195,17 @@ pub(super) const TABLE: &[Route] = {
         post("/oauth2/introspect", right(VerifyTokens), ""),
         // It looks at the token itself, for the scope in its path, and has paths below it that mean the same.
         any("/v1/forward-auth/{scope}", Nothing),
+        // What is shown is what the caller may see.
+        get("/v1/events", Bulk),
+        get("/v1/events/stream", Bulk),
+        get("/v1/status", Bulk),
+        get("/v1/webhooks", right(Operate)),
+        post("/v1/webhooks", right(Operate), "webhook.create"),
+        get("/v1/webhooks/{webhook}", right(Operate)),
+        patch("/v1/webhooks/{webhook}", right(Operate), "webhook.change"),
+        delete("/v1/webhooks/{webhook}", right(Operate), "webhook.delete"),
+        post("/v1/webhooks/{webhook}/test", right(Operate), "webhook.test"),
+        post("/v1/webhooks/{webhook}/secret", right(Operate), "webhook.rotate_secret"),
         post("/v1/pepper/rotate", right(Operate), "pepper.rotate"),
         get("/v1/audit", right(ReadAudit)),
         get("/v1/audit/{seq}", right(ReadAudit)),
@@ -196,6 +214,11 @@ pub(super) const TABLE: &[Route] = {
         post("/v1/audit/verify", right(ReadAudit), ""),
     ]
 };
+
+/// What a call of a route for every method needs.
+pub(super) fn any_route(path: &str) -> Option<&'static Route> {
+    TABLE.iter().find(|route| route.method == "ANY" && route.path == path)
+}
 
 /// What a call of this route needs. `HEAD` is a `GET` without its body.
 pub(super) fn route(method: &str, path: &str) -> Option<&'static Route> {

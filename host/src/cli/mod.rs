@@ -10,6 +10,8 @@ mod client;
 mod completion;
 #[cfg(test)]
 mod daemon_tests;
+mod doctor;
+mod event;
 mod exit;
 mod flow;
 #[cfg(test)]
@@ -27,9 +29,11 @@ mod problem;
 mod profile;
 mod serve;
 mod standing;
+mod status;
 mod token;
 mod user;
 mod values;
+mod webhook;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -80,9 +84,11 @@ Environment of the commands that talk to a daemon:
 enum Command {
     Init(init::Init),
     Serve(serve::Serve),
+    Status(status::Status),
     Model(model::Model),
     Integration(integration::Integration),
     Token(token::Token),
+    Doctor(doctor::Doctor),
     Agent(agent::Agent),
     Flow(flow::Flow),
     User(user::User),
@@ -92,6 +98,8 @@ enum Command {
     ApplicationToken(application_token::ApplicationToken),
     VerifyToken(me::VerifyToken),
     Me(me::Me),
+    Event(event::Event),
+    Webhook(webhook::Webhook),
     Audit(audit::Audit),
     Pepper(audit::Pepper),
     Plugin(plugin::Plugin),
@@ -135,6 +143,7 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::Model(model) => model.run(output).await,
             Command::Integration(integration) => integration.run(output).await,
             Command::Token(token) => token.run(output).await,
+            Command::Doctor(doctor) => doctor.run(output).await,
             Command::Agent(agent) => agent.run(output).await,
             Command::Flow(flow) => flow.run(output).await,
             Command::User(user) => user.run(output).await,
@@ -144,6 +153,9 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::ApplicationToken(token) => token.run(output).await,
             Command::VerifyToken(verify) => verify.run(output).await,
             Command::Me(me) => me.run(output).await,
+            Command::Status(status) => status.run(output).await,
+            Command::Event(event) => event.run(output).await,
+            Command::Webhook(webhook) => webhook.run(output).await,
             Command::Audit(audit) => audit.run(output).await,
             Command::Pepper(pepper) => pepper.run(output).await,
             Command::Plugin(plugin) => plugin.run(output).await,

@@ -10,7 +10,8 @@ use super::exit::Failure;
 use super::output::{Output, Pairs, scalar, table};
 
 /// Members that are lists: unset, they are empty rather than null.
-const LISTS: [&str; 5] = ["profiles", "allowed_organizations", "scopes", "rights", "grants"];
+const LISTS: [&str; 8] =
+    ["profiles", "allowed_organizations", "scopes", "rights", "grants", "kinds", "integrations", "organizations"];
 
 /// A kind of thing that the daemon keeps.
 pub(super) struct Noun<const N: usize> {
@@ -152,6 +153,11 @@ impl<const N: usize> Noun<N> {
 pub(super) struct Body(Map<String, Value>);
 
 impl Body {
+    /// As JSON.
+    pub(super) fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+
     /// Sets a member, by its path (`contact.email`), where there is a value.
     pub(super) fn set<T: Into<Value>>(&mut self, path: &str, value: Option<T>) -> &mut Self {
         if let Some(value) = value {

@@ -38,6 +38,9 @@ const KEYS: &[(&str, Shape)] = &[
     ("access.external.proxies", Shape::List),
     ("audit.retention_days", Shape::Number),
     ("audit.retention_records", Shape::Number),
+    ("events.retention_days", Shape::Number),
+    ("events.retention_records", Shape::Number),
+    ("events.personal_token_days", Shape::Numbers),
     ("log.level", Shape::Text),
     ("log.format", Shape::Text),
 ];
@@ -55,6 +58,8 @@ enum Shape {
     Flag,
     /// An integer.
     Number,
+    /// An array of integers; elsewhere a comma-separated text.
+    Numbers,
 }
 
 /// A value and where it was given.
@@ -136,6 +141,12 @@ impl Layers {
             (Shape::Flag, _) => (None, "must be true or false"),
             (Shape::Number, toml::Value::Integer(number)) => (Some(number.to_string()), ""),
             (Shape::Number, _) => (None, "must be a number"),
+            (Shape::Numbers, toml::Value::Array(items)) => {
+                let items: Option<Vec<String>> =
+                    items.iter().map(|item| item.as_integer().map(|number| number.to_string())).collect();
+                (items.map(|items| items.join(",")), "must be an array of numbers")
+            }
+            (Shape::Numbers, _) => (None, "must be an array of numbers"),
         };
         match text {
             Some(text) => self.set(known, text, source),

@@ -23,6 +23,7 @@ fn config(folder: &Path) -> Config {
         egress: EgressSettings::default(),
         access: crate::access::Policy::default(),
         audit: crate::config::Audit::default(),
+        events: crate::config::Events::default(),
         log: Log::default(),
     }
 }

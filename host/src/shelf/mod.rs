@@ -18,7 +18,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -36,6 +36,7 @@ use crate::clock::SharedClock;
 use crate::flows::registry::Flows;
 use crate::flows::{Flow as _, Limits, Plugin};
 use crate::name::Name;
+use crate::notices::Notices;
 use crate::store::{Batch, Revision, Store, StoreError};
 use crate::telemetry;
 
@@ -73,6 +74,8 @@ pub struct Shelf {
     conduct: DashMap<String, Conduct>,
     /// Held while something is changed, so that disk, store and memory change together.
     changing: Mutex<()>,
+    /// Where a quarantine is told, too.
+    notices: OnceLock<Arc<Notices>>,
     /// Itself, for what outlives a call.
     me: Weak<Self>,
 }
@@ -119,10 +122,17 @@ impl Shelf {
             problems: DashMap::new(),
             conduct: DashMap::new(),
             changing: Mutex::new(()),
+            notices: OnceLock::new(),
             me: me.clone(),
         });
         shelf.load().await?;
         Ok(shelf)
+    }
+
+    /// Has events of flows told there from now on.
+    pub fn tell_to(&self, notices: Arc<Notices>) {
+        // Told twice, it stays with the first.
+        drop(self.notices.set(notices));
     }
 
     /// Serves what the records say.

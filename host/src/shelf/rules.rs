@@ -11,6 +11,7 @@ use super::{Shelf, ShelfError, Standing};
 use crate::audit::{Actor, Entry};
 use crate::flows::{Barred, Catalog, Flow, Limit};
 use crate::name::Name;
+use crate::notices::{Kind, Notice};
 use crate::telemetry;
 
 /// When callers may ask again where only a person can help.
@@ -111,6 +112,11 @@ impl Shelf {
             return;
         }
         tracing::error!("flow {name} is under quarantine: {reason}; `tokenhost flow release {name}` lets it run again");
+        if let Some(notices) = self.notices.get() {
+            let text = format!("flow {name} is under quarantine and isn't run any more: {reason}");
+            let remedy = format!("tokenhost flow release {name}");
+            notices.tell(Notice::new(Kind::FlowQuarantined, text).flow(name.as_str()).remedy(remedy));
+        }
         let quarantine = Quarantine { sha256: sha256.to_owned(), since: self.clock.now(), reason };
         record.quarantine = Some(quarantine.clone());
         self.remember(record);

@@ -11,6 +11,7 @@ use ulid::Ulid;
 
 use super::attempt::{Attempt, Start};
 use super::backoff::Budget;
+use super::connect::OnConnected;
 use super::error::TokenError;
 use super::expiry::Margin;
 use super::failure::Ended;
@@ -23,6 +24,7 @@ use super::plan::{self, Cause, Facts, Plan};
 use super::record::{FailureRecord, TokenRecord};
 use super::schedule::{Due, Schedule, Timers};
 use super::token::{Live, Quality, Served, Token};
+use super::watch::Watch;
 use crate::clock::SharedClock;
 use crate::egress::Egress;
 use crate::flows::{Catalog, Flow};
@@ -52,6 +54,8 @@ pub struct Tokens {
     scoped: DashMap<String, Vec<TokenKey>>,
     /// Renewals ahead of time.
     schedule: Schedule,
+    /// Who is told how connections end of which nobody comes back.
+    pub(super) on_connected: OnceLock<OnConnected>,
     /// Itself, for the flights that it starts.
     pub(super) me: Weak<Self>,
 }
@@ -86,6 +90,7 @@ impl Tokens {
                 budget: Budget::new(Arc::clone(&clock)),
                 clock,
                 margin,
+                watch: Watch::default(),
                 callback_url: OnceLock::new(),
                 stopping: CancellationToken::new(),
             }),
@@ -94,6 +99,7 @@ impl Tokens {
             changes: AtomicU64::new(0),
             scoped: DashMap::new(),
             schedule,
+            on_connected: OnceLock::new(),
             me: me.clone(),
         });
         let me = tokens.me.clone();
@@ -366,6 +372,7 @@ impl Tokens {
 
     /// Takes an integration's tokens out of memory.
     fn forget(&self, integration: &Name) {
+        self.parts.watch.touch(integration);
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.live.invalidate(integration.as_str());
         if let Some((_, keys)) = self.scoped.remove(integration.as_str()) {

@@ -205,6 +205,7 @@ impl Tokens {
                 Ok(_) => {
                     // Flights that read the record before must not put that into memory.
                     self.changes.fetch_add(1, Ordering::AcqRel);
+                    self.parts.watch.touch_key(key);
                     return Ok(Ok(()));
                 }
                 Err(StoreError::Conflict) => {}

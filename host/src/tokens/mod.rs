@@ -4,6 +4,7 @@
 
 mod attempt;
 mod backoff;
+mod concern;
 mod connect;
 mod error;
 mod expiry;
@@ -22,9 +23,11 @@ mod revoke;
 mod schedule;
 mod token;
 mod view;
+mod watch;
 
 pub use self::attempt::MAX_WAIT;
-pub use self::connect::{Back, Connecting, Next, Onward, Unwelcome};
+pub use self::concern::{Concern, ConcernKind};
+pub use self::connect::{Back, Connecting, Next, OnConnected, Onward, Unwelcome};
 pub use self::error::TokenError;
 pub use self::expiry::{ExpirySource, Margin};
 pub use self::journal::{AnswerStory, AttemptStory, Outcome, StepStory};
@@ -35,6 +38,7 @@ pub use self::reparse::Reparsed;
 pub use self::revoke::Revocation;
 pub use self::token::{ManualToken, Served, Token};
 pub use self::view::{Awaiting, FailureView, Rejection, State, Status, Verdict};
+pub use self::watch::Attention;
 
 #[cfg(test)]
 mod tests;

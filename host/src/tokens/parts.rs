@@ -12,6 +12,7 @@ use super::failure::Ended;
 use super::key::TokenKey;
 use super::ledger::Ledger;
 use super::record::TokenRecord;
+use super::watch::Watch;
 use crate::clock::SharedClock;
 use crate::egress::Egress;
 use crate::flows::Catalog;
@@ -31,6 +32,8 @@ pub(super) struct Parts {
     pub(super) clock: SharedClock,
     pub(super) budget: Budget,
     pub(super) margin: Margin,
+    /// Which integrations somebody should look at.
+    pub(super) watch: Watch,
     /// Where a provider sends people back to, once that is known.
     pub(super) callback_url: OnceLock<String>,
     /// Cancelled when the daemon stops.

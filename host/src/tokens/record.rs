@@ -300,6 +300,11 @@ impl StoredToken {
         })
     }
 
+    /// When its refresh token ends.
+    pub(super) fn refresh_expires_at(&self) -> Option<DateTime<Utc>> {
+        self.refresh_expires_at
+    }
+
     /// Whether a refresh token came with it.
     pub(super) fn has_refresh_token(&self) -> bool {
         self.refresh_token.is_some()

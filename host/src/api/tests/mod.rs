@@ -4,6 +4,7 @@ mod audit;
 mod connect;
 mod document;
 mod escalation;
+mod events;
 mod export;
 mod import;
 mod login;

@@ -138,6 +138,7 @@ impl Divided {
             ("{attempt}", "01JD0000000000000000000000"),
             ("{source}", "hr"),
             ("{seq}", "1"),
+            ("{webhook}", "none"),
         ] {
             path = path.replace(name, value);
         }
@@ -176,6 +177,12 @@ impl Divided {
             }
             "PUT /v1/synchro/{source}" => r#"{"on_missing":"keep","users":[]}"#.to_owned(),
             "POST /v1/verify" | "POST /v1/audit/find" => r#"{"token":"x"}"#.to_owned(),
+            // Let in, it would never end.
+            "GET /v1/events/stream" => {
+                path += "?after=never";
+                String::new()
+            }
+            "POST /v1/webhooks" => r#"{"name":"x","url":"nowhere"}"#.to_owned(),
             "POST /v1/publishers" => r#"{"name":"x","key":"x"}"#.to_owned(),
             "POST /oauth2/introspect" => "token=x".to_owned(),
             "POST /v1/audit/explain" => r#"{"support_id":"x"}"#.to_owned(),

@@ -21,6 +21,7 @@ use crate::flows::description::{Field, FieldKind, Requirement, SchemeMatch};
 use crate::flows::step::{Context, Event, Failure, FlowToken, Remedy, Step};
 use crate::flows::{Catalog, Description, Engine, EngineOptions, Flow, Flows, PluginError, StepRun};
 use crate::integrations::{Integrations, Models};
+use crate::notices::{self, Notices};
 use crate::organizations::Organizations;
 use crate::seal::{Keyring, MasterKey};
 use crate::shelf::{self, Shelf};
@@ -28,6 +29,7 @@ use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::telemetry;
 use crate::tokens::{Margin, Tokens};
+use crate::webhooks::{self, Webhooks};
 
 /// A document whose only scheme the test's flow serves.
 pub(super) const DOCUMENT: &str = r#"{"openapi":"3.1.0","info":{"title":"CRM","version":"2"},"paths":{},
@@ -104,6 +106,7 @@ impl World {
             Arc::clone(&catalog),
             Arc::clone(&egress),
         ));
+        let hooks = Arc::clone(&keyring);
         let tokens = Tokens::new(
             Arc::clone(&store),
             keyring,
@@ -125,6 +128,19 @@ impl World {
             folder: folder.path().join("installed"),
         });
         let shelf = shelf.await.unwrap();
+        let notices =
+            Notices::open(Arc::clone(&store), Arc::clone(&clock), notices::Retention::default()).await.unwrap();
+        shelf.tell_to(Arc::clone(&notices));
+        tokens.watch_over(Arc::clone(&notices));
+        let webhooks = webhooks::Parts {
+            store: Arc::clone(&store),
+            keyring: hooks,
+            clock: Arc::clone(&clock),
+            organizations: Arc::clone(&organizations),
+            notices: Arc::clone(&notices),
+            egress: Arc::clone(&egress),
+        };
+        let webhooks = Arc::new(Webhooks::open(webhooks).await.unwrap());
         let (api, router) = router(Rooms {
             access,
             audit,
@@ -138,6 +154,8 @@ impl World {
             flows,
             shelf,
             egress,
+            notices,
+            webhooks,
             store,
             clock,
             metrics: telemetry::metrics().unwrap(),

@@ -12,6 +12,7 @@ use super::super::ledger::Ledger;
 use super::super::parts::Parts;
 use super::super::record::{FailureRecord, RefreshState, StoredToken, TokenRecord};
 use super::super::token::Token;
+use super::super::watch::Before;
 use super::{Attempt, FIRST_PAUSE, Last};
 use crate::egress::Fault;
 use crate::flows::request::Part;
@@ -350,6 +351,7 @@ impl Attempt {
             return Ok(Standing::Void);
         };
         let (mut token, read) = parts.ledger.token(&self.record.story.key, self.record.target).await?;
+        let before = Before::of(&token);
         let is_persons = self.record.person.is_some();
         let current = match is_persons {
             true => token.connecting == Some(self.id()),
@@ -373,6 +375,9 @@ impl Attempt {
         Ledger::put_attempt(&mut batch, &self.record)?;
         parts.ledger.prune(&mut batch, self.record.story.key.integration(), self.id()).await?;
         parts.ledger.store.commit(batch).await?;
+        if current {
+            parts.watch.ended(&integration, before, &token, outcome);
+        }
         Ok(if current { Standing::Current } else { Standing::Void })
     }
 

@@ -63,6 +63,7 @@ impl Home {
             egress: EgressConfig { allow: vec!["127.0.0.0/8".parse()?], http: true },
             access: tokenhost::access::Policy::default(),
             audit: tokenhost::config::Audit::default(),
+            events: tokenhost::config::Events::default(),
             log: Log::default(),
         };
         let token = daemon::init(&config).await?.token.expose_secret().to_owned();

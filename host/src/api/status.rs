@@ -1,0 +1,264 @@
+//! What an operator looks at first: the daemon, what needs attention and what to do about it, and how much is well.
+//!
+//! It takes what the rooms keep in memory of what is wrong (`tokens::Attention`, …), so that a look costs as much as there is
+//! wrong, and not as much as there is.
+
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::http::Uri;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::caller::Caller;
+use super::problem::Problem;
+use super::query::Query;
+use super::state::Api;
+use super::time::Time;
+use crate::access::{Ending, PrincipalKind, Right};
+use crate::shelf::Standing;
+use crate::tokens::{Concern, ConcernKind};
+use crate::webhooks::{Progress, Webhook};
+
+/// Things shown where nobody says how many.
+const DEFAULT: u64 = 100;
+/// Things shown at most.
+const MOST: u64 = 1_000;
+
+/// The routes.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(show))
+}
+
+/// How things are.
+#[derive(Debug, Serialize, ToSchema)]
+struct Status {
+    /// The daemon.
+    daemon: DaemonStatus,
+    /// What needs attention, the worst first.
+    attention: Vec<Item>,
+    /// How many further things need attention.
+    more: usize,
+    /// What needs none.
+    healthy: Healthy,
+    /// Whether all integrations have been looked at since the daemon started; until then, some that need attention may be missing.
+    complete: bool,
+}
+
+/// The daemon.
+#[derive(Debug, Serialize, ToSchema)]
+struct DaemonStatus {
+    /// Its version.
+    version: &'static str,
+    /// Seconds since it started.
+    uptime_seconds: u64,
+    /// Whether it takes calls: false while it stops.
+    ready: bool,
+}
+
+/// Something that needs attention.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+struct Item {
+    /// What is wrong: `person_needed`, `failing`, `incomplete`, `flow_missing`, `flow_quarantined`, `flow_not_served`,
+    /// `webhook_disabled`, `webhook_failing`, `expiring`, `personal_token_ending`. Further kinds may follow.
+    kind: &'static str,
+    /// `error`: something doesn't work; `warning`: something won't.
+    severity: &'static str,
+    /// What it is about, e.g. `integration/crm`.
+    subject: String,
+    /// The integration, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    integration: Option<String>,
+    /// The organization that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organization: Option<String>,
+    /// The scheme, where it isn't the integration's first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheme: Option<String>,
+    /// The scopes of the token, where they aren't the integration's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scopes: Option<String>,
+    /// What is wrong, for people.
+    message: String,
+    /// The command that helps.
+    remedy: String,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Time>,
+    /// When the next attempt may be made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<Time>,
+    /// Until when it works all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    works_until: Option<Time>,
+}
+
+/// How much is well.
+#[derive(Debug, Serialize, ToSchema)]
+struct Healthy {
+    /// Integrations that the caller may see.
+    integrations: usize,
+    /// Flows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flows: Option<usize>,
+    /// Webhooks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhooks: Option<usize>,
+}
+
+/// How bad things are, the worst first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Person,
+    Failing,
+    Incomplete,
+    Flow,
+    Webhook,
+    Expiring,
+    Personal,
+}
+
+impl Item {
+    fn of_concern(concern: Concern) -> (Rank, Self) {
+        let rank = match concern.kind {
+            ConcernKind::PersonNeeded => Rank::Person,
+            ConcernKind::Failing => Rank::Failing,
+            ConcernKind::Incomplete => Rank::Incomplete,
+            ConcernKind::FlowMissing => Rank::Flow,
+            ConcernKind::Expiring => Rank::Expiring,
+        };
+        let still_works = concern.works_until.is_some() || concern.kind == ConcernKind::Expiring;
+        let item = Self {
+            kind: concern.kind.as_str(),
+            severity: if still_works { "warning" } else { "error" },
+            subject: format!("integration/{}", concern.integration),
+            integration: Some(concern.integration.to_string()),
+            organization: Some(concern.organization.to_string()),
+            scheme: concern.scheme,
+            scopes: concern.scopes,
+            message: concern.message,
+            remedy: concern.remedy,
+            since: concern.since.map(Time::from),
+            retry_at: concern.retry_at.map(Time::from),
+            works_until: concern.works_until.map(Time::from),
+        };
+        (rank, item)
+    }
+
+    /// What is wrong with something else than an integration.
+    fn of(kind: &'static str, subject: String, message: String, remedy: String, since: Option<DateTime<Utc>>) -> Self {
+        Self {
+            kind,
+            severity: "error",
+            subject,
+            integration: None,
+            organization: None,
+            scheme: None,
+            scopes: None,
+            message,
+            remedy,
+            since: since.map(Time::from),
+            retry_at: None,
+            works_until: None,
+        }
+    }
+
+    /// What is wrong with a flow, if anything is.
+    fn of_flow(flow: &Standing) -> Option<(Rank, Self)> {
+        let subject = format!("flow/{}", flow.name);
+        if let Some(problem) = &flow.problem {
+            let remedy = format!("tokenhost flow show {}", flow.name);
+            return Some((Rank::Flow, Self::of("flow_not_served", subject, problem.clone(), remedy, None)));
+        }
+        let quarantine = flow.record.as_ref()?.quarantine.as_ref()?;
+        let remedy = format!("tokenhost flow release {}", flow.name);
+        let item = Self::of("flow_quarantined", subject, quarantine.reason.clone(), remedy, Some(quarantine.since));
+        Some((Rank::Flow, item))
+    }
+
+    /// What is wrong with a webhook, if anything is. That somebody disabled it is as they want it.
+    fn of_webhook(webhook: &Webhook, progress: &Progress) -> Option<(Rank, Self)> {
+        let subject = format!("webhook/{}", webhook.name);
+        if let Some(disabled) = &webhook.disabled {
+            let remedy = format!("tokenhost webhook change {} --enable", webhook.name);
+            let reason = disabled.reason.clone();
+            let item = Self::of("webhook_disabled", subject, reason, remedy, Some(disabled.at));
+            return progress.is_down().then_some((Rank::Webhook, item));
+        }
+        let since = progress.failing_since.filter(|_| progress.is_down())?;
+        let last = progress.last.iter().find(|delivery| !delivery.is_done());
+        let message = last.map_or_else(|| "nothing is delivered".to_owned(), |delivery| delivery.outcome());
+        let remedy = format!("tokenhost webhook test {}", webhook.name);
+        let item = Self::of("webhook_failing", subject, message, remedy, Some(since));
+        Some((Rank::Webhook, Self { retry_at: progress.next_try_at().map(Time::from), ..item }))
+    }
+
+    fn of_ending(ending: Ending) -> (Rank, Self) {
+        let subject = format!("personal-token/{}", ending.id);
+        let item = Self::of("personal_token_ending", subject, ending.message(), ending.remedy(), None);
+        let organization = ending.organization.map(String::from);
+        let item = Self { severity: "warning", organization, works_until: Some(ending.expires_at.into()), ..item };
+        (Rank::Personal, item)
+    }
+}
+
+/// How many things.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+struct Most {
+    /// Things that need attention shown at most, 1 to 1000. Default: 100
+    limit: Option<u64>,
+}
+
+/// Shows what needs attention, the worst first, with the command that helps
+///
+/// Only what the caller may see: integrations by the right to read these, flows by the right to read flows, webhooks by the right to
+/// operate the daemon, personal tokens by the right to read principals, and one's own.
+#[utoipa::path(get, path = "/v1/status", tag = "operations", params(Most),
+    responses((status = 200, description = "How things are", body = Status)))]
+async fn show(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::Json<Status>, Problem> {
+    let mut query = Query::of(&uri);
+    let limit = query.number("limit", 1..=MOST).unwrap_or(DEFAULT);
+    query.finish()?;
+    let limit = usize::try_from(limit).unwrap_or(1);
+    let right = Right::ReadIntegrations;
+    let (everything, nothing) = (caller.may_everywhere(right), !caller.may_somewhere(right));
+    let sees = |name: &_, organization: &_| everything || (!nothing && caller.may_on(right, name, organization));
+    let attention = api.tokens.attention(sees, limit).await?;
+    let mut healthy = Healthy { integrations: attention.healthy, flows: None, webhooks: None };
+    let mut items: Vec<(Rank, Item)> = attention.concerns.into_iter().map(Item::of_concern).collect();
+    if caller.may(Right::ReadFlows) {
+        let flows = api.shelf.list();
+        let ill: Vec<_> = flows.iter().filter_map(Item::of_flow).collect();
+        healthy.flows = Some(flows.len().saturating_sub(ill.len()));
+        items.extend(ill);
+    }
+    if caller.may_everywhere(Right::Operate) {
+        let webhooks = api.webhooks.list();
+        let ill: Vec<_> =
+            webhooks.iter().filter_map(|(webhook, progress)| Item::of_webhook(webhook, progress)).collect();
+        healthy.webhooks = Some(webhooks.len().saturating_sub(ill.len()));
+        items.extend(ill);
+    }
+    let may_see = |ending: &Ending| {
+        let is_own = caller.kind == PrincipalKind::User && caller.name == ending.user.as_str();
+        let organization = ending.organization.as_ref();
+        is_own || organization.is_some_and(|organization| caller.may_in(Right::ReadPrincipals, organization))
+    };
+    items.extend(api.access.ending().await?.into_iter().filter(may_see).map(Item::of_ending));
+    // Within a rank, the rooms have said what comes first.
+    items.sort_by_key(|(rank, _)| *rank);
+    let more = attention.more + items.len().saturating_sub(limit);
+    items.truncate(limit);
+    let daemon = DaemonStatus {
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: api.clock.elapsed().saturating_sub(api.started).as_secs(),
+        ready: !api.stopping.load(Ordering::Relaxed),
+    };
+    let attention_items = items.into_iter().map(|(_, item)| item).collect();
+    Ok(axum::Json(Status { daemon, attention: attention_items, more, healthy, complete: attention.is_complete }))
+}
