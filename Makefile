@@ -28,7 +28,7 @@ plugins := $(patsubst plugins/%/,%,$(wildcard plugins/*/))
 shipped := $(plugins:%=$(FLOWS)/%.wasm)
 # What every flow is made from besides its own folder.
 not_sources := -name target -o -name node_modules -o -name build -o -name .venv -o -name '.*_cache' -o -name __pycache__
-flow_sources := $(shell find wit sdk \( $(not_sources) \) -prune -o -type f -print) Cargo.toml Cargo.lock
+flow_sources := $(shell find wit sdk \( $(not_sources) -o -path sdk/clients \) -prune -o -type f -print) Cargo.toml Cargo.lock
 
 .PHONY: help
 help: ## list the targets

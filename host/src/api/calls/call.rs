@@ -39,6 +39,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// A call of an operation, which is named by its id, or by its method and its path's template.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = CallRequest)]
 #[serde(deny_unknown_fields)]
 struct Request {
     /// The operation's id.
@@ -73,6 +74,7 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Val
 
 /// What the service answered, whatever its status, and what was done.
 #[derive(Serialize, ToSchema)]
+#[schema(as = CallAnswer)]
 struct Answer {
     /// The service's status.
     status: u16,
