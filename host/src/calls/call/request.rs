@@ -59,7 +59,8 @@ pub(super) fn outbound(
     url.set_query(Some(written.query.as_str()).filter(|query| !query.is_empty()));
     url.set_fragment(None);
     // A service sends back what it got by `TRACE`, credentials too (RFC 9110 section 9.3.8).
-    let method = operation.method.parse().ok().filter(|method| *method != Method::TRACE && *method != Method::CONNECT);
+    let method =
+        operation.method.parse::<Method>().ok().filter(|method| *method != Method::TRACE && *method != Method::CONNECT);
     let method = method.ok_or_else(|| {
         let message = "its method isn't one that a call with credentials can have";
         CallFailure::Invalid(vec![FieldFault::new("operation_id", FaultCode::NotAllowed, message)])
