@@ -28,7 +28,7 @@ plugins := $(patsubst plugins/%/,%,$(wildcard plugins/*/))
 shipped := $(plugins:%=$(FLOWS)/%.wasm)
 # What every flow is made from besides its own folder.
 not_sources := -name target -o -name node_modules -o -name build -o -name .venv -o -name '.*_cache' -o -name __pycache__
-flow_sources := $(shell find wit sdk \( $(not_sources) \) -prune -o -type f -print) Cargo.toml Cargo.lock
+flow_sources := $(shell find wit sdk \( $(not_sources) -o -path sdk/clients \) -prune -o -type f -print) Cargo.toml Cargo.lock
 
 .PHONY: help
 help: ## list the targets
@@ -58,8 +58,10 @@ $(foreach plugin,$(plugins),$(eval $(call flow_rule,$(plugin))))
 test: build ## run everything that proves the project
 	node --test tests/providers/providers.test.mjs
 	npm --prefix sdk/js test --silent
+	npm --prefix sdk/clients/typescript test --silent
 	npm --prefix plugins/session-login test --silent
 	$(VENV)/bin/python -m pytest -q sdk/python -p no:cacheprovider
+	$(VENV)/bin/python -m pytest -q sdk/clients/python -p no:cacheprovider
 	$(VENV)/bin/python -m pytest -q plugins/hmac-token -p no:cacheprovider
 	cargo test --workspace --locked --doc
 	cargo test --workspace --locked --lib --bins --tests

@@ -36,6 +36,10 @@ pub const FLOW_FAULTS: &str = "tokenhost_flow_faults_total";
 pub const FLOW_QUARANTINED: &str = "tokenhost_flow_quarantined";
 /// Installed flows that aren't served.
 pub const FLOWS_NOT_SERVED: &str = "tokenhost_flows_not_served";
+/// Requests to services, by `outcome`: `answered`, `failed` (no answer, or 5xx), `held` (not sent).
+pub const SERVICE_CALLS: &str = "tokenhost_service_calls_total";
+/// Services that are given a rest, or tried after one.
+pub const SERVICES_OPEN: &str = "tokenhost_services_resting";
 /// Events, by `kind`.
 pub const EVENTS: &str = "tokenhost_events_total";
 /// Events that were left out, since more came than could be written.
@@ -116,6 +120,8 @@ fn describe() {
     describe_counter!(FLOW_FAULTS, "Faults of flows that ended an attempt, by flow");
     describe_gauge!(FLOW_QUARANTINED, "1 while a flow is under quarantine, by flow");
     describe_gauge!(FLOWS_NOT_SERVED, "Installed flows that aren't served");
+    describe_counter!(SERVICE_CALLS, "Requests to services by outcome");
+    describe_gauge!(SERVICES_OPEN, "Services that are given a rest, or tried after one");
     describe_counter!(EVENTS, "Events by kind");
     describe_counter!(EVENTS_LOST, "Events left out, since more came than could be written");
     describe_gauge!(BUILD_INFO, "Always 1; the version is the label");

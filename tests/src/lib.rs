@@ -14,12 +14,14 @@ pub mod client;
 pub mod daemon;
 pub mod mock;
 pub mod person;
+pub mod prism;
 pub mod provider;
 
 pub use client::{Answer, Client};
 pub use daemon::{Daemon, Options, executable};
 pub use mock::{Act, Mock, Seen};
 pub use person::Person;
+pub use prism::Prism;
 pub use provider::Provider;
 
 use std::time::Duration;

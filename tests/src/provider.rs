@@ -30,6 +30,11 @@ impl Provider {
         Self::start("python3", "django/server.py", options).await
     }
 
+    /// A service that does on request what services do with connections: `providers/service/server.mjs`.
+    pub async fn service() -> Self {
+        Self::start("node", "service/server.mjs", &[]).await
+    }
+
     /// One that gives tokens for signed JWTs, by Authlib's own grant.
     pub async fn authlib() -> Self {
         Self::start("python3", "jwt_bearer/server.py", &[]).await

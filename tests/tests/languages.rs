@@ -91,6 +91,60 @@ fn a_new_project_builds_and_passes_its_tests_in_each_language() {
     }
 }
 
+/// Builds a project that can't be built; all that is said.
+fn failing(dir: &Path) -> String {
+    let output = tokenhost(dir).args(["plugin", "build"]).stdin(Stdio::null()).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    said
+}
+
+#[test]
+fn what_an_author_forgot_is_told_by_the_build() {
+    let folder = tempfile::tempdir().unwrap();
+    run(tokenhost(folder.path()).args(["plugin", "new", "mine", "--lang", "js"]));
+    let dir = folder.path().join("mine");
+    install_packages(&dir);
+    std::fs::write(dir.join("src/index.js"), "export const robot = {};\n").unwrap();
+    let said = failing(&dir);
+    assert!(said.contains("src/index.js exports no flow. It must say `export const flow = …`"), "{said}");
+
+    python();
+    run(tokenhost(folder.path()).args(["plugin", "new", "yours", "--lang", "python"]));
+    let dir = folder.path().join("yours");
+    let source = dir.join("src/flow_yours.py");
+    let text = std::fs::read_to_string(&source).unwrap();
+    std::fs::write(&source, format!("{text}\n\ndef broken(:\n    pass\n")).unwrap();
+    let said = failing(&dir);
+    let line = text.lines().count() + 3;
+    assert!(said.contains(&format!("flow_yours.py, line {line}: SyntaxError: ")), "{said}");
+    assert!(said.lines().count() < 15, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exception_in_javascript_is_told_as_the_flows_own_error() {
+    let folder = tempfile::tempdir().unwrap();
+    run(tokenhost(folder.path()).args(["plugin", "new", "thrower", "--lang", "js"]));
+    let dir = folder.path().join("thrower");
+    install_packages(&dir);
+    let source = dir.join("src/index.js");
+    let text = std::fs::read_to_string(&source).unwrap();
+    let text =
+        text.replacen("  request(context, purpose) {", "  request(context, purpose) {\n    context.nowhere.at();", 1);
+    std::fs::write(&source, text).unwrap();
+    let flows = folder.path().join("flows");
+    std::fs::create_dir(&flows).unwrap();
+    run(tokenhost(&dir).args(["plugin", "build", "--out"]).arg(&flows));
+    let daemon = Daemon::start_with(Options::default().env("TOKENHOST_FLOWS", flows.display().to_string())).await;
+    let client = daemon.client();
+    let fields = json!({"account": "me", "key": "s3cr3t", "token_url": "http://127.0.0.1:9/token"});
+    integrate(&client, "thrower", fields).await;
+    let problem = client.token("thrower").await.expect(503);
+    let said = problem["detail"].as_str().unwrap();
+    assert_eq!(problem["reason"], "plugin_fault", "{problem}");
+    assert!(said.contains("it failed with an error of its own: TypeError: ") && said.contains("index.js"), "{said}");
+}
+
 /// A model with an API key, and an integration of a flow with these fields.
 async fn integrate(client: &Client, flow: &str, fields: Value) {
     let scheme = json!({"type": "apiKey", "in": "header", "name": "x", "x-tokenhost-flow": flow});
@@ -149,6 +203,27 @@ async fn the_flows_that_ship_in_javascript_and_python() {
         let attempt = client.attempts(flow).await[0].to_string();
         assert!(!attempt.contains("s3cr3t") && !attempt.contains("csrftoken=c1"), "{attempt}");
     }
+    // Extra parameters come to a flow that knows nothing of them, and to its login alone.
+    let added = json!({"parameters": [{"name": "tenant", "in": "body", "value": "t1"},
+        {"name": "X-Tenant", "in": "header", "value": "t2"}]});
+    client.call("PATCH", "/v1/integrations/session-login", &added).await.expect(200);
+    client.post("/v1/integrations/session-login/token/refresh", &json!({})).await.expect(200);
+    let (login, csrf) =
+        (service.seen().pop().unwrap(), service.seen().into_iter().rfind(|seen| seen.target == "/csrf"));
+    assert_eq!((login.form["tenant"].as_str(), login.headers["x-tenant"].as_str()), ("t1", "t2"), "{login:?}");
+    assert!(!csrf.unwrap().headers.contains_key("x-tenant"));
+    // What a flow signs is the flow's alone: a parameter beside it goes, one inside doesn't.
+    let before = service.seen().len();
+    client.call("PATCH", "/v1/integrations/hmac-token", &added).await.expect(200);
+    let verdict = client.post("/v1/integrations/hmac-token/test", &Value::Null).await.expect(200);
+    let line = verdict["line"].as_str().unwrap();
+    let expected = "extra parameter `tenant`: belongs in the body, which this flow signs";
+    assert!(verdict["ok"] == false && line.contains(expected), "{verdict}");
+    assert_eq!(service.seen().len(), before, "nothing has left");
+    let beside = json!({"parameters": [{"name": "X-Tenant", "in": "header", "value": "t2"}]});
+    client.call("PATCH", "/v1/integrations/hmac-token", &beside).await.expect(200);
+    let verdict = client.post("/v1/integrations/hmac-token/test", &Value::Null).await.expect(200);
+    assert_eq!(verdict["ok"], true, "{verdict}");
     // The compiled code is kept: another start finds it.
     daemon.kill9().await;
     let before = daemon.log().matches("a flow is compiled").count();

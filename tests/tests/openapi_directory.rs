@@ -132,6 +132,8 @@ fn read(document: &Document) -> Reading {
 struct Totals {
     documents: usize,
     several_schemes: usize,
+    /// Schemes whose requests AWS wants signed: those of its own services, and of nobody else.
+    aws: usize,
     /// Of all flows, authorization code included.
     relative_token_urls: usize,
     /// Schemes that can't be used.
@@ -161,6 +163,10 @@ fn every_document_is_read_as_a_plain_reading_of_its_json_reads_it() {
         let server = document.servers.iter().find_map(|server| resolve_url(&server.url, None).ok());
         for scheme in &document.schemes {
             totals.problems += usize::from(scheme.problem.is_some());
+            if scheme.flow.as_deref() == Some("aws-sigv4") {
+                assert_eq!(scheme.document["x-amazon-apigateway-authtype"], "awsSigv4", "{name}");
+                totals.aws += 1;
+            }
             for detail in scheme.details.iter().filter(|_| scheme.kind == "oauth2") {
                 *totals.flows.entry(detail.clone()).or_default() += 1;
                 let Some(url) = scheme.source(Some(detail), "tokenUrl") else { continue };
@@ -175,6 +181,7 @@ fn every_document_is_read_as_a_plain_reading_of_its_json_reads_it() {
     let expected = Totals {
         documents: 2639,
         several_schemes: 680,
+        aws: 351,
         relative_token_urls: 17,
         problems: 0,
         flows: flows.map(|(flow, count)| (flow.to_owned(), count)).into(),

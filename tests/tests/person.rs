@@ -190,6 +190,13 @@ async fn a_code_is_entered_elsewhere_and_the_daemon_may_be_killed_meanwhile() {
     assert_eq!(seen["title"], "Sign-in Success", "{seen}");
     assert_eq!(place.outcome("device", &started["attempt"]).await["result"], "token");
     let token = place.working("device").await;
+    let client = place.client();
+    let ended = eventually("the audit record", async || {
+        let page = client.get("/v1/audit?action=integration.connect.end").await.expect(200);
+        page["items"].as_array().unwrap().first().cloned()
+    });
+    let ended = ended.await;
+    assert_eq!((&ended["object"], &ended["outcome"]), (&json!("integrations/device"), &json!("done")), "{ended}");
     place.refresh("device").await.expect(200);
     assert_ne!(place.working("device").await["access_token"], token["access_token"]);
 }

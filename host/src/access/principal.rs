@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
+use super::operations::OperationPattern;
 use super::profile::{ADMINISTRATOR, Profile, REST_SERVICES_USER};
 use super::reason::Reason;
 use super::rights::{Right, Rights};
@@ -91,6 +92,39 @@ struct Reached {
     rights: Rights,
     organizations: BTreeSet<Name>,
     integrations: BTreeSet<Name>,
+    /// Only these operations of theirs; empty: no such limit.
+    operations: Vec<OperationPattern>,
+}
+
+impl Reached {
+    /// Whether it gives the whole right.
+    fn gives(&self, right: Right) -> bool {
+        self.rights.contains(right) && self.operations.is_empty()
+    }
+
+    /// Whether it is for this integration, which belongs to that organization.
+    fn covers(&self, integration: &Name, organization: &Name) -> bool {
+        self.organizations.contains(organization) || self.integrations.contains(integration)
+    }
+}
+
+/// Which operations of an integration's service a principal may call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Callable<'a> {
+    /// Every one, and what is no operation of the document.
+    All,
+    /// Those that one of these stands for.
+    Only(Vec<&'a OperationPattern>),
+}
+
+impl Callable<'_> {
+    /// Whether this operation is among them.
+    pub fn contains(&self, id: Option<&str>, method: &str, path: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(patterns) => patterns.iter().any(|pattern| pattern.fits(id, method, path)),
+        }
+    }
 }
 
 /// What a principal is resolved from, beside what it holds itself.
@@ -120,6 +154,7 @@ impl Principal {
             rights: grant.rights.iter().copied().collect(),
             organizations: around.tree.expand(&grant.organizations),
             integrations: grant.integrations.iter().cloned().collect(),
+            operations: grant.operations.clone(),
         });
         let allowed = &parts.standing.allowed_organizations;
         let opens_rest = |profile: &Profile| matches!(profile.name.as_str(), ADMINISTRATOR | REST_SERVICES_USER);
@@ -218,27 +253,33 @@ impl Principal {
 
     /// Whether it has the right on anything at all.
     pub fn may_somewhere(&self, right: Right) -> bool {
-        self.may(right) || self.grants.iter().any(|grant| grant.rights.contains(right))
+        self.may(right) || self.grants.iter().any(|grant| grant.gives(right))
     }
 
     /// Whether it has the right on what belongs to this organization.
     pub fn may_in(&self, right: Right, organization: &Name) -> bool {
         self.sees(organization)
             && (self.may(right)
-                || self
-                    .grants
-                    .iter()
-                    .any(|grant| grant.rights.contains(right) && grant.organizations.contains(organization)))
+                || self.grants.iter().any(|grant| grant.gives(right) && grant.organizations.contains(organization)))
     }
 
     /// Whether it has the right on this integration, which belongs to that organization.
     pub fn may_on(&self, right: Right, integration: &Name, organization: &Name) -> bool {
         self.may_in(right, organization)
             || (self.sees(organization)
-                && self
-                    .grants
-                    .iter()
-                    .any(|grant| grant.rights.contains(right) && grant.integrations.contains(integration)))
+                && self.grants.iter().any(|grant| grant.gives(right) && grant.integrations.contains(integration)))
+    }
+
+    /// Which operations of this integration, which belongs to that organization, it may call; none: none at all.
+    pub fn may_call(&self, integration: &Name, organization: &Name) -> Option<Callable<'_>> {
+        let right = Right::UseTokens;
+        if self.may_on(right, integration, organization) {
+            return Some(Callable::All);
+        }
+        let grants = self.grants.iter().filter(|grant| grant.rights.contains(right));
+        let grants = grants.filter(|grant| self.sees(organization) && grant.covers(integration, organization));
+        let patterns: Vec<&OperationPattern> = grants.flat_map(|grant| &grant.operations).collect();
+        (!patterns.is_empty()).then_some(Callable::Only(patterns))
     }
 
     /// Whether its allowed organizations include this one.

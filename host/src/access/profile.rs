@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::operations::OperationPattern;
 use super::rights::{Right, Rights};
 use crate::name::Name;
 use crate::store::Revision;
@@ -47,6 +48,9 @@ pub struct Grant {
     /// On these integrations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub integrations: Vec<Name>,
+    /// Only to call these operations of theirs; none: no such limit. Goes with `use_tokens` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<OperationPattern>,
 }
 
 /// A profile at rest; its name is the key.

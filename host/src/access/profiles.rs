@@ -40,6 +40,8 @@ pub struct GrantInput {
     pub organizations: Vec<String>,
     /// On these integrations.
     pub integrations: Vec<String>,
+    /// Only to call these operations of theirs.
+    pub operations: Vec<String>,
 }
 
 impl Access {
@@ -207,7 +209,12 @@ impl Access {
                         "names neither organizations nor integrations; rights on everything stand in `rights`";
                     faults.push(FieldFault::new(format!("grants[{index}]"), FaultCode::Missing, message));
                 }
-                record.grants.push(Grant { rights, organizations, integrations });
+                let operations = parse_all(&field("operations"), &grant.operations, &mut faults);
+                if !operations.is_empty() && rights.iter().any(|right| *right != Right::UseTokens) {
+                    let message = "limits use_tokens alone; put other rights into a grant of their own";
+                    faults.push(FieldFault::new(field("operations"), FaultCode::NotAllowed, message));
+                }
+                record.grants.push(Grant { rights, organizations, integrations, operations });
             }
         }
         if !faults.is_empty() {

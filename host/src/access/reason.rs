@@ -71,6 +71,8 @@ reasons! {
     ReturnRefused "return_refused" "connect the integration again, and finish in the browser that opened the link";
     /// The principal lacks the right.
     RightMissing "right_missing" "give the principal a profile with the right that the call needs";
+    /// The principal may call some operations of the integration, and not this one.
+    OperationNotAllowed "operation_not_allowed" "add the operation to a grant of one of the principal's profiles, if that is right";
     /// The call isn't for this kind of principal or token.
     NotForThis "not_for_this" "call as another kind of principal";
 }
@@ -89,6 +91,7 @@ impl Reason {
                 | Self::RestProfileMissing
                 | Self::OrganizationNotAllowed
                 | Self::RightMissing
+                | Self::OperationNotAllowed
                 | Self::CrossSite
                 | Self::NotForThis
         )

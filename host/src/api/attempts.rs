@@ -76,7 +76,7 @@ enum Outcome {
 
 /// One call of the flow, and what it led to.
 #[derive(Debug, Serialize, ToSchema)]
-struct Step {
+pub(super) struct Step {
     /// What the flow was told.
     event: String,
     /// What it wanted.
@@ -131,12 +131,16 @@ enum SentBody {
     /// The members of a JSON document, by pointer.
     Json(Vec<Pair>),
     /// Any other content.
-    Raw {
-        /// Its type.
-        content_type: String,
-        /// What is shown of it.
-        content: String,
-    },
+    Raw(RawBody),
+}
+
+/// Content that is neither a form nor JSON.
+#[derive(Debug, Serialize, ToSchema)]
+struct RawBody {
+    /// Its type.
+    content_type: String,
+    /// What is shown of it.
+    content: String,
 }
 
 /// A name and what is shown of its value.
@@ -231,7 +235,7 @@ impl From<RequestRecord> for SentRequest {
                 BodyRecord::Empty => None,
                 BodyRecord::Form(parameters) => Some(SentBody::Form(pairs(parameters))),
                 BodyRecord::Json(members) => Some(SentBody::Json(pairs(members))),
-                BodyRecord::Raw { content_type, content } => Some(SentBody::Raw { content_type, content }),
+                BodyRecord::Raw { content_type, content } => Some(SentBody::Raw(RawBody { content_type, content })),
             },
         }
     }

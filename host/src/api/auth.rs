@@ -23,7 +23,7 @@ use super::query::LOGIN_MODE;
 use super::refusal::{self, Place};
 use super::state::Api;
 use super::table::{Need, Route, route};
-use crate::access::{Denial, LoginType, Principal, PrincipalKind, Reason, Refused, Scopes, TokenKind, Visit};
+use crate::access::{Denial, LoginType, Principal, PrincipalKind, Reason, Refused, Right, Scopes, TokenKind, Visit};
 use crate::name::Name;
 use crate::telemetry;
 
@@ -129,14 +129,19 @@ async fn check(api: &Api, route: &'static Route, caller: &Caller, params: &RawPa
         Need::Somewhere(right) if caller.may_somewhere(right) => Ok(()),
         Need::Somewhere(right) => Err(caller.refuse(Reason::RightMissing, right.as_str()).await),
         Need::OnIntegration(right) | Need::OnModel(right) if caller.may_everywhere(right) => Ok(()),
+        Need::ToCall if caller.may_everywhere(Right::UseTokens) => Ok(()),
         // What isn't there, and what isn't to be seen, look the same to whoever doesn't see everything.
-        Need::OnIntegration(right) => {
+        Need::OnIntegration(_) | Need::ToCall => {
+            let right = if let Need::OnIntegration(right) = route.need { right } else { Right::UseTokens };
             let name = param("integration");
             let organization = match &name {
                 Some(name) => api.integrations.organization_of(name).await?,
                 None => None,
             };
             match name.zip(organization) {
+                Some((name, organization)) if matches!(route.need, Need::ToCall) => {
+                    caller.require_callable(&name, &organization).await.map(drop)
+                }
                 Some((name, organization)) => caller.require_on(right, &name, &organization).await,
                 None => Err(caller.refuse(Reason::OrganizationNotAllowed, "not there").await),
             }
@@ -155,7 +160,11 @@ async fn check(api: &Api, route: &'static Route, caller: &Caller, params: &RawPa
 }
 
 /// Lets a call in, or says why not.
-async fn admit(api: &Api, route: &'static Route, request: Request) -> Result<(Option<Caller>, Request), Problem> {
+pub(super) async fn admit(
+    api: &Api,
+    route: &'static Route,
+    request: Request,
+) -> Result<(Option<Caller>, Request), Problem> {
     let is_public = match route.need {
         Need::Nothing => true,
         Need::Known(public) | Need::Interface(public) | Need::RightUnless(_, public) => public(api.public),

@@ -17,9 +17,11 @@ use super::problem::Problem;
 use super::refusal;
 use super::state::Api;
 use super::table::Route;
-use crate::access::{Principal, PrincipalKind, Reason, Refused, Right};
+use crate::access::{Callable, Principal, PrincipalKind, Reason, Refused, Right};
 use crate::audit::{Actor, ActorKind, Entry, Outcome};
+use crate::integrations::Integration;
 use crate::name::Name;
+use crate::openapi::Operation;
 
 /// Who is calling. There is none where a route is public.
 #[derive(Clone)]
@@ -97,6 +99,44 @@ impl Caller {
             }
             false => Err(self.refuse(Reason::RightMissing, right.as_str()).await),
         }
+    }
+
+    /// Which operations of an integration of an organization the caller may call; refuses one who may call none.
+    pub(super) async fn require_callable(
+        &self,
+        integration: &Name,
+        organization: &Name,
+    ) -> Result<Callable<'_>, Problem> {
+        match self.may_call(integration, organization) {
+            Some(callable) => Ok(callable),
+            None if !self.sees(organization) => {
+                Err(self.refuse(Reason::OrganizationNotAllowed, organization.as_str()).await)
+            }
+            None => Err(self.refuse(Reason::RightMissing, Right::UseTokens.as_str()).await),
+        }
+    }
+
+    /// Refuses a caller who may not call this operation; none: a request that is no operation of the document.
+    pub(super) async fn require_operation(
+        &self,
+        integration: &Integration,
+        operation: Option<&Operation>,
+    ) -> Result<(), Problem> {
+        let callable = match self.may_everywhere(Right::UseTokens) {
+            true => Callable::All,
+            false => self.require_callable(&integration.name, &integration.organization).await?,
+        };
+        let is_among = match operation {
+            None => callable == Callable::All,
+            Some(Operation { operation_id, method, path, .. }) => {
+                callable.contains(operation_id.as_deref(), method, path)
+            }
+        };
+        if is_among {
+            return Ok(());
+        }
+        let what = operation.map_or("what is no operation".to_owned(), |one| format!("{} {}", one.method, one.path));
+        Err(self.refuse(Reason::OperationNotAllowed, &what).await)
     }
 
     /// Refuses a caller who is limited to organizations, for what belongs to the whole installation.

@@ -1,7 +1,10 @@
-//! Using an integration's service over HTTP: what to add to a request. Secrets leave here only for callers with the right to
-//! read token values.
+//! Using an integration's service over HTTP: what to add to a request, an operation called, a request passed on. Secrets leave
+//! here only for callers with the right to read token values.
 
 mod authorize;
+mod call;
+pub(super) mod proxy;
+mod tunnel;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,12 +12,14 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::{Code, Fault, Problem};
 use super::state::Api;
-use crate::calls::{CallError, Used};
+use crate::calls::guard::Held;
+use crate::calls::{CallError, DispatchError, Used};
+use crate::egress::Fault as SendFault;
 use crate::openapi;
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    authorize::routes()
+    authorize::routes().merge(call::routes())
 }
 
 /// An operation of the service.
@@ -75,5 +80,29 @@ impl From<CallError> for Problem {
             CallError::Token(error) => error.into(),
             CallError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<DispatchError> for Problem {
+    fn from(error: DispatchError) -> Self {
+        let text = error.to_string();
+        match error {
+            DispatchError::Call(error) => error.into(),
+            DispatchError::Held(held) => Self::of_held(held),
+            DispatchError::Refused(_) => Self::new(Code::ServiceUnreachable, text),
+            DispatchError::Unsent(unsent) if unsent.fault == SendFault::Timeout => {
+                Self::new(Code::ServiceTimeout, text)
+            }
+            DispatchError::Unsent(unsent) if unsent.fault == SendFault::Body => Self::new(Code::Malformed, text),
+            DispatchError::Unsent(_) => Self::new(Code::ServiceUnreachable, text),
+        }
+    }
+}
+
+impl Problem {
+    /// A request that isn't sent now.
+    fn of_held(held: Held) -> Self {
+        let code = if held.is_too_much() { Code::TooManyCalls } else { Code::ServiceUnavailable };
+        Self::new(code, held.to_string()).retry_after(held.retry_after())
     }
 }

@@ -51,6 +51,25 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(connect)).routes(routes!(open)).routes(routes!(come_back))
 }
 
+/// Has the audit log know how connections end of which nobody comes back: a code entered on another device.
+pub(super) fn audit_ends(api: &Api) {
+    let audit = std::sync::Arc::clone(&api.audit);
+    api.tokens.on_connected(Box::new(move |key, attempt, connected| {
+        let outcome = if connected { Outcome::Done } else { Outcome::Failed };
+        let entry = Entry::new(Actor::system(), "integration.connect.end")
+            .on(format!("integrations/{}", key.integration()))
+            .detail("attempt", attempt.to_string())
+            .ended(outcome, None);
+        let audit = std::sync::Arc::clone(&audit);
+        tokio::spawn(async move {
+            if let Err(error) = audit.append(vec![entry]).await {
+                // The attempt's own record says so.
+                tracing::error!(%attempt, "the end of a connection isn't in the audit log: {error}");
+            }
+        });
+    }));
+}
+
 /// A connection that was started, and what a person has to do now.
 #[derive(Serialize, ToSchema)]
 struct Connection {

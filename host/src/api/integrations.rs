@@ -2,6 +2,7 @@
 
 mod calls;
 mod input;
+mod parameters;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use utoipa_axum::routes;
 use self::calls::CallSettings;
 pub(super) use self::input::{Change, NewIntegration, given};
 use self::input::{Uncertain, texts};
+use self::parameters::Parameter;
 use super::body::Json;
 use super::caller::Caller;
 use super::models::name;
@@ -28,6 +30,7 @@ use super::state::Api;
 use super::time::Time;
 use super::tokens::TokenStatus;
 use crate::access::Right;
+use crate::calls::guard;
 use crate::integrations::{self, FieldFault, IntegrationError, Visible};
 use crate::name::Name;
 use crate::tokens::{Revocation, TokenKey};
@@ -68,8 +71,13 @@ struct Integration {
     transport: Transport,
     /// How its tokens are handled.
     settings: Settings,
+    /// Extra parameters of its token requests beside those that the document declares.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parameters: Vec<Parameter>,
     /// How its token is, without the token.
     token: TokenStatus,
+    /// How its service is, as the last calls have found it.
+    service: ServiceState,
     /// When it was made.
     created_at: Time,
     /// When it was last changed.
@@ -81,8 +89,30 @@ struct Integration {
     dropped: Option<bool>,
 }
 
+/// How a service is. Kept in memory: forgotten with a start of the daemon, and with a change of the integration.
+#[derive(Debug, Serialize, ToSchema)]
+struct ServiceState {
+    /// Of its circuit breaker: `closed` (it is called), `open` (it isn't) or `half_open` (the next call tries).
+    state: &'static str,
+    /// Failures in a row: no answer, or 5xx.
+    failures: u32,
+    /// When it is called again, where it isn't now: it failed too often, or said so itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<Time>,
+    /// Calls under way.
+    in_flight: u32,
+}
+
+impl From<guard::ServiceState> for ServiceState {
+    fn from(state: guard::ServiceState) -> Self {
+        let guard::ServiceState { state, failures, retry_at, in_flight } = state;
+        Self { state, failures, retry_at: retry_at.map(Time::from), in_flight }
+    }
+}
+
 /// A further security scheme of an integration.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BoundScheme)]
 struct Scheme {
     /// The key in the scheme's `flows`, or its `scheme`, that the flow serves.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,7 +214,9 @@ impl Integration {
             schemes.insert(bound.scheme, Scheme { detail: bound.detail, flow: bound.flow, fields, missing, token });
         }
         let transport = integration.transport;
+        let parameters = integration.settings.parameters.iter().map(Parameter::from).collect();
         Ok(Self {
+            parameters,
             name: integration.name.to_string(),
             organization: integration.organization.to_string(),
             model: integration.model.to_string(),
@@ -207,6 +239,7 @@ impl Integration {
                 calls: integration.settings.calls.into(),
             },
             token,
+            service: api.calls.guards.state(&integration.name).into(),
             created_at: integration.created_at.into(),
             updated_at: integration.updated_at.into(),
             revision: integration.revision,
@@ -329,7 +362,7 @@ pub(super) async fn make(
         fields: texts(new.fields),
         further: new.schemes.into_iter().map(|(scheme, wanted)| (scheme, wanted.into())).collect(),
         transport: new.transport.into(),
-        settings: new.settings.into(),
+        settings: new.settings.with_parameters(Some(new.parameters)),
     };
     let integrations = &api.integrations;
     Ok(if dry_run { integrations.try_create(new).await? } else { integrations.create(new).await? })
@@ -389,7 +422,7 @@ pub(super) async fn alter(
         fields: texts(change.fields),
         further: change.schemes.into_iter().map(|(scheme, wanted)| (scheme, wanted.map(Into::into))).collect(),
         transport: change.transport.into(),
-        settings: change.settings.into(),
+        settings: change.settings.with_parameters(change.parameters),
         expected,
     };
     let integrations = &api.integrations;

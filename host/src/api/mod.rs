@@ -13,6 +13,7 @@ mod calls;
 mod connect;
 mod credentials;
 mod docs;
+mod doctor;
 mod events;
 mod flows;
 mod form;
@@ -70,6 +71,9 @@ struct Paging {
     cursor: Option<String>,
 }
 
+/// How the schemas of pages begin, before the name of what is on them.
+const PAGE_OF: &str = "Page_";
+
 /// The frame of the API's description.
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -109,6 +113,7 @@ pub fn router(rooms: Rooms) -> (Api, Router) {
     let (gated, hot, document) = routes();
     let value = serde_json::to_value(&document).unwrap_or_default();
     let api = Api::new(rooms, value.to_string().into_bytes(), docs::page(&value));
+    connect::audit_ends(&api);
     let router = gated
         .layer(from_fn_with_state(api.clone(), auth::gate))
         .merge(hot)
@@ -125,6 +130,7 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(integrations::routes())
         .merge(tokens::routes())
         .merge(attempts::routes())
+        .merge(doctor::routes())
         .merge(connect::routes())
         .merge(calls::routes())
         .merge(flows::routes())
@@ -142,7 +148,8 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
     let hot = tokens::hot_routes()
         .merge(verify::hot_routes())
         .merge(introspect::hot_routes())
-        .merge(forward_auth::hot_routes());
+        .merge(forward_auth::hot_routes())
+        .merge(calls::proxy::hot_routes());
     let (hot, hot_document) = hot.split_for_parts();
     document.merge(hot_document);
     complete(&mut document);
@@ -162,6 +169,17 @@ fn complete(document: &mut OpenApi) {
         let lines: Vec<String> = Code::ALL.iter().map(line).collect();
         codes.description = Some(format!("What kind of problem it is.\n\n{}", lines.join("\n")));
     }
+    // Of a list, a client is to get the same type as of the single thing; utoipa copies it into each page instead.
+    let pages: Vec<String> = components.schemas.keys().filter(|name| name.starts_with(PAGE_OF)).cloned().collect();
+    for page in pages {
+        let item = page.trim_start_matches(PAGE_OF);
+        if components.schemas.contains_key(item)
+            && let Some(RefOr::T(schema::Schema::Object(page))) = components.schemas.get_mut(&page)
+            && let Some(RefOr::T(schema::Schema::Array(items))) = page.properties.get_mut("items")
+        {
+            items.items = schema::ArrayItems::RefOrSchema(Box::new(schema::Ref::from_schema_name(item).into()));
+        }
+    }
     let content = ContentBuilder::new().schema(Some(schema::Ref::from_schema_name("Problem"))).build();
     let problem: RefOr<Response> =
         ResponseBuilder::new().description("A problem").content(problem::MEDIA_TYPE, content).build().into();
@@ -169,7 +187,7 @@ fn complete(document: &mut OpenApi) {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
             // Handlers are named within their noun; clients' generators want names that are unique.
-            let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
+            let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default().replace('-', "_");
             operation.operation_id = operation.operation_id.take().map(|name| format!("{tag}_{name}"));
             operation.responses.responses.insert("default".to_owned(), problem.clone());
         }

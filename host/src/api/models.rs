@@ -182,6 +182,9 @@ impl From<ModelError> for Problem {
             }
             ModelError::Exists(_) => Self::new(Code::Exists, format!("{error}")),
             ModelError::InUse(_) => Self::new(Code::InUse, format!("{error}")),
+            ModelError::NoDocument(_) => Self::new(Code::DocumentMissing, error.to_string()),
+            ModelError::Replaced(_) => Self::new(Code::Changed, error.to_string()),
+            ModelError::NoOperation(_) => Self::new(Code::NotFound, error.to_string()),
             ModelError::Document(error) => Self::new(Code::DocumentInvalid, error.to_string()),
             ModelError::Store(error) => error.into(),
         }

@@ -91,6 +91,8 @@ codes! {
     Invalid "invalid" UNPROCESSABLE_ENTITY "not valid";
     /// The document is no OpenAPI document that can be imported.
     DocumentInvalid "document_invalid" UNPROCESSABLE_ENTITY "the document can't be imported";
+    /// What a request of the operation looks like isn't known: the model's document wasn't kept when it was imported.
+    DocumentMissing "document_missing" CONFLICT "the document is missing";
     /// The component is no flow plugin that can be installed.
     FlowInvalid "flow_invalid" UNPROCESSABLE_ENTITY "the component can't be installed";
     /// Nobody who is trusted signed the component, or somebody else than signed the present one.
@@ -101,6 +103,14 @@ codes! {
     NotQuarantined "not_quarantined" CONFLICT "it isn't under quarantine";
     /// The document wasn't had from its URL.
     FetchFailed "fetch_failed" BAD_GATEWAY "the document can't be fetched";
+    /// The service wasn't reached, or broke off before its answer was complete; `detail` says which.
+    ServiceUnreachable "service_unreachable" BAD_GATEWAY "the service can't be reached";
+    /// The service took too long to answer.
+    ServiceTimeout "service_timeout" GATEWAY_TIMEOUT "the service took too long";
+    /// The service failed several times in a row, or asked to be left alone, and isn't called now; `Retry-After` says until when.
+    ServiceUnavailable "service_unavailable" SERVICE_UNAVAILABLE "the service isn't called now";
+    /// More calls were made than the integration's limits or the service allow; `Retry-After` says when to come again.
+    TooManyCalls "too_many_calls" TOO_MANY_REQUESTS "too many calls";
     /// It was asked for more often than is allowed.
     TooSoon "too_soon" TOO_MANY_REQUESTS "too soon";
     /// The caller, or all callers together, have as many streams open as there may be.

@@ -17,12 +17,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use hyper::body::Body as HttpBody;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service as _;
 
 use super::peer::Peer;
@@ -45,6 +45,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long requests under way may take to end when the daemon stops: longer than a caller waits for a token.
 const GRACE: Duration = Duration::from_secs(35);
 
+/// A connection's share of those that may be open. Whoever goes on with a connection that has switched protocols keeps it.
+#[derive(Clone)]
+pub(super) struct Slot(#[expect(dead_code, reason = "it is only held")] Arc<Option<OwnedSemaphorePermit>>);
+
 /// Listens on this address.
 ///
 /// # Errors
@@ -64,8 +68,8 @@ pub async fn serve(listener: TcpListener, router: Router, connections: usize, st
     let slots = Arc::new(Semaphore::new(connections));
     let open = metrics::gauge!(telemetry::HTTP_CONNECTIONS);
     let graceful = GracefulShutdown::new();
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
+    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
+    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
     let mut stop = std::pin::pin!(stop);
     loop {
         let accept = async {
@@ -87,11 +91,15 @@ pub async fn serve(listener: TcpListener, router: Router, connections: usize, st
         // Answers are small and waited for. Fails only where the client is gone again.
         drop(stream.set_nodelay(true));
         let router = router.clone();
+        let slot = Slot(Arc::new(slot.ok()));
+        let held = slot.clone();
         let service = service_fn(move |mut request: Request<_>| {
             request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(held.clone());
             answer(router.clone(), request)
         });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection =
+            graceful.watch(http.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned());
         let open = open.clone();
         open.increment(1.0);
         tokio::spawn(async move {

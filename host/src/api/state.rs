@@ -16,7 +16,9 @@ use crate::audit::{Audit, SupportIds, Tally};
 use crate::calls::Calls;
 use crate::clock::SharedClock;
 use crate::config::Public;
+use crate::doctor::Doctor;
 use crate::egress::Egress;
+use crate::flows::Catalog;
 use crate::flows::registry::Flows;
 use crate::integrations::{Integrations, Models};
 use crate::name::Name;
@@ -66,6 +68,8 @@ pub struct Api(Arc<Shared>);
 pub struct Shared {
     /// The rooms below.
     pub(super) rooms: Rooms,
+    /// Examines integrations.
+    pub(super) doctor: Doctor,
     /// Permits for requests with a large body.
     pub(super) large: Semaphore,
     /// Sources that are being synchronised.
@@ -86,6 +90,8 @@ pub struct Shared {
     pub(super) hot_introspected: Counter,
     /// Requests of reverse proxies answered from memory, among all HTTP requests.
     pub(super) hot_forwarded: Counter,
+    /// Requests passed on to services.
+    pub(super) proxied: super::calls::proxy::Counts,
     /// The API's own description, as JSON.
     pub(super) document: Vec<u8>,
     /// The same as a page.
@@ -96,10 +102,18 @@ impl Api {
     /// The API over these rooms, described by this document and page.
     pub(super) fn new(rooms: Rooms, document: Vec<u8>, page: String) -> Self {
         let hot = |route: &'static str, method: &'static str| metrics::counter!(telemetry::HTTP_REQUESTS, "route" => route, "method" => method, "status" => "200");
+        let doctor = Doctor::new(
+            Arc::clone(&rooms.integrations),
+            Arc::clone(&rooms.flows),
+            Arc::clone(&rooms.shelf) as Arc<dyn Catalog>,
+            Arc::clone(&rooms.egress),
+            Arc::clone(&rooms.clock),
+        );
         Self(Arc::new(Shared {
             streams: Streams::default(),
             started: rooms.clock.elapsed(),
             rooms,
+            doctor,
             large: Semaphore::new(LARGE_AT_ONCE),
             synchronised: Mutex::default(),
             stopping: AtomicBool::new(false),
@@ -108,6 +122,7 @@ impl Api {
             hot_verified: hot(super::verify::ROUTE, "POST"),
             hot_introspected: hot(super::introspect::ROUTE, "POST"),
             hot_forwarded: hot(super::forward_auth::ROUTE, "ANY"),
+            proxied: super::calls::proxy::Counts::default(),
             document,
             page,
         }))

@@ -35,6 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// How things are.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StatusReport)]
 struct Status {
     /// The daemon.
     daemon: DaemonStatus,

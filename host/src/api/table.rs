@@ -21,6 +21,8 @@ pub(super) enum Need {
     Somewhere(Right),
     /// A right on the integration in the path.
     OnIntegration(Right),
+    /// The right to call the service of the integration in the path, if only some of its operations: the handler asks which.
+    ToCall,
     /// A right on the model in the path.
     OnModel(Right),
     /// To be a user: it is about the user's own data.
@@ -89,7 +91,7 @@ impl Route {
 /// Every route, and what a call of it needs. Some need a further right for a part of what they do; their handlers ask
 /// `Caller::require`.
 pub(super) const TABLE: &[Route] = {
-    use Need::{Bulk, Interface, Known, Nothing, OnIntegration, OnModel, RightUnless, Somewhere, User};
+    use Need::{Bulk, Interface, Known, Nothing, OnIntegration, OnModel, RightUnless, Somewhere, ToCall, User};
     use Right::{
         ManageFlows, ManagePrincipals, Operate, ReadAudit, ReadFlows, ReadIntegrations, ReadModels, ReadPrincipals,
         ReadTokenValues, UseTokens, VerifyTokens, WriteIntegrations, WriteModels,
@@ -117,6 +119,8 @@ pub(super) const TABLE: &[Route] = {
         patch("/v1/integrations/{integration}", OnIntegration(WriteIntegrations), "integration.change"),
         delete("/v1/integrations/{integration}", OnIntegration(WriteIntegrations), "integration.delete"),
         post("/v1/integrations/{integration}/test", OnIntegration(UseTokens), "integration.test"),
+        // It uses the credentials too: its handler asks for that right besides.
+        post("/v1/integrations/{integration}/doctor", OnIntegration(WriteIntegrations), "integration.doctor"),
         get("/v1/integrations/{integration}/token", OnIntegration(ReadTokenValues)),
         put("/v1/integrations/{integration}/token", OnIntegration(WriteIntegrations), "token.enter"),
         delete("/v1/integrations/{integration}/token", OnIntegration(WriteIntegrations), "token.delete"),
@@ -125,6 +129,9 @@ pub(super) const TABLE: &[Route] = {
         post("/v1/integrations/{integration}/token/reparse", OnIntegration(UseTokens), "token.reparse"),
         post("/v1/integrations/{integration}/token/reject", OnIntegration(UseTokens), ""),
         post("/v1/integrations/{integration}/authorize", OnIntegration(ReadTokenValues), ""),
+        post("/v1/integrations/{integration}/call", ToCall, ""),
+        // It asks for a token in a header, and has paths below it that mean the same.
+        any("/v1/integrations/{integration}/proxy", ToCall),
         post("/v1/integrations/{integration}/connect", OnIntegration(WriteIntegrations), "integration.connect"),
         // Browsers come here without a credential: what lets them in are the ticket, and the return key with the cookie.
         get("/v1/connect/{ticket}", Nothing),
@@ -207,6 +214,11 @@ pub(super) const TABLE: &[Route] = {
         post("/v1/audit/verify", right(ReadAudit), ""),
     ]
 };
+
+/// What a call of a route for every method needs.
+pub(super) fn any_route(path: &str) -> Option<&'static Route> {
+    TABLE.iter().find(|route| route.method == "ANY" && route.path == path)
+}
 
 /// What a call of this route needs. `HEAD` is a `GET` without its body.
 pub(super) fn route(method: &str, path: &str) -> Option<&'static Route> {

@@ -145,6 +145,7 @@ struct WebhookChange {
 
 /// How a secret is replaced.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = KeyRotation)]
 #[serde(deny_unknown_fields)]
 struct Rotation {
     /// Seconds that the old secret signs beside the new one, so that the receiver can be told in its time: at most 30 days.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
@@ -54,6 +55,8 @@ pub struct Authorization {
     pub cookies: Vec<(String, SecretString)>,
     /// The tokens that it was made of, in the order of their schemes' names.
     pub tokens: Vec<Used>,
+    /// Whether a service's challenge can be answered with it; see [`Calls::challenge`](super::Calls::challenge).
+    pub answers_challenges: bool,
 }
 
 /// A token that a request's credentials were made of.
@@ -67,6 +70,8 @@ pub struct Used {
     pub generation: u64,
     /// Whole seconds left; none where the end isn't known.
     pub expires_in: Option<u64>,
+    /// When it was got.
+    pub created_at: DateTime<Utc>,
     /// Whether it was made of the integration's settings alone, so that another one would be the same.
     pub local: bool,
 }
@@ -142,7 +147,7 @@ mod tests {
             headers: vec![("authorization".parse().unwrap(), "Bearer ours".parse().unwrap())],
             query: vec![("api_key".to_owned(), "o u&rs".into())],
             cookies: vec![("session".to_owned(), "ours".into())],
-            tokens: Vec::new(),
+            ..Authorization::default()
         };
         authorization.apply(&mut url, &mut headers);
         assert_eq!(url.as_str(), "https://api.example/a?x=%2f&y&z=a+b&api_key=o%20u%26rs");

@@ -9,8 +9,12 @@ use moka::sync::Cache;
 
 use super::authorization::{Authorization, BodyDigest, Used, Wanted};
 use super::error::CallError;
+use super::guard::Guards;
 use super::requirement::Alternative;
 use super::service::{Operations, Service};
+use super::signing::Asked;
+use crate::clock::SharedClock;
+use crate::egress::sign::Challenges;
 use crate::egress::{Carried, Egress};
 use crate::integrations::{Integration, Integrations, Models, ScopePolicy};
 use crate::name::Name;
@@ -28,13 +32,18 @@ const UNUSED: Duration = Duration::from_secs(3600);
 /// Calls of all integrations' services.
 pub struct Calls {
     integrations: Arc<Integrations>,
-    models: Arc<Models>,
+    pub(super) models: Arc<Models>,
     tokens: Arc<Tokens>,
     pub(super) egress: Arc<Egress>,
+    /// What stands before each service.
+    pub guards: Guards,
+    pub(super) clock: SharedClock,
     /// By integration.
     services: Cache<Name, Arc<Service>>,
     /// By the digest of the document.
     operations: Cache<String, Arc<Operations>>,
+    /// What services have asked for, of those that ask.
+    pub(super) challenges: Challenges,
     /// Counts changes, so that what was read before one isn't kept after it.
     changes: AtomicU64,
 }
@@ -50,13 +59,28 @@ impl Calls {
         let weigh = |_: &String, operations: &Arc<Operations>| u32::try_from(operations.count()).unwrap_or(u32::MAX);
         let operations = Cache::builder().weigher(weigh).max_capacity(OPERATIONS).time_to_idle(UNUSED).build();
         let services = Cache::builder().max_capacity(SERVICES).time_to_idle(UNUSED).build();
-        let changes = AtomicU64::new(0);
-        let calls = Arc::new(Self { integrations, models, tokens, egress, services, operations, changes });
+        let (challenges, changes) = (Challenges::default(), AtomicU64::new(0));
+        let clock = Arc::clone(egress.clock());
+        let guards = Guards::new(Arc::clone(&clock));
+        let calls = Arc::new(Self {
+            integrations,
+            models,
+            tokens,
+            egress,
+            guards,
+            clock,
+            services,
+            operations,
+            challenges,
+            changes,
+        });
         let me: Weak<Self> = Arc::downgrade(&calls);
         calls.integrations.subscribe(Box::new(move |name| {
             if let Some(calls) = me.upgrade() {
                 calls.changes.fetch_add(1, Ordering::AcqRel);
                 calls.services.invalidate(name);
+                // Another service may be behind the name now.
+                calls.guards.forget(name);
             }
         }));
         let me: Weak<Self> = Arc::downgrade(&calls);
@@ -109,23 +133,28 @@ impl Calls {
     ) -> Result<Authorization, CallError> {
         let own = &service.integration;
         let mut authorization = Authorization::default();
+        let mut signers = Vec::new();
         match service.alternative(operation)? {
             Alternative::Nothing => {}
-            Alternative::Own => self.add(service, own, "", wanted, &mut authorization).await?,
+            Alternative::Own => signers.extend(self.add(service, own, "", wanted, &mut authorization).await?),
             Alternative::Schemes(requirement) => {
                 for (scheme, scopes) in &requirement.0 {
                     let Some(bound) = service.bindings.get(scheme) else { continue };
                     let takes_scopes = matches!(kind(bound), "oauth2" | "openIdConnect");
                     let is_least = own.settings.calls.scopes == ScopePolicy::Operation && takes_scopes;
                     let scopes = if is_least { scopes.join(" ") } else { String::new() };
-                    self.add(service, bound, &scopes, wanted, &mut authorization).await?;
+                    signers.extend(self.add(service, bound, &scopes, wanted, &mut authorization).await?);
                 }
             }
+        }
+        // A signature covers what the others have added.
+        for asked in &signers {
+            self.sign(asked, wanted, &mut authorization)?;
         }
         Ok(authorization)
     }
 
-    /// Adds what the token of one scheme adds.
+    /// Adds what the token of one scheme adds; the signer that it asks for, if any, is left to do.
     async fn add(
         &self,
         service: &Service,
@@ -133,7 +162,7 @@ impl Calls {
         scopes: &str,
         wanted: &Wanted,
         authorization: &mut Authorization,
-    ) -> Result<(), CallError> {
+    ) -> Result<Option<Asked>, CallError> {
         let key = key(service, bound, scopes);
         let Served { token, expires_in } = self.tokens.get(&key, wanted.min_ttl).await?;
         let mut secrets = Secrets::default();
@@ -156,15 +185,13 @@ impl Calls {
             body,
         };
         let scheme = || bound.scheme.clone();
-        let placed =
+        let mut placed =
             self.egress.place(&carried).map_err(|refusal| CallError::Unplaced { scheme: scheme(), refusal })?;
-        if let Some(signing) = &placed.signing {
-            let reason = format!("there is no signer {}", signing.name);
-            return Err(CallError::Unsigned { scheme: scheme(), reason });
-        }
-        let used = Used { scheme: scheme(), key, generation: token.generation, expires_in, local: token.local };
+        let asked = placed.signing.take().map(|signing| Asked { scheme: scheme(), key: key.clone(), signing });
+        let (generation, created_at) = (token.generation, token.created_at);
+        let used = Used { scheme: scheme(), key, generation, expires_in, created_at, local: token.local };
         authorization.add(used, placed);
-        Ok(())
+        Ok(asked)
     }
 
     /// A service refused these credentials: their tokens are taken out of use, and new ones are being got. False: there are no

@@ -4,13 +4,23 @@
 //! is rendered by `egress`, through which requests leave.
 
 mod authorization;
+mod call;
+mod dispatch;
 mod error;
+pub mod guard;
 mod keeper;
+mod parameters;
 mod paths;
+mod payload;
+pub mod proxy;
 mod requirement;
 mod service;
+mod signing;
 
 pub use self::authorization::{Authorization, BodyDigest, Used, Wanted};
+pub use self::call::{Call, CallFailure, Outcome};
+pub use self::dispatch::{DispatchError, Inbound, Outbound};
 pub use self::error::CallError;
 pub use self::keeper::Calls;
+pub use self::payload::{Inflow, Payload};
 pub use self::service::{Found, Service};

@@ -1,16 +1,18 @@
 //! An integration with its model's operations, as calls need them: put together once, and kept in memory.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::Method;
 use url::Url;
 
+use super::dispatch::DispatchError;
 use super::error::CallError;
 use super::paths::Paths;
 use super::requirement::{Alternative, solve, words};
+use crate::egress::{Egress, Way};
 use crate::integrations::{Integration, Model};
-use crate::openapi::{Document, Operation, resolve_url};
+use crate::openapi::{Document, Operation, SecurityScheme, resolve_url};
 
 /// The operations of one document, to look them up.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub struct Service {
     pub(super) bindings: HashMap<String, Integration>,
     /// The operations of its model.
     pub(super) operations: Arc<Operations>,
+    /// The way to its server, once it was asked for.
+    way: OnceLock<Arc<Way>>,
 }
 
 /// An operation that a path fits.
@@ -68,12 +72,25 @@ impl Service {
     /// An integration with its model's operations.
     pub(super) fn new(integration: Integration, operations: Arc<Operations>) -> Self {
         let bindings = integration.bindings().map(|bound| (bound.scheme.clone(), bound)).collect();
-        Self { integration, bindings, operations }
+        Self { integration, bindings, operations, way: OnceLock::new() }
     }
 
     /// The SHA-256 of the model's document, in lower-case hexadecimal.
     pub fn digest(&self) -> &str {
         &self.operations.digest
+    }
+
+    /// The security schemes that an operation is called with.
+    ///
+    /// # Errors
+    /// The integration can serve none of the alternatives.
+    pub(super) fn schemes_of(&self, operation: &Operation) -> Result<Vec<&SecurityScheme>, CallError> {
+        let names: Vec<&str> = match self.alternative(Some(operation))? {
+            Alternative::Nothing => Vec::new(),
+            Alternative::Own => vec![self.integration.scheme.as_str()],
+            Alternative::Schemes(requirement) => requirement.0.keys().map(String::as_str).collect(),
+        };
+        Ok(names.into_iter().filter_map(|name| self.operations.document.scheme(name)).collect())
     }
 
     /// The operation of this id.
@@ -104,6 +121,18 @@ impl Service {
     pub fn base(&self) -> Result<&Url, CallError> {
         let server = self.integration.server.as_ref();
         server.ok_or_else(|| CallError::NoServer(self.integration.name.clone()))
+    }
+
+    /// The way to the service.
+    ///
+    /// # Errors
+    /// The integration has no server, or the policy forbids it.
+    pub(super) fn way(&self, egress: &Egress) -> Result<Arc<Way>, DispatchError> {
+        if let Some(way) = self.way.get() {
+            return Ok(Arc::clone(way));
+        }
+        let way = egress.way(self.base()?, &self.integration.transport)?;
+        Ok(Arc::clone(self.way.get_or_init(|| way)))
     }
 
     /// The base of an operation: the integration's server, with the path of the operation's own server where it has one.

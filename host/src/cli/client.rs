@@ -25,6 +25,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Longer than any call makes the daemon silent: it waits at most 30 s for a token.
 const SILENCE: Duration = Duration::from_secs(90);
 
+/// The longest line of an answer of lines, in bytes.
+const LINE: usize = 4 << 20;
+
 /// How many items a page of a list has.
 const PAGE: &str = "200";
 
@@ -212,12 +215,30 @@ impl Client {
     /// # Errors
     /// As [`Client::call`].
     pub(super) async fn stream(&self, path: &[&str], query: &[(&str, &str)]) -> Result<reqwest::Response, Failure> {
-        let answer = self.http.get(self.url(path, query)?).send().await.map_err(|error| self.unreachable(&error))?;
+        self.begin(Method::GET, path, query).await
+    }
+
+    /// A call without a body whose answer is JSON documents, one a line, each given as soon as it comes.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub(super) async fn lines(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Lines<'_>, Failure> {
+        Ok(Lines { client: self, answer: self.begin(method, path, query).await?, read: Vec::new() })
+    }
+
+    /// A call without a body, up to the head of a good answer.
+    async fn begin(&self, method: Method, path: &[&str], query: &[(&str, &str)]) -> Result<reqwest::Response, Failure> {
+        let request = self.http.request(method, self.url(path, query)?);
+        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         if answer.status().is_success() {
             return Ok(answer);
         }
-        let status = answer.status().as_u16();
-        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let (status, retry_after) = (answer.status().as_u16(), retry_after(&answer));
         let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
         Err(Problem::new(status, retry_after, &body).into())
     }
@@ -226,7 +247,7 @@ impl Client {
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
         let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
-        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after = retry_after(&answer);
         let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
         if !status.is_success() {
             return Err(Problem::new(status.as_u16(), retry_after, &body).into());
@@ -244,6 +265,42 @@ impl Client {
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
         Failure::of(Exit::Unreachable, format!("the daemon at {} can't be reached: {}", self.base, chain(error)))
             .hint("Is it running (`tokenhost serve`), and is TOKENHOST_URL (or --daemon) right?")
+    }
+}
+
+/// What the header `Retry-After` says.
+fn retry_after(answer: &reqwest::Response) -> Option<u64> {
+    answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok())
+}
+
+/// An answer of JSON documents, one a line.
+pub(super) struct Lines<'a> {
+    client: &'a Client,
+    answer: reqwest::Response,
+    /// What came of the next line so far.
+    read: Vec<u8>,
+}
+
+impl Lines<'_> {
+    /// The next document; none at the end.
+    ///
+    /// # Errors
+    /// The connection broke, or a line is no JSON.
+    pub(super) async fn next(&mut self) -> Result<Option<Value>, Failure> {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.read.drain(..=end).collect();
+                let document = serde_json::from_slice(&line);
+                return document.map(Some).map_err(|_| Failure::failed("the daemon sent a line that is no JSON"));
+            }
+            if self.read.len() > LINE {
+                return Err(Failure::failed("the daemon sent a line without an end"));
+            }
+            match self.answer.chunk().await.map_err(|error| self.client.unreachable(&error))? {
+                Some(chunk) => self.read.extend_from_slice(&chunk),
+                None => return Ok(None),
+            }
+        }
     }
 }
 

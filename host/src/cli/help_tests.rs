@@ -90,6 +90,13 @@ fn arguments_are_understood_or_refused() {
     check("token get a --raw --min-ttl 60", Ok(()));
     check("token get a --raw --header", Err(2));
     check("token get a --min-ttl -1", Err(2));
+    check("token get a --format exec-credential --write f", Ok(()));
+    check("token get a --format netrc --login me", Ok(()));
+    check("token get a --format env --raw", Err(2));
+    check("token get a --format yaml", Err(2));
+    check("agent a=b c=d --format env --min-ttl 60 --every 5", Ok(()));
+    check("agent --config agent.toml", Ok(()));
+    check("agent a=b --every 0", Err(2));
     check("token get a --token secret", Err(2));
     check("token reject a --generation 3", Ok(()));
     check("token reject a", Err(2));

@@ -2,6 +2,7 @@
 //!
 //! It decides nothing about tokens. What talks to a daemon does so over HTTP alone, as any other client.
 
+mod agent;
 mod application_token;
 mod attempt;
 mod audit;
@@ -9,6 +10,7 @@ mod client;
 mod completion;
 #[cfg(test)]
 mod daemon_tests;
+mod doctor;
 mod event;
 mod exit;
 mod flow;
@@ -86,6 +88,8 @@ enum Command {
     Model(model::Model),
     Integration(integration::Integration),
     Token(token::Token),
+    Doctor(doctor::Doctor),
+    Agent(agent::Agent),
     Flow(flow::Flow),
     User(user::User),
     Profile(profile::Profile),
@@ -139,6 +143,8 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::Model(model) => model.run(output).await,
             Command::Integration(integration) => integration.run(output).await,
             Command::Token(token) => token.run(output).await,
+            Command::Doctor(doctor) => doctor.run(output).await,
+            Command::Agent(agent) => agent.run(output).await,
             Command::Flow(flow) => flow.run(output).await,
             Command::User(user) => user.run(output).await,
             Command::Profile(profile) => profile.run(output).await,

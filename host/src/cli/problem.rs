@@ -38,6 +38,21 @@ impl Problem {
         &self.document
     }
 
+    /// The HTTP status.
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The kind of problem, e.g. `person_needed`, where a daemon says it.
+    pub(super) fn code(&self) -> Option<&str> {
+        self.document.get("code").and_then(Value::as_str)
+    }
+
+    /// Seconds after which the daemon wants to be asked again.
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        self.retry_after
+    }
+
     /// Faulty fields, each with its code and message: `("fields.client_id", "missing", "…")`.
     pub(super) fn faults(&self) -> Vec<(String, String, String)> {
         items(&self.document, "errors")

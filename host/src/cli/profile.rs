@@ -39,7 +39,7 @@ pub(super) struct Profile {
 enum Command {
     /// Make a profile
     #[command(
-        after_help = "Examples:\n  tokenhost profile create 'Reader' --right read_integrations --right read_models\n  tokenhost profile create 'CRM caller' --grant use_tokens,read_token_values:integration=crm-prod\n  tokenhost profile create 'North' --grant read_integrations:organization=north,organization=sales"
+        after_help = "Examples:\n  tokenhost profile create 'Reader' --right read_integrations --right read_models\n  tokenhost profile create 'CRM caller' --grant use_tokens,read_token_values:integration=crm-prod\n  tokenhost profile create 'Contact reader' --grant 'use_tokens:integration=crm-prod,operation=GET /contacts/*'\n  tokenhost profile create 'North' --grant read_integrations:organization=north,organization=sales"
     )]
     Create {
         /// The new profile's name
@@ -105,14 +105,18 @@ impl Members {
 
 /// Reads `use_tokens,read_models:organization=north,integration=crm`.
 fn grant(text: &str) -> Result<Value, Failure> {
-    let fault =
-        || Failure::usage("--grant takes rights, a colon, and things: use_tokens:organization=NAME,integration=NAME");
+    let fault = || {
+        Failure::usage(
+            "--grant takes rights, a colon, and things: use_tokens:organization=NAME,integration=NAME,operation=ID",
+        )
+    };
     let (rights, things) = text.split_once(':').ok_or_else(fault)?;
-    let (mut organizations, mut integrations) = (Vec::new(), Vec::new());
+    let (mut organizations, mut integrations, mut operations) = (Vec::new(), Vec::new(), Vec::new());
     for thing in things.split(',') {
         match thing.split_once('=') {
             Some(("organization", name)) if !name.is_empty() => organizations.push(name),
             Some(("integration", name)) if !name.is_empty() => integrations.push(name),
+            Some(("operation", name)) if !name.is_empty() => operations.push(name),
             _ => return Err(fault()),
         }
     }
@@ -120,7 +124,11 @@ fn grant(text: &str) -> Result<Value, Failure> {
     if rights.is_empty() {
         return Err(fault());
     }
-    Ok(json!({"rights": rights, "organizations": organizations, "integrations": integrations}))
+    let mut grant = json!({"rights": rights, "organizations": organizations, "integrations": integrations});
+    if !operations.is_empty() {
+        grant["operations"] = operations.into();
+    }
+    Ok(grant)
 }
 
 impl Profile {
@@ -159,6 +167,9 @@ mod tests {
             "a,b:organization=o,integration=i",
             Some(json!({"rights": ["a", "b"], "organizations": ["o"], "integrations": ["i"]})),
         );
+        let limited =
+            json!({"rights": ["a"], "organizations": [], "integrations": ["i"], "operations": ["GET /x/*", "b"]});
+        check("a:integration=i,operation=GET /x/*,operation=b", Some(limited));
         check("a:integration=i", Some(json!({"rights": ["a"], "organizations": [], "integrations": ["i"]})));
         for none in ["a", "a:", ":integration=i", "a:i", "a:integration=", "a:model=m", ""] {
             check(none, None);

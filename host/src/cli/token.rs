@@ -1,14 +1,23 @@
 //! `tokenhost token …`: the token of an integration. The one noun that prints a secret, and only in `get`.
 
+pub(super) mod file;
+pub(super) mod form;
+
+use std::path::PathBuf;
+
 use clap::ArgGroup;
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
+use self::form::{Form, Subject};
 use super::client::{Client, Connection};
 use super::exit::Failure;
 use super::output::{Output, Pairs, can_ask, cell, member};
 use super::values::{SecretReader, Source};
+
+/// The login beside the token in netrc: what services that take a token as a password mostly expect.
+pub(super) const DEFAULT_LOGIN: &str = "oauth2";
 
 /// Tokens: get one that is valid, look at it, renew it, enter one by hand
 #[derive(Debug, clap::Args)]
@@ -36,8 +45,8 @@ struct Which {
 enum Command {
     /// Print a valid token, got or renewed if need be
     #[command(
-        group = ArgGroup::new("form").args(["raw", "header"]),
-        after_help = "Examples:\n  tokenhost token get crm-prod\n  tokenhost token get crm-prod --header | curl -H @- https://crm.example/api/contacts\n  TOKEN=$(tokenhost token get crm-prod --raw --min-ttl 300)\n  tokenhost token get crm-prod --scope 'contacts:read' --json"
+        group = ArgGroup::new("form").args(["format", "raw", "header"]),
+        after_help = "exec-credential is what kubectl expects of a helper (users[].user.exec in a kubeconfig); netrc names the host of the integration's server. --write replaces FILE in one step, with mode 0600; `tokenhost agent` keeps such files fresh.\n\nExamples:\n  tokenhost token get crm-prod\n  tokenhost token get crm-prod --header | curl -H @- https://crm.example/api/contacts\n  TOKEN=$(tokenhost token get crm-prod --raw --min-ttl 300)\n  tokenhost token get crm-prod --scope 'contacts:read' --json\n  set -a; eval \"$(tokenhost token get crm-prod --format env)\"; set +a\n  tokenhost token get crm-prod --format netrc --write ~/.netrc"
     )]
     Get {
         /// Which token.
@@ -46,12 +55,21 @@ enum Command {
         /// At least so many seconds must be left, as far as tokens last that long
         #[arg(long, value_name = "SECONDS")]
         min_ttl: Option<u64>,
-        /// Only the access token
+        /// How it is printed [default: text, or json with --json]
+        #[arg(long, value_name = "FORM")]
+        format: Option<Form>,
+        /// Only the access token: --format raw
         #[arg(long)]
         raw: bool,
-        /// The header for a request: `Authorization: Bearer …`
+        /// The header for a request: --format header
         #[arg(long)]
         header: bool,
+        /// Into this file in place of stdout
+        #[arg(long, value_name = "FILE")]
+        write: Option<PathBuf>,
+        /// The login beside the token in netrc
+        #[arg(long, value_name = "NAME", default_value = DEFAULT_LOGIN)]
+        login: String,
     },
     /// Show how the token is, without the token
     #[command(after_help = "Examples:\n  tokenhost token status crm-prod\n  tokenhost token status crm-prod --json")]
@@ -141,14 +159,29 @@ impl Token {
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         let client = self.connection.client()?;
         match self.command {
-            Command::Get { which, min_ttl, raw, header } => {
-                let seconds = min_ttl.map(|seconds| seconds.to_string());
-                let query: Vec<_> = seconds.iter().map(|seconds| ("min_ttl", seconds.as_str())).collect();
-                let token = which.call(&client, Method::GET, None, &query, None).await?;
-                match (raw, header) {
-                    (true, _) => output.raw(&format!("{}\n", access_token(&token)?)),
-                    (_, true) => output.raw(&format!("{}\n", authorization(&token)?)),
-                    _ => output.show(&token, show),
+            Command::Get { which, min_ttl, format, raw, header, write, login } => {
+                let form = match (format, raw, header) {
+                    (Some(form), _, _) => form,
+                    (None, true, _) => Form::Raw,
+                    (None, _, true) => Form::Header,
+                    (None, false, false) if output.is_json() => Form::Json,
+                    (None, false, false) => Form::Text,
+                };
+                let token = get(&client, &which.name, which.scope.as_deref(), min_ttl).await?;
+                let server = match form {
+                    Form::Netrc => server(&client, &which.name).await?,
+                    _ => None,
+                };
+                let subject = Subject { name: &which.name, server: server.as_deref(), login: &login };
+                let text = form.render(&subject, &token)?;
+                match (write, form) {
+                    (Some(path), _) => {
+                        file::replace(&path, &text)?;
+                        output.note(&format!("{} written", path.display()));
+                        Ok(())
+                    }
+                    (None, Form::Text) => output.text(&text),
+                    (None, _) => output.raw(&text),
                 }
             }
             Command::Status { which } => {
@@ -194,20 +227,31 @@ impl Token {
     }
 }
 
-/// The access token in an answer.
-fn access_token(token: &Value) -> Result<&str, Failure> {
-    token
-        .get("access_token")
-        .and_then(Value::as_str)
-        .ok_or_else(|| Failure::failed("the daemon's answer holds no access_token"))
+/// A valid token of an integration.
+///
+/// # Errors
+/// The daemon doesn't answer, refuses or has none.
+pub(super) async fn get(
+    client: &Client,
+    name: &str,
+    scope: Option<&str>,
+    min_ttl: Option<u64>,
+) -> Result<Value, Failure> {
+    let seconds = min_ttl.map(|seconds| seconds.to_string());
+    let query: Vec<_> = seconds
+        .iter()
+        .map(|seconds| ("min_ttl", seconds.as_str()))
+        .chain(scope.map(|scope| ("scope", scope)))
+        .collect();
+    client.get(&["integrations", name, "token"], &query).await
 }
 
-/// The header that carries it (RFC 6750 section 2.1). Some providers write the type in lower case, some services want it as
-/// the RFC writes it.
-fn authorization(token: &Value) -> Result<String, Failure> {
-    let kind = token.get("token_type").and_then(Value::as_str).unwrap_or("Bearer");
-    let kind = if kind.eq_ignore_ascii_case("bearer") { "Bearer" } else { kind };
-    Ok(format!("Authorization: {kind} {}", access_token(token)?))
+/// The URL of an integration's server, where it has one.
+///
+/// # Errors
+/// The daemon doesn't answer, or the integration may not be seen.
+pub(super) async fn server(client: &Client, name: &str) -> Result<Option<String>, Failure> {
+    Ok(member(&client.get(&["integrations", name], &[]).await?, "server"))
 }
 
 /// The answer without tokens: only `get` prints them.
@@ -273,17 +317,6 @@ fn rejected(answer: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_header_writes_bearer_as_the_rfc_does() {
-        let check = |token: Value, expected: Option<&str>| {
-            assert_eq!(authorization(&token).ok().as_deref(), expected, "{token}");
-        };
-        check(json!({"access_token": "abc", "token_type": "bearer"}), Some("Authorization: Bearer abc"));
-        check(json!({"access_token": "abc"}), Some("Authorization: Bearer abc"));
-        check(json!({"access_token": "abc", "token_type": "DPoP"}), Some("Authorization: DPoP abc"));
-        check(json!({"token_type": "Bearer"}), None);
-    }
 
     #[test]
     fn only_get_keeps_tokens() {

@@ -59,15 +59,42 @@ pub(super) fn compute(scope: &Scope<'_>, derived: &Derived) -> Result<Value, Pro
 
 /// Whether a derivation needs the rendered body.
 pub(super) fn uses_body(derivation: &Derivation) -> bool {
-    let has = |template: &Template| template.iter().any(|part| matches!(part, Part::Body));
-    match derivation {
-        Derivation::Basic { user, password, .. } => has(user) || has(password),
-        Derivation::Jwt { header, claims, .. } => {
-            header.iter().chain(claims).any(|member| matches!(&member.value, JsonValue::Text(text) if has(text)))
+    templates(derivation).into_iter().flatten().any(|part| matches!(part, Part::Body))
+}
+
+/// Whether one of these values is a signature (an HMAC, a JWT) that covers the body, by itself or through other values.
+pub(super) fn signs_body(derived: &[Derived]) -> bool {
+    let mut covering: Vec<&str> = Vec::new();
+    for value in derived {
+        let mut parts = templates(&value.value).into_iter().flatten();
+        let covers = parts.any(|part| match part {
+            Part::Body => true,
+            Part::Secret(name) => covering.contains(&name.as_str()),
+            Part::Text(_) | Part::Sensitive(_) => false,
+        });
+        if covers && matches!(value.value, Derivation::Hmac { .. } | Derivation::Jwt { .. }) {
+            return true;
         }
-        Derivation::Hmac { key, message, .. } => has(key) || has(message),
-        Derivation::Digest { message, .. } => has(message),
-        Derivation::Transform { value, .. } => has(value),
+        if covers {
+            covering.push(&value.name);
+        }
+    }
+    false
+}
+
+/// The templates that a derivation is made of.
+fn templates(derivation: &Derivation) -> Vec<&Template> {
+    match derivation {
+        Derivation::Basic { user, password, .. } => vec![user, password],
+        Derivation::Jwt { header, claims, .. } => (header.iter().chain(claims))
+            .filter_map(|member| match &member.value {
+                JsonValue::Text(text) => Some(text),
+                JsonValue::Literal(_) => None,
+            })
+            .collect(),
+        Derivation::Hmac { key, message, .. } => vec![key, message],
+        Derivation::Digest { message, .. } => vec![message],
+        Derivation::Transform { value, .. } => vec![value],
     }
 }
 

@@ -1,7 +1,9 @@
 //! Parameters that an integration adds to a flow's request (`x-itential-parameters`), merged before anything is rendered.
 //!
-//! Which of them apply to a request is the caller's decision.
+//! Which of them apply to a request is the caller's decision. What a flow signs is not touched: a signature says what its maker
+//! meant to send.
 
+use super::derive::signs_body;
 use super::refusal::Problem;
 use crate::flows::request::{Body, JsonValue, Member, Method, Request, Template};
 
@@ -32,6 +34,13 @@ pub enum ExtraLocation {
 /// Merges an extra parameter into a request.
 pub(super) fn merge(request: &mut Request, extra: &Extra) -> Result<(), Problem> {
     let Extra { name, value, .. } = extra;
+    if extra.location == ExtraLocation::Body && signs_body(&request.derived) {
+        return Err(Problem::integration(
+            format!("extra parameter `{name}`"),
+            "belongs in the body, which this flow signs: what it signs is the flow's to say. Remove the parameter, or set it in \
+             a field of the flow",
+        ));
+    }
     match (extra.location, &mut request.body) {
         (ExtraLocation::Header, _) => {
             request.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));

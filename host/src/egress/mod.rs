@@ -1,8 +1,9 @@
 //! The only outbound connections of the daemon: a flow's request is rendered, held against the policy, and sent.
 //!
 //! `prepare` refuses what may not go, before a byte leaves; `send` knows afterwards whether anything did. Both know nothing of
-//! integrations, tokens or storage. Nothing here follows a redirect, reads a proxy from the environment, keeps a connection or
-//! tries twice: what happens next is the caller's decision.
+//! integrations, tokens or storage. Nothing here follows a redirect or reads a proxy from the environment, and no flow's request
+//! finds a kept connection or is tried twice: what happens next is the caller's decision. Callers' own requests to services are
+//! another matter, and go through `service`.
 
 mod address;
 mod body;
@@ -17,6 +18,8 @@ mod record;
 mod refusal;
 mod resolve;
 mod send;
+mod service;
+pub mod sign;
 mod template;
 #[cfg(test)]
 mod testing;
@@ -40,6 +43,7 @@ pub use self::prepare::Prepared;
 pub use self::record::{BodyRecord, Pair, RequestRecord};
 pub use self::refusal::{Blame, Fault, Problem, Refusal, Unsent};
 pub use self::send::Answer;
+pub use self::service::{AnswerBody, Outgoing as ServiceBody, Patience, ServiceClient, Way, read_whole};
 pub use self::transport::Transport;
 
 use self::resolve::Resolver;
@@ -61,6 +65,8 @@ pub struct Egress {
     tls: Tls,
     /// Permits for requests under way.
     permits: Semaphore,
+    /// Callers' requests to services.
+    services: ServiceClient,
 }
 
 impl Egress {
@@ -68,7 +74,9 @@ impl Egress {
     pub fn new(policy: Policy, clock: SharedClock) -> Self {
         let policy = Arc::new(policy);
         let permits = Semaphore::new(policy.limits.at_once.min(Semaphore::MAX_PERMITS));
-        Self { resolver: Resolver::new(Arc::clone(&policy)), tls: Tls::new(), policy, clock, permits }
+        let resolver = Resolver::new(Arc::clone(&policy));
+        let services = ServiceClient::new(Arc::clone(&policy), resolver.clone(), Arc::clone(&clock));
+        Self { resolver, tls: Tls::new(), policy, clock, permits, services }
     }
 
     /// Whether the operator allows plain http.
@@ -108,6 +116,25 @@ impl Egress {
         Ok(policy::shown(&url))
     }
 
+    /// The clock that tells when a request left.
+    pub fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
+    /// The client for callers' requests to services.
+    pub fn services(&self) -> &ServiceClient {
+        &self.services
+    }
+
+    /// The way to a service at this URL's origin, held against the policy. Keep it while URL and transport are the same: to
+    /// find it again takes digests of both.
+    ///
+    /// # Errors
+    /// All that is wrong with the URL (as `server`) and the transport.
+    pub fn way(&self, url: &Url, transport: &Transport) -> Result<Arc<Way>, Refusal> {
+        self.services.way(url, transport, &self.tls)
+    }
+
     /// Renders a flow's request, computes its derived values, and holds it against policy and destinations.
     ///
     /// `extras` are merged in first. The caller decides which apply. Signing with an RSA key takes some milliseconds.
@@ -131,6 +158,19 @@ impl Egress {
     /// All that is wrong with it: a secret isn't set, or can't stand where it is to go.
     pub fn place(&self, carried: &Carried<'_>) -> Result<Placed, Refusal> {
         place::place(&self.policy, carried)
+    }
+
+    /// Signs a request to a service, as of now. `challenge` is what the service asked for, where it did.
+    ///
+    /// # Errors
+    /// There is no such signer, or it can't sign this; nothing of the request's own text is repeated.
+    pub fn sign(
+        &self,
+        signing: &Signing,
+        outline: &sign::Outline<'_>,
+        challenge: Option<&sign::Challenge>,
+    ) -> Result<sign::Signed, sign::SignError> {
+        sign::sign(&signing.name, &signing.parameters, outline, self.clock.now(), challenge)
     }
 
     /// Sends a request once, and reads the whole answer. An answer is one whatever its status; a redirect is not followed.

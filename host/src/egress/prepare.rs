@@ -9,6 +9,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::body;
@@ -79,6 +80,23 @@ impl Prepared {
     /// The names of all secrets that leave with it, in computed values too. One that is not sent is not among them.
     pub fn secret_names(&self) -> &BTreeSet<String> {
         &self.secret_names
+    }
+
+    /// The SHA-256 of all that would go over the wire: two requests with the same are one to the provider.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update((bytes.len() as u64).to_be_bytes());
+            hasher.update(bytes);
+        };
+        part(self.method.as_str().as_bytes());
+        part(self.url.as_str().as_bytes());
+        for (name, value) in &self.headers {
+            part(name.as_str().as_bytes());
+            part(value.as_bytes());
+        }
+        part(&self.body);
+        hasher.finalize().into()
     }
 
     /// The computed values that hold secrets, such as the Basic credentials. Bytes that are no text are left out.

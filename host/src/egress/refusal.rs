@@ -120,6 +120,8 @@ pub enum Fault {
     TooLarge,
     /// What came back is no HTTP answer, or can't be decompressed.
     Malformed,
+    /// The request's own body broke off, which comes from elsewhere.
+    Body,
 }
 
 /// A request got no complete answer.

@@ -38,7 +38,7 @@ impl Resolver {
     }
 
     /// The addresses of a name that may be dialled.
-    async fn resolve(&self, name: String) -> Result<Vec<SocketAddr>, (Fault, String)> {
+    pub(super) async fn resolve(&self, name: String) -> Result<Vec<SocketAddr>, (Fault, String)> {
         let failed = |reason: &dyn std::fmt::Display| (Fault::Dns, format!("`{name}` can't be resolved: {reason}"));
         let permit = Arc::clone(&self.lookups).acquire_owned().await.map_err(|error| failed(&error))?;
         let host = name.clone();

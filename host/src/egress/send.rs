@@ -218,12 +218,12 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 }
 
 /// The text of the innermost error: the outer ones name the URL with its query.
-fn root(error: &(dyn Error + 'static)) -> String {
+pub(super) fn root(error: &(dyn Error + 'static)) -> String {
     chain(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// The TLS error below an error.
-fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+pub(super) fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     chain(error).find_map(|error| error.downcast_ref())
 }
 
@@ -233,7 +233,7 @@ fn hyper_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a hyper::Error>
 }
 
 /// A TLS error and what to do about it.
-fn tls_text(error: &rustls::Error) -> String {
+pub(super) fn tls_text(error: &rustls::Error) -> String {
     use rustls::CertificateError as C;
     let advice = match error {
         rustls::Error::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => {
@@ -249,7 +249,7 @@ fn tls_text(error: &rustls::Error) -> String {
 
 /// Whether an alert is about the certificate that we showed or didn't (RFC 8446 section 6.2). None of these can come once a
 /// provider has accepted our side of the handshake.
-fn about_certificate(alert: AlertDescription) -> bool {
+pub(super) fn about_certificate(alert: AlertDescription) -> bool {
     use AlertDescription as A;
     matches!(
         alert,

@@ -36,7 +36,7 @@ pub struct Transport {
 
 impl Transport {
     /// A digest of what TLS depends on.
-    fn digest(&self) -> [u8; 32] {
+    pub(super) fn digest(&self) -> [u8; 32] {
         let key = self.client_key.as_ref().map(ExposeSecret::expose_secret);
         let mut hasher = Sha256::new();
         for part in [self.ca.as_deref(), self.client_certificate.as_deref(), key] {

@@ -74,6 +74,11 @@ impl Cache {
             .ok()
     }
 
+    /// Whether there is a file for the component of this digest; it may turn out to be a miss all the same.
+    pub(super) fn has(&self, digest: &str) -> bool {
+        self.folder.join(self.name(digest)).exists()
+    }
+
     /// Keeps the code of a component.
     ///
     /// # Errors

@@ -159,6 +159,16 @@ impl Engine {
         })))
     }
 
+    /// Whether compiled code is kept.
+    pub fn has_cache(&self) -> bool {
+        self.0.cache.is_some()
+    }
+
+    /// Whether the component of this SHA-256 was compiled before, so that it only has to be loaded.
+    pub fn has_compiled(&self, digest: &str) -> bool {
+        self.0.cache.as_ref().is_some_and(|cache| cache.has(digest))
+    }
+
     /// The runtime itself, for benchmarks that compare a step with a component that does nothing.
     pub fn runtime(&self) -> &wasmtime::Engine {
         &self.0.runtime

@@ -136,3 +136,110 @@ fn part_served(flow: &dyn Flow, scheme: &SecurityScheme) -> Option<String> {
 fn names(schemes: &[&SecurityScheme]) -> String {
     schemes.iter().map(|scheme| scheme.name.as_str()).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use chrono::DateTime;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::flows::description::SchemeMatch;
+    use crate::flows::{Context, Description, Event, PluginError, StepRun};
+    use crate::openapi;
+
+    /// A flow that is only looked at.
+    struct Named(Description);
+
+    #[async_trait]
+    impl Flow for Named {
+        fn description(&self) -> &Description {
+            &self.0
+        }
+
+        fn digest(&self) -> &str {
+            ""
+        }
+
+        async fn advance(&self, _: &Context, _: Event) -> Result<StepRun, PluginError> {
+            panic!("nothing runs here")
+        }
+    }
+
+    /// Flows by name, with the kind and detail that each handles.
+    struct Shelf(Vec<Arc<dyn Flow>>);
+
+    impl Shelf {
+        fn of(flows: &[(&str, &str, Option<&str>)]) -> Self {
+            let flow = |(name, kind, detail): &(&str, &str, Option<&str>)| {
+                Arc::new(Named(Description {
+                    name: (*name).to_owned(),
+                    version: "1.0.0".to_owned(),
+                    title: String::new(),
+                    summary: String::new(),
+                    handles: vec![SchemeMatch { kind: (*kind).to_owned(), detail: detail.map(str::to_owned) }],
+                    unattended: true,
+                    fields: Vec::new(),
+                })) as Arc<dyn Flow>
+            };
+            Self(flows.iter().map(flow).collect())
+        }
+    }
+
+    impl Catalog for Shelf {
+        fn get(&self, name: &str) -> Option<Arc<dyn Flow>> {
+            self.0.iter().find(|flow| flow.description().name == name).cloned()
+        }
+
+        fn for_scheme(&self, kind: &str, detail: Option<&str>) -> Vec<Arc<dyn Flow>> {
+            let serves = |one: &SchemeMatch| {
+                one.kind == kind && one.detail.as_deref().is_none_or(|handled| Some(handled) == detail)
+            };
+            self.0.iter().filter(|flow| flow.description().handles.iter().any(serves)).cloned().collect()
+        }
+    }
+
+    /// The flow that is chosen for a model's only scheme, or the first fault.
+    fn chosen(scheme: &Value) -> Result<String, String> {
+        let shelf = Shelf::of(&[
+            ("api-key", "apiKey", None),
+            ("aws-sigv4", "named", None),
+            ("http-basic", "http", Some("basic")),
+            ("kerberos", "http", Some("negotiate")),
+        ]);
+        let document = json!({"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {},
+            "components": {"securitySchemes": {"s": scheme}}});
+        let model = Model {
+            name: "crm".parse().unwrap(),
+            organization: "default".parse().unwrap(),
+            document: openapi::read(document.to_string().as_bytes()).unwrap(),
+            imported_at: DateTime::UNIX_EPOCH,
+            bytes: 0,
+            digest: String::new(),
+        };
+        let mut faults = Vec::new();
+        let choice = choose(&shelf, &Wish { scheme: None, flow: None, place: "" }, &model, &mut faults);
+        choice.map(|choice| choice.flow.description().name.clone()).ok_or_else(|| faults.swap_remove(0).message)
+    }
+
+    #[test]
+    fn a_scheme_of_http_is_served_by_whichever_flow_handles_it() {
+        assert_eq!(chosen(&json!({"type": "http", "scheme": "Basic"})).as_deref(), Ok("http-basic"));
+        assert_eq!(chosen(&json!({"type": "http", "scheme": "Negotiate"})).as_deref(), Ok("kerberos"));
+        let none = chosen(&json!({"type": "http", "scheme": "hoba"}));
+        assert_eq!(none, Err("no installed flow serves a security scheme of the model crm".to_owned()));
+    }
+
+    #[test]
+    fn a_key_that_signs_is_told_from_one_that_is_sent() {
+        let key = |more: Value| {
+            let mut scheme = json!({"type": "apiKey", "in": "header", "name": "Authorization"});
+            scheme.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            chosen(&scheme)
+        };
+        assert_eq!(key(json!({})).as_deref(), Ok("api-key"));
+        assert_eq!(key(json!({"x-amazon-apigateway-authtype": "awsSigv4"})).as_deref(), Ok("aws-sigv4"));
+        let both = json!({"x-amazon-apigateway-authtype": "awsSigv4", "x-tokenhost-flow": "kerberos"});
+        assert_eq!(key(both).as_deref(), Ok("kerberos"));
+    }
+}

@@ -22,6 +22,15 @@ pub enum ModelError {
     /// Integrations were made from it.
     #[error("integrations were made from this model: {}", join(.0))]
     InUse(Vec<Name>),
+    /// It was imported before documents were kept.
+    #[error("the document of the model {0} wasn't kept when it was imported; import it again, in the model's place")]
+    NoDocument(Name),
+    /// Another document took its place since it was read.
+    #[error("the model {0} was replaced meanwhile; try again")]
+    Replaced(Name),
+    /// Its document has no such operation.
+    #[error("the document of the model {0} has no such operation")]
+    NoOperation(Name),
     /// The document can't be used.
     #[error(transparent)]
     Document(#[from] DocumentError),

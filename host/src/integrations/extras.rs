@@ -3,11 +3,14 @@
 //! Their values are set like fields, as `parameters.NAME`, and kept like secrets: a document doesn't say which of them are.
 
 use crate::egress::{Extra, ExtraLocation};
-use crate::flows::request::Part;
+use crate::flows::request::{Body, Part, Request};
 use crate::flows::step::Purpose;
 use crate::openapi::{ExtraParameter, ParameterPlace, ParameterUse};
 
 use super::integration::Integration;
+
+/// The fields whose URLs are asked for tokens, in the flows that ship.
+const TOKEN_URLS: [&str; 3] = ["token_url", "refresh_url", "login_url"];
 
 /// What the input for a parameter is called: after its variable, which several may share, or its own name.
 pub(super) fn input_name(parameter: &ExtraParameter) -> String {
@@ -15,17 +18,27 @@ pub(super) fn input_name(parameter: &ExtraParameter) -> String {
 }
 
 impl Integration {
-    /// The extra parameters of a request to this URL. Only requests to `token_url` and `refresh_url` have any.
-    pub fn extras(&self, url: &str, purpose: Purpose) -> Vec<Extra> {
-        let is_value_of = |field: &str| self.values.get(field).is_some_and(|value| value == url);
-        if !is_value_of("token_url") && !is_value_of("refresh_url") {
+    /// Drops the values of parameters that there were and are no more.
+    pub(super) fn forget_removed_parameters(&mut self, before: &Self) {
+        let now: Vec<String> = self.parameters.iter().chain(&self.settings.parameters).map(input_name).collect();
+        for gone in before.settings.parameters.iter().map(input_name).filter(|name| !now.contains(name)) {
+            self.secrets.remove(&gone);
+        }
+    }
+
+    /// The extra parameters of a request. Only token requests have any: those to the URL of a field that is called like one of
+    /// [`TOKEN_URLS`], and those with a grant type, whose URL may come out of a metadata document.
+    pub fn extras(&self, request: &Request, purpose: Purpose) -> Vec<Extra> {
+        let is_value_of = |field: &&str| self.values.get(*field).is_some_and(|value| *value == request.url);
+        if !TOKEN_URLS.iter().any(is_value_of) && !has_grant_type(request) {
             return Vec::new();
         }
         let used = match purpose {
             Purpose::Refresh => ParameterUse::Refresh,
             Purpose::Acquire | Purpose::Revoke => ParameterUse::Token,
         };
-        (self.parameters.iter())
+        // Those that were added come last, and so replace the document's of the same name.
+        (self.parameters.iter().chain(&self.settings.parameters))
             .filter(|parameter| parameter.uses.contains(&used))
             .filter_map(|parameter| {
                 let name = input_name(parameter);
@@ -36,6 +49,15 @@ impl Integration {
                 Some(Extra { location: location(parameter.place), name: parameter.name.clone(), value: vec![value] })
             })
             .collect()
+    }
+}
+
+/// Whether a request is one for a token, as RFC 6749 sections 4 and 6 have it.
+fn has_grant_type(request: &Request) -> bool {
+    match &request.body {
+        Body::Form(pairs) => pairs.iter().any(|(name, _)| name == "grant_type"),
+        Body::Json(members) => members.iter().any(|member| member.pointer == "/grant_type"),
+        Body::Empty | Body::Raw(_) => false,
     }
 }
 

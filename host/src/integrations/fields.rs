@@ -31,6 +31,8 @@ pub(super) struct Form<'a> {
     pub(super) flow: &'a Description,
     /// Extra parameters of the document.
     pub(super) parameters: &'a [ExtraParameter],
+    /// Those that were added to them.
+    pub(super) added: &'a [ExtraParameter],
     /// Whether plain http is allowed.
     pub(super) allow_http: bool,
 }
@@ -73,7 +75,7 @@ impl Form<'_> {
     ) {
         for (name, input) in inputs {
             let input = input.as_deref().filter(|input| !input.is_empty());
-            if self.parameters.iter().any(|parameter| &input_name(parameter) == name) {
+            if self.parameters.iter().chain(self.added).any(|parameter| &input_name(parameter) == name) {
                 self.set_secret(values, name, input, faults);
                 continue;
             }
@@ -112,7 +114,7 @@ impl Form<'_> {
 
     fn unknown(&self, name: &str) -> FieldFault {
         let mut known: Vec<String> = self.flow.fields.iter().map(|field| field.name.clone()).collect();
-        known.extend(self.parameters.iter().map(input_name));
+        known.extend(self.parameters.iter().chain(self.added).map(input_name));
         known.dedup();
         let shown: String = name.chars().take(64).collect();
         let message = format!("the flow {} has no field {shown:?}; it has {}", self.flow.name, known.join(", "));
@@ -231,7 +233,7 @@ mod tests {
     /// Applies inputs to nothing and tells every fault as `field code`.
     fn check(inputs: &[(&str, Option<&str>)], expected: &[&str]) -> Values {
         let flow = description();
-        let form = Form { flow: &flow, parameters: &[], allow_http: false };
+        let form = Form { flow: &flow, parameters: &[], added: &[], allow_http: false };
         let (mut values, mut faults) = (Values::default(), Vec::new());
         values.plain.insert("client_auth".to_owned(), "basic".to_owned());
         let inputs = inputs.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect();

@@ -12,6 +12,7 @@ use url::Url;
 use super::belonging::Belongs;
 use super::binding::{Binding, BindingChange, BindingRecord};
 use super::calls::CallSettings;
+use super::parameters::NewParameter;
 use crate::egress::Transport;
 use crate::name::Name;
 use crate::openapi::ExtraParameter;
@@ -59,7 +60,7 @@ pub struct Integration {
     pub transport: Transport,
     /// How its tokens are handled.
     pub settings: Settings,
-    /// Extra parameters of its token requests.
+    /// Extra parameters of its token requests that the document declares; those that were added are in the settings.
     pub parameters: Vec<ExtraParameter>,
     /// Further schemes that it is bound to, by name.
     pub further: BTreeMap<String, Binding>,
@@ -116,6 +117,10 @@ pub struct Settings {
     /// How its service is called.
     #[serde(default, skip_serializing_if = "CallSettings::is_default")]
     pub calls: CallSettings,
+    /// Extra parameters of its token requests beside those of the document; where both have one of the same name and place,
+    /// this one counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<ExtraParameter>,
 }
 
 /// What to do with a refresh token that was sent and got no complete answer.
@@ -197,6 +202,8 @@ pub struct SettingsChange {
     pub uncertain: Option<Uncertain>,
     /// How its service is called; all of it at once, or the defaults again.
     pub calls: Option<Option<CallSettings>>,
+    /// Extra parameters of its token requests beside those of the document: all of them.
+    pub parameters: Option<Vec<NewParameter>>,
 }
 
 /// The outcome of a change.

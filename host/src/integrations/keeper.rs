@@ -17,11 +17,13 @@ use super::integration::{
     SettingsChange, TransportChange,
 };
 use super::model::{Model, Models, USES};
+use super::parameters;
 use super::target::Target;
 use crate::clock::SharedClock;
 use crate::egress::{Egress, Transport};
 use crate::flows::{Catalog, Flow};
 use crate::name::Name;
+use crate::openapi::ExtraParameter;
 use crate::organizations::Organizations;
 use crate::seal::Keyring;
 use crate::secrets::Secrets;
@@ -115,7 +117,8 @@ impl Integrations {
     pub fn secret_inputs(&self, integration: &Integration) -> BTreeMap<String, bool> {
         let flow = self.flows.get(&integration.flow);
         let fields = flow.iter().flat_map(|flow| flow.description().fields.iter().filter(|field| field.is_secret()));
-        let names = fields.map(|field| field.name.clone()).chain(integration.parameters.iter().map(input_name));
+        let parameters = integration.parameters.iter().chain(&integration.settings.parameters).map(input_name);
+        let names = fields.map(|field| field.name.clone()).chain(parameters);
         let set = integration.secrets.names().map(str::to_owned);
         names.chain(set).map(|name| (name.clone(), integration.secrets.get(&name).is_some())).collect()
     }
@@ -132,7 +135,12 @@ impl Integrations {
     }
 
     fn form<'a>(&self, flow: &'a dyn Flow, integration: &'a Integration) -> Form<'a> {
-        Form { flow: flow.description(), parameters: &integration.parameters, allow_http: self.egress.allows_http() }
+        Form {
+            flow: flow.description(),
+            parameters: &integration.parameters,
+            added: &integration.settings.parameters,
+            allow_http: self.egress.allows_http(),
+        }
     }
 
     /// Makes an integration.
@@ -194,17 +202,18 @@ impl Integrations {
         mut faults: Vec<FieldFault>,
     ) -> Result<Integration, IntegrationError> {
         let server = self.choose_server(new.server.as_deref(), model, &mut faults);
+        let mut settings = Settings::default();
+        apply_settings(&mut settings, &new.settings, &mut faults);
+        let ground = Ground { model, server: server.as_ref(), added: &settings.parameters };
         let wish = Wish { scheme: new.scheme.as_deref(), flow: new.flow.as_deref(), place: "" };
-        let first = self.bind(&wish, &new.fields, model, server.as_ref(), &mut faults);
+        let first = self.bind(&wish, &new.fields, &ground, &mut faults);
         let mut further = BTreeMap::new();
         for (scheme, wanted) in &new.further {
             let is_twice = first.as_ref().is_some_and(|(first, _)| first == scheme);
-            further.extend(self.bind_further(scheme, wanted, is_twice, model, server.as_ref(), &mut faults));
+            further.extend(self.bind_further(scheme, wanted, is_twice, &ground, &mut faults));
         }
         let mut transport = Transport::default();
         apply_transport(&self.egress, &mut transport, &new.transport, &mut faults);
-        let mut settings = Settings::default();
-        apply_settings(&mut settings, &new.settings, &mut faults);
         let (Some((scheme, binding)), []) = (first, faults.as_slice()) else {
             return Err(IntegrationError::Invalid(faults));
         };
@@ -238,8 +247,7 @@ impl Integrations {
         scheme: &str,
         wanted: &BindingChange,
         is_twice: bool,
-        model: &Model,
-        server: Option<&Url>,
+        ground: &Ground<'_>,
         faults: &mut Vec<FieldFault>,
     ) -> Option<(String, Binding)> {
         let place = place_of(scheme);
@@ -249,7 +257,7 @@ impl Integrations {
             return None;
         }
         let wish = Wish { scheme: Some(scheme), flow: wanted.flow.as_deref(), place: &place };
-        self.bind(&wish, &wanted.fields, model, server, faults)
+        self.bind(&wish, &wanted.fields, ground, faults)
     }
 
     /// A scheme of a model, bound to a flow with first values and these inputs.
@@ -257,15 +265,19 @@ impl Integrations {
         &self,
         wish: &Wish<'_>,
         inputs: &BTreeMap<String, Option<String>>,
-        model: &Model,
-        server: Option<&Url>,
+        ground: &Ground<'_>,
         faults: &mut Vec<FieldFault>,
     ) -> Option<(String, Binding)> {
-        let Choice { scheme, detail, flow } = choose(&*self.flows, wish, model, faults)?;
+        let Choice { scheme, detail, flow } = choose(&*self.flows, wish, ground.model, faults)?;
         let of_flow = |of: &Option<String>| of.is_none() || *of == detail;
         let parameters: Vec<_> = scheme.parameters.iter().filter(|one| of_flow(&one.detail)).cloned().collect();
-        let form = Form { flow: flow.description(), parameters: &parameters, allow_http: self.egress.allows_http() };
-        let (plain, hints) = form.first_values(scheme, detail.as_deref(), server);
+        let form = Form {
+            flow: flow.description(),
+            parameters: &parameters,
+            added: ground.added,
+            allow_http: self.egress.allows_http(),
+        };
+        let (plain, hints) = form.first_values(scheme, detail.as_deref(), ground.server);
         let mut values = Values::default();
         // The document's values go through the same checks as those that people give.
         let plain = plain.into_iter().map(|(name, value)| (name, Some(value)));
@@ -368,7 +380,8 @@ impl Integrations {
                 Ok(model) => {
                     for (scheme, wanted) in added {
                         let (is_twice, server) = (*scheme == integration.scheme, integration.server.as_ref());
-                        further.extend(self.bind_further(scheme, wanted, is_twice, &model, server, &mut faults));
+                        let ground = Ground { model: &model, server, added: &integration.settings.parameters };
+                        further.extend(self.bind_further(scheme, wanted, is_twice, &ground, &mut faults));
                     }
                 }
                 Err(ModelError::Store(error)) => return Err(error.into()),
@@ -424,6 +437,7 @@ impl Integrations {
         let mut values = values_of(&after);
         self.form(&*flow, &after).apply(&mut values, inputs, &mut found);
         (after.values, after.secrets) = (values.plain, values.secret);
+        after.forget_removed_parameters(before);
         let dropped = Target::of(&after, flow.description()) != Target::of(before, flow.description());
         if !dropped && was_complete {
             let missing = self.missing(&after);
@@ -467,6 +481,16 @@ impl Integrations {
             }
         }
     }
+}
+
+/// What schemes of one integration are bound on.
+struct Ground<'a> {
+    /// The integration's model.
+    model: &'a Model,
+    /// Its server.
+    server: Option<&'a Url>,
+    /// The extra parameters that were added to the document's.
+    added: &'a [ExtraParameter],
 }
 
 /// What stands before the names of a further scheme's fields in faults.
@@ -525,5 +549,10 @@ fn apply_settings(settings: &mut Settings, change: &SettingsChange, faults: &mut
     if let Some(calls) = &change.calls {
         settings.calls = calls.clone().unwrap_or_default();
         faults.extend(settings.calls.faults());
+    }
+    if let Some(parameters) = &change.parameters {
+        let (kept, wrong) = parameters::check(parameters);
+        settings.parameters = kept;
+        faults.extend(wrong);
     }
 }

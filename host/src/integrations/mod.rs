@@ -13,6 +13,7 @@ mod fields;
 mod integration;
 mod keeper;
 mod model;
+mod parameters;
 mod target;
 
 #[cfg(test)]
@@ -28,3 +29,4 @@ pub use self::integration::{
 };
 pub use self::keeper::Integrations;
 pub use self::model::{Model, ModelSummary, Models};
+pub use self::parameters::NewParameter;

@@ -1,8 +1,10 @@
 //! Integration models: imported OpenAPI documents.
 
+use std::io::{Read, Write};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
+use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -11,7 +13,7 @@ use super::belonging::{self, Belongs, Visible};
 use super::error::ModelError;
 use crate::clock::SharedClock;
 use crate::name::Name;
-use crate::openapi::{self, Document};
+use crate::openapi::{self, Document, OperationDetail};
 use crate::organizations::{OrganizationError, Organizations, default_name};
 use crate::store::table::{Page, Table};
 use crate::store::{Batch, Store, StoreError};
@@ -20,6 +22,9 @@ use crate::store::{Batch, Store, StoreError};
 const MODELS: Table<Model> = Table::new("model");
 /// What lists show of them, by name: a model's record may be large.
 const SUMMARIES: Table<ModelSummary> = Table::new("model-summary");
+/// The documents of models as they were imported, by name: what a request of an operation looks like is read from them.
+/// Their values are no JSON (see [`packed`]). Models that were imported before this was kept have none.
+const DOCUMENTS: Table<()> = Table::new("model-document");
 /// Which integrations were made from which model, by model and integration.
 pub(super) const USES: Table<()> = Table::new("model-use");
 
@@ -28,6 +33,8 @@ const MODEL: &str = "model";
 
 /// Documents read at once.
 const PARSED_AT_ONCE: usize = 2;
+/// What details of operations may take in memory, in bytes, about.
+const DETAILS: u64 = 64 << 20;
 /// Integrations named where a model can't be deleted because of them.
 const NAMED_USES: usize = 10;
 
@@ -94,6 +101,8 @@ pub struct Models {
     organizations: Arc<Organizations>,
     /// Turns to read a document.
     parsing: Semaphore,
+    /// Details of operations, by the document's digest, method and path. They never change; those not used go.
+    details: Cache<(String, String, String), Arc<OperationDetail>>,
     /// Who keeps something of models in memory.
     listeners: RwLock<Vec<Listener>>,
 }
@@ -104,7 +113,18 @@ type Listener = Box<dyn Fn(&Name) + Send + Sync>;
 impl Models {
     /// The models in this store.
     pub fn new(store: Arc<dyn Store>, clock: SharedClock, organizations: Arc<Organizations>) -> Self {
-        Self { store, clock, organizations, parsing: Semaphore::new(PARSED_AT_ONCE), listeners: RwLock::default() }
+        let weight = |key: &(String, String, String), detail: &Arc<OperationDetail>| {
+            u32::try_from(key.0.len() + key.1.len() + key.2.len() + detail.size()).unwrap_or(u32::MAX)
+        };
+        let details = Cache::builder().max_capacity(DETAILS).weigher(weight).build();
+        Self {
+            store,
+            clock,
+            organizations,
+            parsing: Semaphore::new(PARSED_AT_ONCE),
+            details,
+            listeners: RwLock::default(),
+        }
     }
 
     /// Has the name of each model that is replaced told to someone who keeps something of it in memory.
@@ -125,7 +145,7 @@ impl Models {
         bytes: &[u8],
         replace: bool,
     ) -> Result<Model, ModelError> {
-        let document = self.parse(bytes).await?;
+        let (document, packed) = self.parse(bytes).await?;
         let mut model = Model {
             document,
             imported_at: self.clock.now(),
@@ -152,6 +172,7 @@ impl Models {
             }
             MODELS.put(&mut batch, &parts, &model)?;
             SUMMARIES.put(&mut batch, &parts, &model.summary())?;
+            batch.put(DOCUMENTS.key(&parts), packed.clone());
             match self.store.commit(batch).await {
                 Ok(_) => {
                     for listener in &*self.listeners.read().unwrap_or_else(PoisonError::into_inner) {
@@ -167,13 +188,57 @@ impl Models {
     }
 
     /// Reads a document beside the async workers, a few at a time: a large one takes seconds and hundreds of megabytes.
-    async fn parse(&self, bytes: &[u8]) -> Result<Document, ModelError> {
-        let failed = |error: &dyn std::fmt::Display| StoreError::Storage(format!("the document wasn't read: {error}"));
-        let _turn = self.parsing.acquire().await.map_err(|error| failed(&error))?;
+    /// Beside what was read, what is stored of it.
+    async fn parse(&self, bytes: &[u8]) -> Result<(Document, Vec<u8>), ModelError> {
         let bytes = bytes.to_vec();
-        let parsed =
-            tokio::task::spawn_blocking(move || openapi::read(&bytes)).await.map_err(|error| failed(&error))?;
-        Ok(parsed?)
+        self.beside(move || {
+            let document = openapi::read(&bytes)?;
+            Ok((document, packed(&bytes).map_err(|error| unreadable(&error))?))
+        })
+        .await
+    }
+
+    /// What a request of an operation of a model looks like; from memory where it was asked for before.
+    ///
+    /// # Errors
+    /// The model has no such operation, is another one by now, was imported before documents were kept, or the storage
+    /// failed.
+    pub async fn detail(
+        &self,
+        model: &Name,
+        digest: &str,
+        method: &str,
+        path: &str,
+    ) -> Result<Arc<OperationDetail>, ModelError> {
+        let key = (digest.to_owned(), method.to_owned(), path.to_owned());
+        if let Some(detail) = self.details.get(&key) {
+            return Ok(detail);
+        }
+        let kept = self.store.get(&DOCUMENTS.key(&[model.as_str()])).await?;
+        let kept = kept.ok_or_else(|| ModelError::NoDocument(model.clone()))?;
+        let (digest, name) = (digest.to_owned(), model.clone());
+        let (method, path) = (method.to_owned(), path.to_owned());
+        let detail = self
+            .beside(move || {
+                let bytes = unpacked(&kept.value).map_err(|error| unreadable(&error))?;
+                if hex::encode(Sha256::digest(&bytes)) != digest {
+                    return Err(ModelError::Replaced(name));
+                }
+                openapi::operation_detail(&bytes, &method, &path)?.ok_or(ModelError::NoOperation(name))
+            })
+            .await?;
+        let detail = Arc::new(detail);
+        self.details.insert(key, Arc::clone(&detail));
+        Ok(detail)
+    }
+
+    /// Does something with a document beside the async workers, when it is its turn.
+    async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ModelError> + Send + 'static,
+    ) -> Result<T, ModelError> {
+        let _turn = self.parsing.acquire().await.map_err(|error| unreadable(&error))?;
+        tokio::task::spawn_blocking(work).await.map_err(|error| unreadable(&error))?
     }
 
     /// The organization that a model belongs to, if there is such a model. Its document isn't read for that.
@@ -226,6 +291,7 @@ impl Models {
             SUMMARIES.expect(&mut batch, &parts, Some(found.revision));
             MODELS.remove(&mut batch, &parts);
             SUMMARIES.remove(&mut batch, &parts);
+            DOCUMENTS.remove(&mut batch, &parts);
             self.organizations.release(&mut batch, &found.value.organization, MODEL, name.as_str());
             match self.store.commit(batch).await {
                 Ok(_) => return Ok(()),
@@ -249,6 +315,25 @@ impl Models {
         USES.put(batch, &[model.as_str(), integration.as_str()], &())?;
         Ok(found.value)
     }
+}
+
+/// A document as it is stored.
+fn packed(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+/// A document from what was stored of it; never more than one that could be imported.
+fn unpacked(packed: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    flate2::read::DeflateDecoder::new(packed).take(openapi::MAX_BYTES as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A document couldn't be stored or read, for a reason that isn't in it.
+fn unreadable(error: &dyn std::fmt::Display) -> ModelError {
+    ModelError::Store(StoreError::Storage(format!("the document wasn't read: {error}")))
 }
 
 impl From<OrganizationError> for ModelError {

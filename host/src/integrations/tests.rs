@@ -11,6 +11,7 @@ use super::integration::{INTEGRATIONS, IntegrationRecord};
 use super::{ModelError, Models};
 use crate::clock::TestClock;
 use crate::name::Name;
+use crate::openapi::{OperationDetail, Place};
 use crate::organizations::{NewOrganization, OrganizationError, Organizations};
 use crate::store::memory::MemoryStore;
 use crate::store::table::Table;
@@ -184,4 +185,39 @@ async fn records_from_before_there_were_organizations_belong_to_default() {
     // One that moves away has nothing to let go, and is held from then on.
     let moved = models.import(name("crm"), Some(name("south")), DOCUMENT, true).await.unwrap();
     assert_eq!(moved.organization.as_str(), "south");
+}
+
+#[tokio::test]
+async fn a_model_keeps_its_document_for_the_details_of_its_operations() {
+    let (store, _, models) = world().await;
+    let crm = name("crm");
+    let document = |place: &str| {
+        let operation = json!({"parameters": [{"name": "a", "in": place}]});
+        json!({"openapi": "3.1.0", "info": {"title": "CRM", "version": "2"}, "paths": {"/a": {"get": operation}}})
+            .to_string()
+    };
+    let place = |detail: Result<Arc<OperationDetail>, ModelError>| detail.unwrap().parameters[0].place;
+    let first = models.import(crm.clone(), None, document("query").as_bytes(), false).await.unwrap();
+    assert_eq!(place(models.detail(&crm, &first.digest, "GET", "/a").await), Place::Query);
+    let none = models.detail(&crm, &first.digest, "GET", "/b").await.unwrap_err();
+    assert!(matches!(none, ModelError::NoOperation(_)), "{none}");
+
+    // Another document is told from the one that was read before; what is in memory still holds for that.
+    let second = models.import(crm.clone(), None, document("header").as_bytes(), true).await.unwrap();
+    let old = models.detail(&crm, &first.digest, "PUT", "/a").await.unwrap_err();
+    assert!(matches!(old, ModelError::Replaced(_)), "{old}");
+    assert_eq!(place(models.detail(&crm, &first.digest, "GET", "/a").await), Place::Query);
+    assert_eq!(place(models.detail(&crm, &second.digest, "GET", "/a").await), Place::Header);
+
+    // As in a store of an earlier version.
+    let key = Table::<()>::new("model-document").key(&["crm"]);
+    let mut batch = Batch::synced();
+    batch.remove(key.clone());
+    store.commit(batch).await.unwrap();
+    let missing = models.detail(&crm, &second.digest, "PUT", "/a").await.unwrap_err();
+    assert!(missing.to_string().contains("import it again"), "{missing}");
+    models.import(crm.clone(), None, document("header").as_bytes(), true).await.unwrap();
+    assert!(store.get(&key).await.unwrap().is_some());
+    models.delete(&crm).await.unwrap();
+    assert!(store.get(&key).await.unwrap().is_none());
 }

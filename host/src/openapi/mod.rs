@@ -3,13 +3,15 @@
 //! Reads Swagger 2.0 and OpenAPI 3.0, 3.1 and 3.2, as JSON or YAML, and answers one [`Document`] in OpenAPI 3 terms.
 //! Only what the daemon needs is read, and read strictly; a mistake there becomes a [`Warning`] with a JSON pointer, or
 //! the scheme's `problem`. The rest of a document (schemas, parameters, examples) is skipped as it streams by, so that
-//! neither its mistakes nor its size matter.
+//! neither its mistakes nor its size matter. What a request of one operation looks like is read when it is asked for
+//! ([`operation_detail`]).
 //!
 //! It does no input or output, resolves no reference into another file, stores nothing, and validates no API.
 //!
 //! Bounds (each a named constant beside what it bounds): bytes, nesting, YAML aliases, what is kept of a document,
 //! rounds of following references, the size of the result, the number and length of warnings.
 
+mod detail;
 mod document;
 mod error;
 mod operations;
@@ -27,6 +29,10 @@ mod warnings;
 #[cfg(test)]
 mod tests;
 
+pub use self::detail::{
+    Content, Encoding, OperationDetail, Parameter, Place, RequestBody, Schema, SchemaFault, Style, Wrong,
+    operation_detail,
+};
 pub use self::document::{Document, Operation, SecurityRequirement, Server};
 pub use self::error::DocumentError;
 pub use self::parameters::{ExtraParameter, ParameterPlace, ParameterUse};

@@ -67,6 +67,26 @@ impl Outline {
         item
     }
 
+    /// What matters of the path item of one operation for a request of it. Its method is lower-case where it is one of
+    /// [`METHODS`].
+    pub(super) fn request(method: &str) -> Self {
+        let operation = Self::whole(["parameters", "requestBody", "consumes"]);
+        let mut item = Self::whole(["$ref", "parameters"]);
+        if METHODS.contains(&method) {
+            item.members.insert(method.to_owned(), operation);
+        } else {
+            item.members.insert("additionalOperations".to_owned(), Self::members([(method, operation)]));
+        }
+        item
+    }
+
+    /// What matters of a document, of any version, for a request to the path with this item.
+    pub(super) fn request_in(path: &str, item: Self) -> Self {
+        let mut root = Self::whole(["openapi", "swagger", "consumes"]);
+        root.members.insert("paths".to_owned(), Self::members([(path, item)]));
+        root
+    }
+
     /// What matters of a document, of any version.
     pub(super) fn document() -> Self {
         let mut root = Self::whole([

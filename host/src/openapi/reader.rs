@@ -24,7 +24,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Document, DocumentError> {
     let mut tree = source.parse(&outline)?;
     let version = Version::of(&tree.root)?;
     for _ in 1..references::MAX_ROUNDS {
-        if !references::want(&tree.root, &mut outline) {
+        if !references::want(&tree.root, &mut outline, &Outline::path_item()) {
             break;
         }
         tree = source.parse(&outline)?;

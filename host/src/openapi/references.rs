@@ -45,7 +45,7 @@ impl fmt::Display for ReferenceProblem {
 }
 
 /// The names on the way that a reference describes (RFC 6901 section 6).
-fn way(reference: &Value) -> Result<Vec<String>, ReferenceProblem> {
+pub(super) fn way(reference: &Value) -> Result<Vec<String>, ReferenceProblem> {
     let reference =
         reference.as_str().and_then(|reference| reference.strip_prefix("#/")).ok_or(ReferenceProblem::External)?;
     let reference = percent_decode_str(reference).decode_utf8().map_err(|_| ReferenceProblem::Missing)?;
@@ -53,7 +53,7 @@ fn way(reference: &Value) -> Result<Vec<String>, ReferenceProblem> {
 }
 
 /// What is at the end of the way.
-fn find<'a>(root: &'a Value, way: &[String]) -> Option<&'a Value> {
+pub(super) fn find<'a>(root: &'a Value, way: &[String]) -> Option<&'a Value> {
     way.iter().try_fold(root, |value, name| match value {
         Value::Object(members) => members.get(name),
         Value::Array(items) => items.get(name.parse::<usize>().ok()?),
@@ -61,8 +61,9 @@ fn find<'a>(root: &'a Value, way: &[String]) -> Option<&'a Value> {
     })
 }
 
-/// Adds to the outline what the references in the tree lead to. Says whether that is more than before.
-pub(super) fn want(root: &Value, outline: &mut Outline) -> bool {
+/// Adds to the outline what the references in the tree lead to, of path items only what is said. Says whether that is more
+/// than before.
+pub(super) fn want(root: &Value, outline: &mut Outline, path_item: &Outline) -> bool {
     let mut more = false;
     // Nesting is bounded by the parser, so the stack of values is the tree at most.
     let mut values: Vec<(&Value, Place)> = vec![(root, Place::Root)];
@@ -70,8 +71,13 @@ pub(super) fn want(root: &Value, outline: &mut Outline) -> bool {
         match value {
             Value::Object(members) => {
                 if let Some(Ok(way)) = members.get("$ref").map(way) {
-                    let what = if place == Place::PathItem { Outline::path_item() } else { Outline::all() };
-                    more |= outline.add(&way, &what);
+                    let all = Outline::all();
+                    let what = if place == Place::PathItem { path_item } else { &all };
+                    // What may be an item of a list is kept with the whole list: outlines know members only.
+                    more |= match way.iter().position(|name| name.bytes().all(|byte| byte.is_ascii_digit())) {
+                        Some(index) => outline.add(way.get(..index).unwrap_or_default(), &all),
+                        None => outline.add(&way, what),
+                    };
                 }
                 values.extend(members.iter().map(|(name, value)| (value, place.member(name))));
             }

@@ -14,6 +14,10 @@ use super::warnings::{Warnings, member, shorten};
 
 /// The extension that picks a flow by name.
 const FLOW: &str = "x-tokenhost-flow";
+/// The extension by which API Gateway, and the documents of AWS's services, say how an `apiKey` scheme is meant.
+const AWS_TYPE: &str = "x-amazon-apigateway-authtype";
+/// The flow for its value `awsSigv4`: the key isn't sent, but signs.
+const AWS_FLOW: &str = "aws-sigv4";
 /// The members of a flow object that are URLs.
 const URLS: [&str; 4] = ["authorizationUrl", "tokenUrl", "refreshUrl", "deviceAuthorizationUrl"];
 
@@ -30,7 +34,7 @@ pub struct SecurityScheme {
     pub details: Vec<String>,
     /// The scheme object in OpenAPI 3 form, `$ref`s resolved.
     pub document: Value,
-    /// The flow that `x-tokenhost-flow` names.
+    /// The flow that `x-tokenhost-flow` names; else `aws-sigv4` where `x-amazon-apigateway-authtype` asks for it.
     pub flow: Option<String>,
     /// Extra parameters of its token requests.
     pub parameters: Vec<ExtraParameter>,
@@ -95,6 +99,8 @@ pub(super) fn read(
     if flow.is_none() && document.get(FLOW).is_some() {
         warnings.add(member(pointer, FLOW), "isn't the name of a flow; ignored");
     }
+    let is_aws = |kind: &str| kind.eq_ignore_ascii_case("awsSigv4");
+    let flow = flow.or_else(|| text(&document, AWS_TYPE).filter(|kind| is_aws(kind)).map(|_| AWS_FLOW.to_owned()));
     let mut parameters = parameters::read(&document, None, pointer, warnings);
     let details = match kind.as_str() {
         "oauth2" => {

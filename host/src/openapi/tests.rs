@@ -196,6 +196,21 @@ fn check_scheme(scheme: Value, kind: &str, details: &[&str], problem: Option<&st
 }
 
 #[test]
+fn a_scheme_of_api_gateway_names_the_flow_that_signs() {
+    let check = |more: Value, expected: Option<&str>| {
+        let mut scheme = json!({"type": "apiKey", "in": "header", "name": "Authorization"});
+        scheme.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let document = json!({"openapi": "3.0.0", "info": {"title": "t", "version": "1"}, "paths": {},
+            "components": {"securitySchemes": {"s": scheme}}});
+        assert_eq!(read_json(&document).schemes[0].flow.as_deref(), expected);
+    };
+    check(json!({"x-amazon-apigateway-authtype": "awsSigv4"}), Some("aws-sigv4"));
+    check(json!({"x-amazon-apigateway-authtype": "oauth2"}), None);
+    check(json!({"x-amazon-apigateway-authtype": "awsSigv4", "x-tokenhost-flow": "mine"}), Some("mine"));
+    check(json!({"x-amazon-apigateway-authtype": 5}), None);
+}
+
+#[test]
 fn what_is_wrong_with_a_scheme_is_said() {
     let token = "https://a.example/t";
     check_scheme(json!({"type": "http", "scheme": "OAuth"}), "http", &["oauth"], None, &[]);

@@ -68,6 +68,9 @@ pub struct Onward {
     pub seconds: u64,
 }
 
+/// Is told which connection ended, by which attempt, and whether with a token.
+pub type OnConnected = Box<dyn Fn(&TokenKey, Ulid, bool) + Send + Sync>;
+
 /// What came of a person's return.
 #[derive(Debug)]
 pub struct Back {
@@ -134,6 +137,11 @@ impl Tokens {
         drop(self.parts.callback_url.set(url));
     }
 
+    /// Says who is told how connections end by themselves, as that of a device does. The first call counts.
+    pub fn on_connected(&self, listener: OnConnected) {
+        drop(self.on_connected.set(listener));
+    }
+
     /// Starts to connect: an attempt that a person takes part in. It takes the place of one that is under way.
     ///
     /// # Errors
@@ -174,7 +182,7 @@ impl Tokens {
                 Err(StoreError::Conflict) => continue,
                 Err(error) => return Err(error.into()),
             }
-            let ended = self.walk(attempt, false);
+            let ended = self.walk(attempt, false, false);
             return Ok(Connecting { attempt: id, next: Heard { asked, ended }.next().await? });
         }
     }
@@ -210,13 +218,18 @@ impl Tokens {
         }
     }
 
-    /// Walks an attempt, from its start or from what the journal holds, in a task of the daemon's own.
-    fn walk(&self, attempt: Attempt, from_journal: bool) -> oneshot::Receiver<Result<u64, TokenError>> {
+    /// Walks an attempt, from its start or from what the journal holds, in a task of the daemon's own. `returned`: a person has
+    /// just come back, so that whoever takes them back tells how it ends.
+    fn walk(&self, attempt: Attempt, from_journal: bool, returned: bool) -> oneshot::Receiver<Result<u64, TokenError>> {
         let (ended, heard) = oneshot::channel();
         let (me, key, id) = (self.me(), attempt.record().story.key.clone(), attempt.id());
         self.flights.spawn(async move {
             let outcome = if from_journal { attempt.run_held().await } else { attempt.run().await };
             let Some(tokens) = me.upgrade() else { return };
+            let goes_on = matches!(outcome, Err(Ended::Away(_) | Ended::Stopping));
+            if let (false, false, Some(listener)) = (returned, goes_on, tokens.on_connected.get()) {
+                listener(&key, id, outcome.is_ok());
+            }
             let outcome = match outcome {
                 Ok(token) => {
                     // Flights that read the record before must not put that into memory.
@@ -296,7 +309,7 @@ impl Tokens {
         let outcome = match self.revive(found.value).await {
             Ok(mut revived) => {
                 let asked = revived.ask();
-                Heard { asked, ended: self.walk(revived, true) }.next().await
+                Heard { asked, ended: self.walk(revived, true, true) }.next().await
             }
             Err(ended) => Err(self.error_of(ended, &key, Some(attempt))),
         };
@@ -371,7 +384,7 @@ impl Tokens {
         match record.stage {
             Stage::Away { until, .. } => self.expire_later(key, id, until),
             _ => match self.revive(record).await {
-                Ok(attempt) => drop(self.walk(attempt, true)),
+                Ok(attempt) => drop(self.walk(attempt, true, false)),
                 Err(ended) => {
                     tracing::warn!(%key, attempt = %id, ?ended, "a connection that a stop cut short can't go on")
                 }

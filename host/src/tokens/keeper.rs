@@ -11,6 +11,7 @@ use ulid::Ulid;
 
 use super::attempt::{Attempt, Start};
 use super::backoff::Budget;
+use super::connect::OnConnected;
 use super::error::TokenError;
 use super::expiry::Margin;
 use super::failure::Ended;
@@ -53,6 +54,8 @@ pub struct Tokens {
     scoped: DashMap<String, Vec<TokenKey>>,
     /// Renewals ahead of time.
     schedule: Schedule,
+    /// Who is told how connections end of which nobody comes back.
+    pub(super) on_connected: OnceLock<OnConnected>,
     /// Itself, for the flights that it starts.
     pub(super) me: Weak<Self>,
 }
@@ -96,6 +99,7 @@ impl Tokens {
             changes: AtomicU64::new(0),
             scoped: DashMap::new(),
             schedule,
+            on_connected: OnceLock::new(),
             me: me.clone(),
         });
         let me = tokens.me.clone();

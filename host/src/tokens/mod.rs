@@ -27,7 +27,7 @@ mod watch;
 
 pub use self::attempt::MAX_WAIT;
 pub use self::concern::{Concern, ConcernKind};
-pub use self::connect::{Back, Connecting, Next, Onward, Unwelcome};
+pub use self::connect::{Back, Connecting, Next, OnConnected, Onward, Unwelcome};
 pub use self::error::TokenError;
 pub use self::expiry::{ExpirySource, Margin};
 pub use self::journal::{AnswerStory, AttemptStory, Outcome, StepStory};

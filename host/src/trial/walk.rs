@@ -30,6 +30,8 @@ pub struct Setup {
     pub values: BTreeMap<String, String>,
     /// What is set and secret: fields, `token.access_token`, `token.refresh_token`, `token.NAME`.
     pub secrets: Secrets,
+    /// The names of the secrets that the flow may read.
+    pub revealed: Vec<String>,
     /// Where a person is sent back to.
     pub callback_url: Option<String>,
     /// What the provider echoes when a person comes back (`state` in RFC 6749).
@@ -75,7 +77,11 @@ impl Setup {
             scheme_document: self.scheme_document.clone(),
             values: self.values.clone().into_iter().collect(),
             secrets: self.secrets.names().map(str::to_owned).collect(),
-            revealed: Vec::new(),
+            revealed: self
+                .revealed
+                .iter()
+                .filter_map(|name| Some((name.clone(), self.secrets.get(name)?.clone())))
+                .collect(),
             now: moment.now,
             entropy: moment.entropy,
             callback_url: self.callback_url.clone(),

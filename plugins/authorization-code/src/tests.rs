@@ -32,7 +32,8 @@ fn it_needs_a_person() {
     let names: Vec<&str> = harness.description().fields.iter().map(|field| field.name.as_str()).collect();
     assert_eq!(
         names.join(" "),
-        "client_id client_secret authorization_url token_url scope audience resource authorize_parameters issuer \
+        "client_id client_secret authorization_url token_url scope scope_separator audience resource \
+         request_body authorize_parameters issuer \
          client_auth private_key key_id signing_algorithm assertion_audience \
          refresh refresh_url refresh_client_auth scope_on_refresh revocation_url"
     );

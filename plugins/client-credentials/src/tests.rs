@@ -27,7 +27,7 @@ fn fields_in_order() {
     let names: Vec<&str> = harness.description().fields.iter().map(|field| field.name.as_str()).collect();
     assert_eq!(
         names.join(" "),
-        "client_id client_secret token_url scope audience resource client_auth \
+        "client_id client_secret token_url scope scope_separator audience resource request_body client_auth \
          private_key key_id signing_algorithm assertion_audience \
          refresh refresh_url refresh_client_auth scope_on_refresh revocation_url"
     );

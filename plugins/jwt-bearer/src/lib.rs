@@ -38,6 +38,7 @@ impl OAuthFlow for JwtBearer {
                 Field::words("scope", "Scope")
                     .help("The scopes to ask for, separated by spaces. Empty: the provider's default."),
             )
+            .field(fields::scope_separator())
             .field(
                 Field::choice("scope_in", "Scope as", &["parameter", "claim"])
                     .help(
@@ -46,6 +47,7 @@ impl OAuthFlow for JwtBearer {
                     )
                     .default_value("parameter"),
             )
+            .field(fields::request_body())
             .fields(fields::client_where_wanted())
             .field(fields::client_auth_method("none"))
             .fields(fields::refresh())

@@ -163,6 +163,16 @@ export class Form {
   secret(name, secretName) {
     return this.add(name, secret(secretName));
   }
+
+  /** The same parameters as members of a JSON object; one that is there several times is an array. */
+  toJson() {
+    const json = new Json();
+    for (const [name, value] of this.parameters) {
+      const repeated = this.parameters.filter(([other]) => other === name).length > 1;
+      json.add(`/${name.replaceAll("~", "~0").replaceAll("/", "~1")}${repeated ? "/-" : ""}`, value);
+    }
+    return json;
+  }
 }
 
 /** An empty form. */

@@ -99,6 +99,8 @@ export declare class Form {
     optional(name: string, value: string | undefined): this;
     /** Adds a secret by its name. @param {string} name @param {string} secretName */
     secret(name: string, secretName: string): this;
+    /** The same parameters as members of a JSON object; one that is there several times is an array. */
+    toJson(): Json;
 }
 /** An empty form. */
 export declare const form: () => Form;

@@ -1,6 +1,6 @@
 //! Reading the context, and saying why a flow gives up.
 
-use crate::types::{Context, Failure, Remedy, Token, Unanswered};
+use crate::types::{Context, Failure, Remedy, Unanswered};
 
 impl Context {
     /// The value of a field, or of the present token as `token.NAME`. An empty value counts as none.
@@ -72,32 +72,5 @@ impl Failure {
     pub fn unanswered(what: &Unanswered) -> Self {
         let how_far = if what.left { "got no complete answer" } else { "could not be sent" };
         Self::retry("no_answer", format!("the request {how_far}: {}", what.reason), None)
-    }
-}
-
-impl Token {
-    /// A token of which only the access token is known.
-    pub fn new(access_token: impl Into<String>) -> Self {
-        Self { access_token: Some(access_token.into()), ..Self::default() }
-    }
-}
-
-impl Default for Token {
-    /// Nothing known: after a refresh, everything keeps its old value.
-    fn default() -> Self {
-        Self {
-            access_token: None,
-            refresh_token: None,
-            token_type: None,
-            expires_in: None,
-            expires_at: None,
-            refresh_expires_in: None,
-            scope: None,
-            values: Vec::new(),
-            secrets: Vec::new(),
-            placements: Vec::new(),
-            derived: Vec::new(),
-            signer: None,
-        }
     }
 }

@@ -67,6 +67,22 @@ pub fn advance(
     advance_with(context, event, request, token_response::parse)
 }
 
+/// The steps of a flow that asks nobody: its token is made of the integration's own secrets, by name, and is done at once.
+///
+/// A refresh makes the same token again, and there is nothing to revoke at a provider.
+///
+/// # Errors
+/// Those of the function, and events that such a flow can't have caused.
+pub fn at_once(event: Event, token: impl FnOnce() -> Result<Token, Failure>) -> Result<Step, Failure> {
+    match event {
+        Event::Begin(Purpose::Acquire | Purpose::Refresh) => token().map(Step::Done),
+        Event::Begin(Purpose::Revoke) => Ok(Step::Revoked),
+        Event::Answered(_) | Event::Unanswered(_) => Err(unexpected("an answer to a request that it did not send")),
+        Event::Elapsed(_) => Err(unexpected("the end of a wait that it did not ask for")),
+        Event::Returned(_) => Err(unexpected("a person back that it did not send away")),
+    }
+}
+
 fn advance_with(
     context: &Context,
     event: Event,

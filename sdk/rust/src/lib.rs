@@ -52,7 +52,7 @@
 //! A flow of several steps implements [`Flow`] instead. `tokenhost plugin build DIR` makes the component. All types
 //! of the contract are in [`types`]; what they mean stands in `wit/flow.wit`.
 //!
-//! Layout: [`flow`] the traits, `describe`, `context` and `request` the builders (as methods of the contract's own
+//! Layout: [`flow`] the traits, `describe`, `context`, `request` and `token` the builders (as methods of the contract's own
 //! types), [`oauth`] what OAuth flows share, [`token_response`] the parser, `harness` the test bench (not in WebAssembly).
 
 #[doc(hidden)]
@@ -64,6 +64,7 @@ pub mod flow;
 pub mod harness;
 pub mod oauth;
 pub mod request;
+mod token;
 pub mod token_response;
 
 pub use bindings::tokenhost::flow::types;
@@ -78,7 +79,7 @@ pub mod prelude {
     pub use crate::request::{Form, Json, Template, form, json};
     pub use crate::types::{
         BasicEncoding, Context, Derivation, Description, Event, Failure, Field, Part, Purpose, Remedy, Request,
-        Response, Step, Token,
+        Response, Signer, Step, Token,
     };
 }
 

@@ -135,6 +135,16 @@ impl Form {
         self.0.push((name.into(), value.into()));
         self
     }
+
+    /// The same parameters as members of a JSON object; one that is there several times is an array.
+    pub fn into_json(self) -> Json {
+        let count = |name: &str| self.0.iter().filter(|(other, _)| other == name).count();
+        let repeated: Vec<bool> = self.0.iter().map(|(name, _)| count(name) > 1).collect();
+        self.0.into_iter().zip(repeated).fold(json(), |json, ((name, value), repeated)| {
+            let end = if repeated { "/-" } else { "" };
+            json.template(&format!("/{}{end}", name.replace('~', "~0").replace('/', "~1")), value)
+        })
+    }
 }
 
 /// The members of an `application/json` body, each set by its JSON pointer (RFC 6901), e.g. `/user/name`.

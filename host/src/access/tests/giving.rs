@@ -84,8 +84,18 @@ async fn grants_give_rights_on_some_things_only() {
     let world = World::new().await;
     manager(&world).await;
     let grants = vec![
-        GrantInput { rights: texts(&["use_tokens"]), organizations: texts(&["south"]), integrations: vec![] },
-        GrantInput { rights: texts(&["read_token_values"]), organizations: vec![], integrations: texts(&["crm"]) },
+        GrantInput {
+            rights: texts(&["use_tokens"]),
+            organizations: texts(&["south"]),
+            integrations: vec![],
+            operations: vec![],
+        },
+        GrantInput {
+            rights: texts(&["read_token_values"]),
+            organizations: vec![],
+            integrations: texts(&["crm"]),
+            operations: vec![],
+        },
     ];
     let profile = ProfileChange { grants: Some(grants), ..ProfileChange::default() };
     world.access.create_profile(&world.admin, "Caller", profile).await.unwrap();

@@ -29,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// The request that credentials are wanted for: an operation by its id, or a method and a path.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = AuthorizeRequest)]
 #[serde(deny_unknown_fields)]
 struct Request {
     /// The operation's id.

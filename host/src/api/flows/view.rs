@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::time::Time;
 use crate::flows::description::{self, Requirement, SchemeMatch};
 use crate::flows::{Flow as _, Limit, Limits};
 use crate::shelf::{self, Difference, Standing};
@@ -56,7 +57,7 @@ pub(super) struct Flow {
 #[derive(Debug, Serialize, ToSchema)]
 struct Quarantine {
     /// Since when.
-    since: DateTime<Utc>,
+    since: Time,
     /// What it did, and how often.
     reason: String,
     /// The component that did it.
@@ -173,12 +174,16 @@ enum Required {
     /// It may stay unset.
     Never,
     /// While another field has one of these values.
-    When {
-        /// The other field.
-        field: String,
-        /// Its values.
-        one_of: Vec<String>,
-    },
+    When(While),
+}
+
+/// The values of another field, while which a field must be set.
+#[derive(Debug, Serialize, ToSchema)]
+struct While {
+    /// The other field.
+    field: String,
+    /// Its values.
+    one_of: Vec<String>,
 }
 
 impl From<&Standing> for Flow {
@@ -200,7 +205,7 @@ impl From<&Standing> for Flow {
             problem: standing.problem.clone(),
             publisher: version.and_then(|version| version.publisher.as_ref()).map(|signer| signer.name.to_string()),
             quarantine: record.and_then(|record| record.quarantine.clone()).map(|quarantine| Quarantine {
-                since: quarantine.since,
+                since: quarantine.since.into(),
                 reason: quarantine.reason,
                 sha256: quarantine.sha256,
             }),
@@ -283,7 +288,9 @@ impl From<description::Field> for Field {
             required: match field.required {
                 Requirement::Always => Required::Always,
                 Requirement::Never => Required::Never,
-                Requirement::When(condition) => Required::When { field: condition.field, one_of: condition.one_of },
+                Requirement::When(condition) => {
+                    Required::When(While { field: condition.field, one_of: condition.one_of })
+                }
             },
             default: field.default,
             source: field.source,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::calls::CallSettings;
+use super::parameters::Parameter;
 use crate::integrations;
 
 /// What a new integration is made from.
@@ -41,6 +42,9 @@ pub(in crate::api) struct NewIntegration {
     /// How its tokens are handled.
     #[serde(default)]
     pub(super) settings: SettingsChange,
+    /// Extra parameters of its token requests, beside those that the document declares.
+    #[serde(default)]
+    pub(super) parameters: Vec<Parameter>,
 }
 
 /// What of an integration is to change; what is left out stays, and null unsets.
@@ -67,6 +71,9 @@ pub(in crate::api) struct Change {
     /// How its tokens are handled.
     #[serde(default)]
     pub(super) settings: SettingsChange,
+    /// Extra parameters of its token requests, beside those that the document declares: all of them, in place of those that
+    /// were added before.
+    pub(super) parameters: Option<Vec<Parameter>>,
 }
 
 /// A further security scheme: what serves it, and with which values.
@@ -193,12 +200,14 @@ impl From<TransportChange> for integrations::TransportChange {
     }
 }
 
-impl From<SettingsChange> for integrations::SettingsChange {
-    fn from(change: SettingsChange) -> Self {
-        Self {
-            default_lifetime: change.default_lifetime,
-            uncertain: change.uncertain.map(Into::into),
-            calls: change.calls.map(|calls| calls.map(Into::into)),
+impl SettingsChange {
+    /// The same as the room below takes it, with the extra parameters, which clients give beside the settings.
+    pub(super) fn with_parameters(self, parameters: Option<Vec<Parameter>>) -> integrations::SettingsChange {
+        integrations::SettingsChange {
+            default_lifetime: self.default_lifetime,
+            uncertain: self.uncertain.map(Into::into),
+            calls: self.calls.map(|calls| calls.map(Into::into)),
+            parameters: parameters.map(|given| given.into_iter().map(Into::into).collect()),
         }
     }
 }

@@ -230,6 +230,9 @@ pub(in crate::api) struct GrantMember {
     /// On these integrations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::api) integrations: Vec<String>,
+    /// Only to call these operations of theirs, by operation id or as `GET /contacts/*`; goes with `use_tokens` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::api) operations: Vec<String>,
 }
 
 /// What users may change of themselves; what is left out stays, and null unsets.
@@ -418,6 +421,7 @@ impl From<ProfileInput> for ProfileChange {
             rights: grant.rights,
             organizations: grant.organizations,
             integrations: grant.integrations,
+            operations: grant.operations,
         };
         let grants = grants.map(|grants| grants.into_iter().map(input).collect());
         Self { description, rights, grants, expected: None }

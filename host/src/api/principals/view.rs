@@ -305,6 +305,7 @@ impl From<access::Profile> for Profile {
             rights: grant.rights.iter().map(|right| right.as_str().to_owned()).collect(),
             organizations: texts(&grant.organizations),
             integrations: texts(&grant.integrations),
+            operations: texts(&grant.operations),
         };
         Self {
             name: profile.name.to_string(),

@@ -60,3 +60,45 @@ fn every_reference_leads_somewhere_and_every_operation_has_problems() {
         document["components"]["schemas"]["Code"]["description"].as_str().unwrap().contains("`token_failed` (503)")
     );
 }
+
+/// The names of the schemas that a file declares: `struct` and `enum` with `ToSchema`, and what `#[schema(as = …)]` calls them.
+fn declared(source: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut alias = None;
+    let mut is_schema = false;
+    for line in source.lines().map(str::trim) {
+        let word = |text: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("").to_owned();
+        if line.starts_with("#[derive") {
+            (is_schema, alias) = (line.contains("ToSchema"), None);
+        } else if let Some((_, name)) = line.strip_prefix("#[schema(").and_then(|rest| rest.split_once("as = ")) {
+            alias = Some(word(name));
+        } else if let Some((_, name)) = line.split_once("struct ").or(line.split_once("enum "))
+            && !line.starts_with("//")
+        {
+            names.extend(std::mem::take(&mut is_schema).then(|| alias.take().unwrap_or_else(|| word(name))));
+        }
+    }
+    names
+}
+
+/// Of two schemas of one name, one would take the place of the other, unnoticed.
+#[test]
+fn no_two_schemas_have_one_name() {
+    fn walk(folder: &Path, found: &mut Vec<(String, String)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else {
+                let names = declared(&std::fs::read_to_string(&path).unwrap());
+                found.extend(names.into_iter().map(|name| (name, path.display().to_string())));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api"), &mut found);
+    found.sort();
+    assert!(found.iter().any(|(name, _)| name == "Problem") && found.len() > 50, "{found:?}");
+    let twice: Vec<_> = found.windows(2).filter(|pair| pair[0].0 == pair[1].0).collect();
+    assert!(twice.is_empty(), "give one of each another name, by #[schema(as = …)]: {twice:#?}");
+}

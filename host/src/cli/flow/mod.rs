@@ -68,7 +68,7 @@ enum Command {
         #[arg(long)]
         yes: bool,
         /// Only show what differs
-        #[arg(long, conflicts_with = "yes")]
+        #[arg(long)]
         dry_run: bool,
         /// What is allowed.
         #[command(flatten)]

@@ -95,6 +95,17 @@ fn side(side: &Value) -> String {
     )
 }
 
+/// What to say where the version doesn't grow though the component is another.
+fn version_warning(from: &Value, to: &Value) -> Option<&'static str> {
+    let version = |side: &Value| semver::Version::parse(&cell(side, "version")).ok();
+    match version(to)?.cmp(&version(from)?) {
+        std::cmp::Ordering::Greater => None,
+        std::cmp::Ordering::Less => Some("warning: lower than the present one"),
+        std::cmp::Ordering::Equal if from.get("sha256") == to.get("sha256") => Some("the very same component"),
+        std::cmp::Ordering::Equal => Some("warning: the same as the present one, though the component is another"),
+    }
+}
+
 /// What differs.
 fn show(difference: &Value) -> String {
     let null = Value::Null;
@@ -107,6 +118,9 @@ fn show(difference: &Value) -> String {
     if is("publisher_changes") {
         let warning = format!("changes: {} → {}", cell(from, "publisher"), cell(to, "publisher"));
         pairs.add("publisher", format!("{warning} (needs --allow-publisher-change)"));
+    }
+    if let Some(warning) = version_warning(from, to) {
+        pairs.add("version", warning.to_owned());
     }
     if !is("compared") {
         pairs.add("note", "the present component can't be read: all that the new one has counts as added".to_owned());
@@ -179,6 +193,21 @@ fn show(difference: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_that_does_not_grow_is_told() {
+        let check = |from: &str, to: &str, sha256: &str, expected: Option<&str>| {
+            let side = |version: &str, sha256: &str| json!({"version": version, "sha256": sha256});
+            let warning = version_warning(&side(from, "a"), &side(to, sha256));
+            assert_eq!(warning.is_some(), expected.is_some(), "{from} {to}");
+            assert!(warning.unwrap_or_default().contains(expected.unwrap_or_default()), "{warning:?}");
+        };
+        check("1.9.0", "1.10.0", "b", None);
+        check("1.10.0", "1.9.0", "b", Some("lower"));
+        check("1.0.0", "1.0.0", "b", Some("the same as"));
+        check("1.0.0", "1.0.0", "a", Some("very same"));
+        check("?", "1.0.0", "b", None);
+    }
 
     #[test]
     fn what_differs_is_told_in_lines() {

@@ -43,6 +43,9 @@ pub(super) struct Inputs {
     /// How long a token lasts where the provider doesn't say
     #[arg(long, value_name = "SECONDS")]
     default_lifetime: Option<u64>,
+    /// An extra parameter of the token requests, in header, body or query; `token:` or `refresh:` before it limits it to one of them; without a VALUE it is set as a field, parameters.NAME. Replaces those that were added before
+    #[arg(long, value_name = "[USE:]IN:NAME[=VALUE]")]
+    parameter: Vec<String>,
     /// What to do when nobody knows whether a refresh token was used up
     #[arg(long, value_parser = ["auto", "acquire", "retry"])]
     uncertain: Option<String>,
@@ -96,7 +99,17 @@ impl Inputs {
         let mut body = Map::new();
         body.extend(self.organization.as_deref().map(|name| ("organization".to_owned(), name.into())));
         body.extend(self.server.as_deref().map(|server| ("server".to_owned(), server.into())));
+        if !self.parameter.is_empty() {
+            let parameters = self.parameter.iter().map(|text| parameter(text)).collect::<Result<_, _>>()?;
+            body.insert("parameters".to_owned(), Value::Array(parameters));
+        }
         for name in unset {
+            if name == "parameters" {
+                if body.insert(name.clone(), Value::Array(Vec::new())).is_some() {
+                    return Err(Failure::usage("--parameter is given, and parameters are unset"));
+                }
+                continue;
+            }
             let (place, name) = match name.split_once('.') {
                 None if name == "server" => (&mut body, name.as_str()),
                 Some(("transport", name)) => (&mut transport, name),
@@ -128,6 +141,27 @@ impl Inputs {
             }
         }
     }
+}
+
+/// An extra parameter out of `[USE:]IN:NAME[=VALUE]`. Whether there is such a place, the daemon says.
+fn parameter(text: &str) -> Result<Value, Failure> {
+    let (uses, rest) = match text.split_once(':') {
+        Some((one @ ("token" | "refresh"), rest)) => (Some(one), rest),
+        _ => (None, text),
+    };
+    let Some((place, rest)) = rest.split_once(':').filter(|(place, _)| matches!(*place, "header" | "body" | "query"))
+    else {
+        // A value, which may be one that nobody is to see, isn't repeated.
+        let shown = text.split_once('=').map_or(text, |(name, _)| name);
+        return Err(Failure::usage(format!(
+            "--parameter {shown}: [token:|refresh:]header|body|query:NAME[=VALUE] is wanted, such as body:audience=crm"
+        )));
+    };
+    let (name, value) = rest.split_once('=').map_or((rest, None), |(name, value)| (name, Some(value)));
+    let mut parameter = Map::from_iter([("name".to_owned(), name.into()), ("in".to_owned(), place.into())]);
+    parameter.extend(uses.map(|one| ("use_in".to_owned(), Value::from(vec![one]))));
+    parameter.extend(value.map(|value| ("value".to_owned(), value.into())));
+    Ok(Value::Object(parameter))
 }
 
 #[cfg(test)]
@@ -170,6 +204,29 @@ mod tests {
         );
         assert_eq!(Inputs::default().body(&[]).unwrap(), Map::new());
         assert_eq!(Value::Object(Inputs::default().body(&words(&["server"])).unwrap()), json!({"server": null}));
+    }
+
+    #[test]
+    fn extra_parameters_say_where_they_go() {
+        let body = |parameters: &[&str], unset: &[&str]| {
+            let inputs = Inputs { parameter: words(parameters), ..Inputs::default() };
+            inputs.body(&words(unset)).map(Value::Object)
+        };
+        let given = ["body:audience=https://crm:8080/?a=b", "token:header:X-Tenant=t1", "refresh:query:key"];
+        assert_eq!(
+            body(&given, &[]).unwrap(),
+            json!({"parameters": [
+                {"name": "audience", "in": "body", "value": "https://crm:8080/?a=b"},
+                {"name": "X-Tenant", "in": "header", "use_in": ["token"], "value": "t1"},
+                {"name": "key", "in": "query", "use_in": ["refresh"]},
+            ]})
+        );
+        assert_eq!(body(&[], &["parameters"]).unwrap(), json!({"parameters": []}));
+        for wrong in ["audience=hunter2", "cookie:a=hunter2", "token:a=hunter2", ""] {
+            let failure = body(&[wrong], &[]).unwrap_err();
+            assert!(failure.code() == 2 && !failure.text().contains("hunter2"), "{}", failure.text());
+        }
+        assert_eq!(body(&["body:a=1"], &["parameters"]).unwrap_err().code(), 2);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! `tokenhost integration …`: configured instances of a model, made, looked at, changed, tested.
 
+mod call;
 mod connect;
 mod inputs;
 
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use self::call::{Authorize, Call};
 use self::connect::Connect;
 use self::inputs::Inputs;
 use super::attempt;
@@ -97,6 +99,16 @@ enum Command {
         after_help = "The person opens a page in a browser, signs in at the provider and consents; or enters a code there. The integration's present token is used until then. Exit code 0: it is connected; 1: it isn't.\n\nExamples:\n  tokenhost integration connect crm-prod\n  tokenhost integration connect crm-prod --no-browser\n  tokenhost integration connect crm-prod --no-wait --json"
     )]
     Connect(Connect),
+    /// Call an operation of the service: with its parameters checked, and the credentials that it needs
+    #[command(
+        after_help = "All that is wrong with the parameters is told at once, and nothing is sent then. The body of the answer goes to stdout, its status to stderr; --json prints all of it. Exit code 0: the status is below 400; 1: it isn't.\n\nExamples:\n  tokenhost integration call crm-prod listContacts -p limit=10 -p tag=new -p tag=vip\n  tokenhost integration call crm-prod GET '/contacts/{id}' -p id=42 --json\n  tokenhost integration call crm-prod addContact --body contact.json --header Idempotency-Key=42\n  echo '{\"name\":\"Ada\"}' | tokenhost integration call crm-prod addContact --body -"
+    )]
+    Call(Box<Call>),
+    /// Print the headers that a request of one's own needs
+    #[command(
+        after_help = "Query parameters and cookies, where there are some, stand in what --json prints.\n\nExamples:\n  tokenhost integration authorize crm-prod listContacts | curl -H @- https://crm.example/api/contacts\n  tokenhost integration authorize crm-prod GET /contacts/42 --json"
+    )]
+    Authorize(Authorize),
     /// Have the flow's present component read an answer that an earlier one couldn't
     #[command(
         after_help = "For after `flow upgrade`: where a provider's answer held a token that the earlier component couldn't read, it was kept. Exit code 0: a token came of it; 1: none did, and why.\n\nExamples:\n  tokenhost integration reparse crm-prod"
@@ -182,6 +194,8 @@ impl Integration {
                 output.show(&verdict, |verdict| cell(verdict, "line"))?;
                 if verdict.get("ok") == Some(&Value::Bool(true)) { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
             }
+            Command::Call(call) => call.run(&self.connection.client()?, output).await,
+            Command::Authorize(authorize) => authorize.run(&self.connection.client()?, output).await,
             Command::Connect(connect) => connect.run(&self.connection.client()?, output).await,
             Command::Reparse { name } => {
                 let path = ["integrations", name.as_str(), "token", "reparse"];

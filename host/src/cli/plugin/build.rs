@@ -120,6 +120,11 @@ fn of_file(path: &Path, out: Option<&Path>) -> anyhow::Result<Built> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let no_flow = || format!("{} makes no flow plugin", path.display());
     let stem = path.file_stem().map_or_else(|| "flow".into(), |stem| stem.to_string_lossy().into_owned());
+    ensure!(
+        bytes.starts_with(b"\0asm"),
+        "{} is no WebAssembly: a module or a component is wanted, or the folder of a flow",
+        path.display()
+    );
     if wrap::is_component(&bytes) {
         wrap::hold_against_world(&bytes).with_context(no_flow)?;
         return match out {
@@ -204,6 +209,13 @@ mod tests {
         assert_eq!((built.component.as_path(), built.changed), (file.as_path(), false));
         let built = build(&file, Some(&folder.path().join("there.wasm")), &mut |_| {}).unwrap();
         assert!(built.changed && std::fs::read(built.component).unwrap() == component);
+
+        std::fs::write(&file, "(module)").unwrap();
+        let error = format!("{:#}", build(&file, None, &mut |_| {}).unwrap_err());
+        assert!(
+            error.ends_with("is no WebAssembly: a module or a component is wanted, or the folder of a flow"),
+            "{error}"
+        );
 
         let module = crate::flows::tests::guest::Guest::good("mine").core();
         std::fs::write(&file, module).unwrap();

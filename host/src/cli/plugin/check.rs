@@ -7,22 +7,32 @@ use serde_json::{Value, json};
 use super::super::exit::{Exit, Failure};
 use super::super::flow;
 use super::super::output::{Output, cell, items, member, table};
+use super::compiled;
 use crate::clock::SystemClock;
 use crate::flows::Description;
 use crate::flows::check::{Report, check};
-use crate::flows::component::Fault;
+use crate::flows::component::{Fault, digest};
 use crate::flows::description::{Field, Requirement};
+
+/// The size, in bytes, from which a component holds an interpreter, which takes seconds to compile.
+const BIG: usize = 4 << 20;
 
 /// Checks it.
 pub(super) async fn run(file: &Path, output: Output) -> Result<(), Failure> {
-    let report = check(&super::engine()?, super::read(file)?, &SystemClock::shared()).await;
+    let (engine, bytes) = (compiled::engine()?, super::read(file)?);
+    let known = engine.has_compiled(&digest(&bytes));
+    if !known && bytes.len() > BIG {
+        output.note(&format!("compiling the component ({} MB), which takes seconds", bytes.len() >> 20));
+    }
+    let report = check(&engine, bytes, &SystemClock::shared()).await;
     let good = report.faults.is_empty();
-    output.show(&document(&report), show)?;
+    output.show(&document(&report, known), show)?;
     if good { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
 }
 
-/// The report as JSON.
-fn document(report: &Report) -> Value {
+/// The report as JSON. `known`: it was compiled before, so that it was only loaded.
+fn document(report: &Report, known: bool) -> Value {
+    let milliseconds = report.compile.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     let told = |faults: &[Fault]| -> Vec<Value> {
         faults.iter().map(|fault| json!({"problem": fault.problem, "remedy": fault.remedy})).collect()
     };
@@ -40,7 +50,8 @@ fn document(report: &Report) -> Value {
         "exports": report.exports,
         "imports": report.imports,
         "resources": resources,
-        "compile_milliseconds": report.compile.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        "compile_milliseconds": milliseconds.filter(|_| !known),
+        "load_milliseconds": milliseconds.filter(|_| known),
         "step_microseconds": report.step.map(|step| u64::try_from(step.processor.as_micros()).unwrap_or(u64::MAX)),
         "step_memory": report.step.map(|step| step.memory),
         "faults": faults,
@@ -96,6 +107,9 @@ fn show(report: &Value) -> String {
     }
     if let Some(time) = member(report, "compile_milliseconds") {
         text += &format!("compiled  in {time} ms\n");
+    }
+    if let Some(time) = member(report, "load_milliseconds") {
+        text += &format!("loaded    in {time} ms; it was compiled before\n");
     }
     if let (Some(micros), Some(memory)) = (report["step_microseconds"].as_u64(), report["step_memory"].as_u64()) {
         let (kilobytes, milli, micro) = (memory >> 10, micros / 1000, micros % 1000);

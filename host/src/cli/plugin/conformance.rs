@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::super::exit::{Exit, Failure};
 use super::super::output::{Output, cell, items, member, table};
 use super::super::values::{SECRET_HELP, SecretReader, assignment};
-use super::{build, native};
+use super::{build, compiled, native};
 use crate::flows::{Flow as _, Plugin};
 use crate::trial::kit::{self, CaseReport, Config, Kit, Script, StepCost, Verdict};
 
@@ -21,6 +21,9 @@ const CONFIG: &str = "conformance.json";
 
 /// Where a flow has its own cases.
 const CASES: &str = "tests/cases";
+
+/// In how many folders above a component its project's files are looked for: `build/`, `target/flow/release/`.
+const ABOVE: usize = 4;
 
 /// Hold a flow against the conformance kit: what providers do on their bad days
 #[derive(Debug, clap::Args)]
@@ -60,6 +63,7 @@ impl Test {
     /// The flow can't be built or set up, a file isn't what it must be, or a case failed.
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         let own = self.own_cases()?;
+        self.tell_project(output);
         if self.list {
             return list(&own, output);
         }
@@ -76,7 +80,8 @@ impl Test {
             true => native::run(&self.target, &mut |line| output.note(line)).await?,
             false => None,
         };
-        let plugin = Plugin::load(&super::engine()?, super::read(&component)?).await.map_err(|error| {
+        let loaded = compiled::load(&compiled::engine()?, super::read(&component)?, output).await;
+        let plugin = loaded.map_err(|error| {
             let hint = format!("tokenhost plugin check {} says more", component.display());
             Failure::failed(error.to_string()).hint(hint)
         })?;
@@ -94,9 +99,28 @@ impl Test {
         if document["ok"] == true { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
     }
 
-    /// The folder beside whose files the flow's stand.
-    fn folder(&self) -> &Path {
-        if self.target.is_dir() { &self.target } else { self.target.parent().unwrap_or(Path::new(".")) }
+    /// The folder beside whose files the flow's stand: of a component in a project's folder for what is built, the project's.
+    fn folder(&self) -> PathBuf {
+        if self.target.is_dir() {
+            return self.target.clone();
+        }
+        let beside = self.target.parent().unwrap_or(Path::new("")).to_owned();
+        let whole = self.target.canonicalize().unwrap_or_else(|_| self.target.clone());
+        let has_files = |folder: &&Path| folder.join(CONFIG).is_file() || folder.join(CASES).is_dir();
+        whole.ancestors().skip(1).take(ABOVE).find(has_files).map_or(beside, Path::to_owned)
+    }
+
+    /// Says where the files of a component come from, or that there are none.
+    fn tell_project(&self, output: Output) {
+        if self.target.is_dir() || (self.config.is_some() && self.cases.is_some()) {
+            return;
+        }
+        let folder = self.folder();
+        let found: Vec<&str> = [CONFIG, CASES].into_iter().filter(|name| folder.join(name).exists()).collect();
+        output.note(&match found.is_empty() {
+            true => format!("no {CONFIG} and no {CASES} are near {}; see --config and --cases", self.target.display()),
+            false => format!("with {} of {}", found.join(" and "), folder.display()),
+        });
     }
 
     /// What `conformance.json` and the command line say.
@@ -125,8 +149,7 @@ impl Test {
     fn own_cases(&self) -> Result<Vec<(String, Script)>, Failure> {
         let folder = match &self.cases {
             Some(folder) => folder.clone(),
-            None if self.target.is_dir() => self.target.join(CASES),
-            None => return Ok(Vec::new()),
+            None => self.folder().join(CASES),
         };
         if self.cases.is_none() && !folder.is_dir() {
             return Ok(Vec::new());
@@ -338,6 +361,32 @@ fn mebibytes(step: &Value) -> String {
 mod tests {
     use super::*;
     use crate::flows::Cost;
+
+    #[test]
+    fn a_component_is_tested_with_the_files_of_its_project() {
+        let project = tempfile::tempdir().unwrap();
+        let root = project.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("build")).unwrap();
+        let component = root.join("build/robot.wasm");
+        std::fs::write(&component, "").unwrap();
+        let test = |target: &Path| Test {
+            target: target.to_owned(),
+            only: Vec::new(),
+            list: false,
+            no_native: true,
+            config: None,
+            cases: None,
+            set: Vec::new(),
+            secret: Vec::new(),
+        };
+        assert_eq!(test(&component).folder(), root.join("build"));
+        assert!(test(&component).own_cases().unwrap().is_empty());
+        std::fs::create_dir_all(root.join(CASES)).unwrap();
+        std::fs::write(root.join(CONFIG), r#"{"values":{"account":"me"}}"#).unwrap();
+        assert_eq!(test(&component).folder(), root);
+        assert_eq!(test(&component).config().unwrap().values.get("account").map(String::as_str), Some("me"));
+        assert_eq!(test(&root).folder(), root);
+    }
 
     #[test]
     fn failures_are_shown_with_what_was_expected() {

@@ -54,6 +54,10 @@ impl Dev {
     /// There is nothing to watch, or no daemon.
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         let clock = SystemClock::shared();
+        // What isn't there, or is no project, doesn't become one by waiting.
+        if !self.target.is_file() {
+            build::Language::of(&self.target).map_err(|error| Failure::failed(format!("{error:#}")))?;
+        }
         let mut watch = Watch::new(&self.target)?;
         let target = self.target(output).await?;
         let mut last = None;

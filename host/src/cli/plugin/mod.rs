@@ -3,6 +3,7 @@
 mod build;
 mod callback;
 mod check;
+mod compiled;
 mod conformance;
 mod dev;
 mod fields;
@@ -21,7 +22,7 @@ use serde_json::json;
 
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use crate::flows::{Engine, EngineOptions, compile};
+use crate::flows::compile;
 
 /// Make, check and try flow plugins; needs no daemon
 #[derive(Debug, clap::Args)]
@@ -121,12 +122,11 @@ impl Plugin {
     }
 }
 
-/// An engine for this process alone, which ends soon: nothing is cached.
-fn engine() -> Result<Engine, Failure> {
-    Engine::new(EngineOptions::default()).map_err(|error| Failure::failed(error.to_string()))
-}
-
 /// The component in a file.
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    if file.is_dir() {
+        return Err(Failure::failed(format!("{} is a folder; a component's file (.wasm) is wanted", file.display()))
+            .hint(format!("`tokenhost plugin build {}` makes it, and says where it is.", file.display())));
+    }
     std::fs::read(file).map_err(|error| Failure::failed(format!("{} can't be read: {error}", file.display())))
 }

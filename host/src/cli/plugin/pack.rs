@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::exit::Failure;
 use super::super::output::Output;
-use super::{build, engine, read};
+use super::{build, compiled, read};
 use crate::flows::{Flow as _, Plugin};
 use crate::package::{Manifest, Package, PrivateKey, PublicKey};
 
@@ -71,7 +71,7 @@ impl Pack {
             false => self.source.clone(),
         };
         let bytes = read(&component)?;
-        let plugin = Plugin::load(&engine()?, bytes.clone()).await.map_err(|error| {
+        let plugin = Plugin::load(&compiled::engine()?, bytes.clone()).await.map_err(|error| {
             Failure::failed(error.to_string())
                 .hint(format!("`tokenhost plugin check {}` says more.", component.display()))
         })?;

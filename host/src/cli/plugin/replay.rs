@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::super::client::Connection;
 use super::super::exit::{Exit, Failure};
 use super::super::output::{Output, cell, items};
-use super::build;
+use super::{build, compiled};
 use crate::flows::{Flow as _, Plugin};
 use crate::trial::recording::{LARGEST, Recording, Told};
 use crate::trial::replay::{self, Compared};
@@ -42,9 +42,8 @@ impl Replay {
             true => build::build(&self.flow, None, &mut |line| output.note(line))?.component,
             false => self.flow.clone(),
         };
-        let plugin = Plugin::load(&super::engine()?, super::read(&component)?)
-            .await
-            .map_err(|error| Failure::failed(error.to_string()))?;
+        let plugin = compiled::load(&compiled::engine()?, super::read(&component)?, output).await;
+        let plugin = plugin.map_err(|error| Failure::failed(error.to_string()))?;
         let path = Path::new(&self.recording);
         let recording = match self.recording.split_once('/') {
             _ if path.is_file() => read(path)?,
@@ -58,6 +57,9 @@ impl Replay {
                 ));
             }
         };
+        if let Some(warning) = other_flow(&recording.flow, &plugin.description().name) {
+            output.note(&warning);
+        }
         let compared = replay::replay(&plugin, &recording)
             .await
             .map_err(|problem| Failure::failed(format!("{}: {problem}", self.recording)))?;
@@ -74,6 +76,14 @@ impl Replay {
         let told = told(plugin, &now, &record);
         replay::outlined(&record, told).map_err(|problem| Failure::failed(format!("attempt {attempt}: {problem}")))
     }
+}
+
+/// What to say where the recording is of a flow of another name. `recorded`: name, version and digest.
+fn other_flow(recorded: &str, name: &str) -> Option<String> {
+    let recorded = recorded.split_whitespace().next().filter(|recorded| *recorded != name)?;
+    Some(format!(
+        "warning: the recording is of flow {recorded}, and this is flow {name}: what differs may mean nothing"
+    ))
 }
 
 /// What an integration has set, and what its present token has in an attempt of this purpose.
@@ -167,6 +177,14 @@ fn show(document: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_recording_of_another_flow_is_told() {
+        assert_eq!(other_flow("robot 1.0.0 (abc)", "robot"), None);
+        assert_eq!(other_flow("", "robot"), None);
+        let warning = other_flow("device 1.0.0 (abc)", "robot").unwrap();
+        assert!(warning.contains("of flow device, and this is flow robot"), "{warning}");
+    }
 
     #[test]
     fn the_first_difference_is_shown() {

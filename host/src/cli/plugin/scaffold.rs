@@ -107,6 +107,13 @@ fn hold_name(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A flow's name for people: its words, the first with a capital.
+fn titled(name: &str) -> String {
+    let words = name.replace('-', " ");
+    let (first, rest) = words.split_at(1.min(words.len()));
+    first.to_ascii_uppercase() + rest
+}
+
 /// The project's files, by path.
 fn files(name: &str, language: Language) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
     let folder = match language {
@@ -123,7 +130,11 @@ fn files(name: &str, language: Language) -> anyhow::Result<Vec<(PathBuf, Vec<u8>
             first.to_ascii_uppercase() + rest
         })
         .collect();
-    let fill = |text: &str| text.replace("{{name}}", name).replace("{{module}}", &module).replace("{{Flow}}", &kind);
+    let title = titled(name);
+    let fill = |text: &str| {
+        let names = [("{{name}}", name), ("{{module}}", &module), ("{{Flow}}", &kind), ("{{title}}", &title)];
+        names.iter().fold(text.to_owned(), |text, (sign, name)| text.replace(sign, name))
+    };
     let mut files = vec![(PathBuf::from("wit/flow.wit"), CONTRACT.as_bytes().to_vec())];
     let mut from_template = Vec::new();
     gather(template, Path::new(folder), Path::new(""), &mut from_template);
@@ -248,6 +259,8 @@ mod tests {
                 assert!(!text.contains("{{"), "{path}");
             }
             assert!(Language::of(&dir).unwrap() == language);
+            let source = wanted.iter().map(|path| std::fs::read_to_string(dir.join(path)).unwrap()).collect::<String>();
+            assert!(source.contains("\"My own\"") && !source.contains("\"MyOwn\""), "{language:?}");
             let error = create("my-own", language, &dir).unwrap_err().to_string();
             assert!(error.contains("holds something already: name another folder with --dir"), "{error}");
         }

@@ -14,6 +14,7 @@ use super::super::exit::{Exit, Failure};
 use super::super::output::{Output, Pairs, can_ask, member};
 use super::super::values::{SECRET_HELP, SecretReader, assignment, fields_file};
 use super::callback::Callback;
+use super::compiled;
 use super::fields::Given;
 use super::live::Live;
 use crate::clock::SystemClock;
@@ -77,8 +78,8 @@ impl Try {
     /// The component can't be loaded, the fields don't do, no token came, or the recording can't be written.
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         let bytes = super::read(&self.file)?;
-        let plugin =
-            Plugin::load(&super::engine()?, bytes).await.map_err(|error| Failure::failed(error.to_string()))?;
+        let plugin = compiled::load(&compiled::engine()?, bytes, output).await;
+        let plugin = plugin.map_err(|error| Failure::failed(error.to_string()))?;
         let given = self.given(plugin.description())?;
         let clock = SystemClock::shared();
         let policy = Policy { allow_networks: self.allow.clone(), allow_http: self.http, ..Policy::default() };
@@ -92,6 +93,7 @@ impl Try {
             scheme_document: scheme(plugin.description(), &given.values).to_string(),
             values: given.values,
             secrets: given.secrets,
+            revealed: Vec::new(),
             callback_url: Some(callback.url().to_owned()),
             return_key: Some(return_key),
         };

@@ -3,5 +3,6 @@
 mod links;
 mod preparing;
 mod proxies;
+mod services;
 mod tls;
 mod wire;

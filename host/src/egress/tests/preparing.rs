@@ -212,6 +212,34 @@ fn extra_parameters_are_merged_before_derivations() {
 }
 
 #[test]
+fn a_signed_body_takes_no_extra_parameter() {
+    let extra = |location| Extra { location, name: "audience".to_owned(), value: text("crm") };
+    let digest = Derivation::Digest { hash: Hash::Sha256, message: vec![Part::Body], encoding: Encoding::Hex };
+    let hmac = |message: Vec<Part>| Derivation::Hmac {
+        hash: Hash::Sha256,
+        key: secret("client_secret"),
+        message,
+        encoding: Encoding::Hex,
+    };
+    let with = |derived: Vec<(&str, Derivation)>| {
+        let mut base = request(form(&[("scope", text("a"))]));
+        base.headers = vec![named("x-signature", secret("signature"))];
+        base.derived = derived.into_iter().map(|(name, value)| Derived { name: name.to_owned(), value }).collect();
+        base
+    };
+    let directly = with(vec![("signature", hmac(vec![Part::Body]))]);
+    let by_digest = with(vec![("digest", digest.clone()), ("signature", hmac(secret("digest")))]);
+    for signed in [directly, by_digest] {
+        let pieces = ["extra parameter `audience`: belongs in the body, which this flow signs"];
+        check_refused(&signed, &[extra(ExtraLocation::Body)], &pieces);
+        let beside = [extra(ExtraLocation::Header), extra(ExtraLocation::Query)];
+        assert_eq!(body(&prepare(&signed, &beside).unwrap()), "scope=a");
+    }
+    let unsigned = with(vec![("digest", digest), ("signature", hmac(text("other")))]);
+    assert_eq!(body(&prepare(&unsigned, &[extra(ExtraLocation::Body)]).unwrap()), "scope=a&audience=crm");
+}
+
+#[test]
 fn all_problems_are_told_at_once_by_part_and_without_values() {
     let mut bad = request(form(&[("n", secret("nul")), ("m", secret("missing")), ("ok", text("1"))]));
     bad.url = "http://10.0.0.1/token".to_owned();

@@ -81,7 +81,7 @@ impl Attempt {
     }
 
     fn prepare(&self, request: &Request) -> Result<Prepared, Refusal> {
-        let extras = self.integration.extras(&request.url, self.record.story.purpose);
+        let extras = self.integration.extras(request, self.record.story.purpose);
         self.parts.egress.prepare(request, &self.secrets, &extras, &self.destinations, &self.integration.transport)
     }
 

@@ -8,6 +8,7 @@ mod connect;
 mod crash;
 mod failing;
 mod life;
+mod parameters;
 mod rotation;
 mod rules;
 mod watch;

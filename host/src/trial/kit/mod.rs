@@ -5,6 +5,7 @@
 //! `judge`. What the kit can't know of a flow stands in `conformance.json` (`config`), the flow's own cases in `own`.
 
 mod answers;
+mod at_once;
 mod attempts;
 mod bench;
 mod cases;

@@ -13,7 +13,7 @@ use super::keys::Keys;
 use super::own::Script;
 use super::provider::{Provider, Reply, Seen};
 use super::setup::{self, QUERY};
-use super::{CaseReport, Verdict, answers};
+use super::{CaseReport, Verdict, answers, at_once};
 use crate::clock::SystemClock;
 use crate::egress::{Egress, Limits, Policy};
 use crate::flows::step::{Event, Purpose, Remedy, Response, Unanswered};
@@ -35,6 +35,7 @@ const STEPS_TOLD: usize = 20;
 
 /// The cases that aren't about the answer to a token request.
 pub(super) const FURTHER: &[(&str, &str)] = &[
+    ("at-once", "nobody is asked: the token is made of the integration's own secrets"),
     ("own-answers", "the answers that conformance.json gives"),
     ("revoke", "the token is to be revoked"),
     ("person-refuses", "the person says no on the provider's page"),
@@ -78,6 +79,8 @@ pub struct Kit<'a> {
 struct Nature {
     /// Why cases with ordinary token responses don't apply; none: they do.
     not_oauth: Option<String>,
+    /// Whether it asks nobody: then no case with an answer applies.
+    at_once: bool,
     /// Why refreshing doesn't apply; none: it does.
     no_refresh: Option<String>,
     /// Whether a person takes part.
@@ -127,7 +130,8 @@ impl<'a> Kit<'a> {
             reports.push(report);
         };
         let mut overruns = 0;
-        for case in CASES.iter().filter(|case| wanted(case.name)) {
+        let at_once = self.nature.at_once;
+        for case in CASES.iter().filter(|case| wanted(case.name) && !at_once) {
             for purpose in [Purpose::Acquire, Purpose::Refresh] {
                 if let Some(mut report) = self.case(case, purpose, overruns >= OVERRUNS).await {
                     overruns += usize::from(report.steps.iter().any(|step| step.cost.processor >= OVERRUN));
@@ -151,6 +155,7 @@ impl<'a> Kit<'a> {
     async fn find_out(&mut self) {
         let ran = self.attempt(&self.setup.clone(), Purpose::Acquire, || json_answer(200, &ordinary()), true).await;
         self.nature.person = ran.person || !self.plugin.description().unattended;
+        self.nature.at_once = at_once::is_at_once(ran.requests, &ran.end);
         self.nature.redirects = ran.redirected;
         self.nature.device = ran.seen.iter().any(|seen| Role::of(seen) == Role::Device);
         if !self.config.answers.is_empty() {
@@ -291,6 +296,12 @@ impl<'a> Kit<'a> {
         let setup = self.setup.clone();
         let verdict = |outcome: Result<(), Miss>| outcome.map_or_else(Verdict::Failed, |()| Verdict::Passed);
         match name {
+            "at-once" if self.nature.at_once => {
+                let ran = self.own_answers(Purpose::Acquire, &setup, Wrapping::Plain).await;
+                let present = setup::refreshing(&setup);
+                let refreshed = self.own_answers(Purpose::Refresh, &present, Wrapping::Plain).await;
+                Some(("acquire", verdict(at_once::judge(&ran.end, &refreshed.end, &setup.secrets)), ran.steps))
+            }
             "own-answers" if !self.config.answers.is_empty() || self.config.token.is_some() => {
                 let ran = self.own_answers(Purpose::Acquire, &setup, Wrapping::Plain).await;
                 Some(("acquire", verdict(self.judge_own(&ran.end)), ran.steps))

@@ -2,7 +2,7 @@
 //! command line (`tests/tests/authors.rs`).
 
 use super::{CaseReport, Config, Kit, Script, Verdict};
-use crate::flows::tests::guest::{DONE, FAILED, Guest};
+use crate::flows::tests::guest::{DONE, FAILED, Guest, TOKEN};
 use crate::flows::tests::load;
 
 /// Runs cases on a plugin.
@@ -37,6 +37,15 @@ async fn plugins_that_are_no_flows_fail_and_are_told_why() {
         .await;
     check(Guest::answering("trapping", "(unreachable)"), "foreign-state", "a failure, for each", "on `answered`").await;
     check(Guest::answering("trapping", "(unreachable)"), "strange-events", "a failure", "on `elapsed`").await;
+}
+
+#[tokio::test]
+async fn a_flow_that_asks_nobody_is_held_by_its_token_alone() {
+    let nothing = format!("(i32.store8 (i32.const {TOKEN}) (i32.const 0)) (i32.const {DONE})");
+    let reports = run(&Guest::answering("at-once", &nothing), "{}", &[], &[]).await;
+    let names: Vec<&str> = reports.iter().map(|report| report.name.as_str()).collect();
+    assert_eq!(names, ["at-once", "revoke", "foreign-state", "strange-events"]);
+    assert_eq!(reports[0].verdict, Verdict::Passed, "{reports:#?}");
 }
 
 #[tokio::test]

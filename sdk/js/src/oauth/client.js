@@ -82,17 +82,31 @@ export function authenticated(context, url, parameters, method) {
       return asserted(context, request, parameters, clientId, "client_secret", "HS256");
     case "post":
       context.requiredSecret("client_secret");
-      return request.form(parameters.text("client_id", clientId).secret("client_secret", "client_secret"));
+      parameters.text("client_id", clientId).secret("client_secret", "client_secret");
+      return written(context, request, parameters);
     case "tls_client_auth":
     case "none":
-      return request.form(parameters.optional("client_id", clientId));
+      return written(context, request, parameters.optional("client_id", clientId));
     default:
       context.requiredSecret("client_secret");
-      return request
+      request
         .header("authorization", ["Basic ", secret(CLIENT_BASIC)])
-        .derive(CLIENT_BASIC, Derivation.basic(clientId, secret("client_secret"), BASIC[method]))
-        .form(parameters);
+        .derive(CLIENT_BASIC, Derivation.basic(clientId, secret("client_secret"), BASIC[method]));
+      return written(context, request, parameters);
   }
+}
+
+/**
+ * The request with these parameters, written as the field `request_body` says.
+ * @param {Context} context
+ * @param {Request} request
+ * @param {Form} parameters
+ */
+function written(context, request, parameters) {
+  const how = context.value("request_body") ?? "form";
+  if (how === "form") return request.form(parameters);
+  if (how === "json") return request.json(parameters.toJson());
+  throw Failure.reconfigure("invalid_field", `the field request_body can't be ${how}`);
 }
 
 /**
@@ -115,14 +129,11 @@ function asserted(context, request, parameters, clientId, key, usual) {
     throw Failure.reconfigure("invalid_field", message);
   }
   const claims = { key, algorithm, issuer: clientId, subject: clientId, audience: aud };
-  return request
-    .derive(CLIENT_ASSERTION, assertion(context, claims))
-    .form(
-      parameters
-        .text("client_id", clientId)
-        .text("client_assertion_type", JWT_ASSERTION)
-        .secret("client_assertion", CLIENT_ASSERTION),
-    );
+  parameters
+    .text("client_id", clientId)
+    .text("client_assertion_type", JWT_ASSERTION)
+    .secret("client_assertion", CLIENT_ASSERTION);
+  return written(context, request.derive(CLIENT_ASSERTION, assertion(context, claims)), parameters);
 }
 
 /**

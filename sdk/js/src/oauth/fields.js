@@ -43,11 +43,12 @@ export const tokenUrl = () =>
     source: "tokenUrl",
   });
 
-/** What the token is for: `scope`, `audience` and `resource`. */
+/** What the token is for, and how that is written: `scope`, `scope_separator`, `audience`, `resource` and `request_body`. */
 export const target = () => [
   Field.words("scope", "Scope", {
     help: "The scopes to ask for, separated by spaces. Empty: the provider's default.",
   }),
+  scopeSeparator(),
   Field.text("audience", "Audience", {
     help: "Sent as audience when a token is acquired; some providers want it.",
   }),
@@ -55,7 +56,25 @@ export const target = () => [
     help:
       "The URIs of the services that the token is for, separated by spaces (RFC 8707). Each is sent as resource.",
   }),
+  requestBody(),
 ];
+
+/** `scope_separator`. */
+export const scopeSeparator = () =>
+  Field.choice("scope_separator", "Scope separator", ["space", "comma", "plus"], {
+    help:
+      "What stands between scopes. space: as RFC 6749 section 3.3 says; comma and plus: as some providers want it.",
+    default: "space",
+  });
+
+/** `request_body`. */
+export const requestBody = () =>
+  Field.choice("request_body", "Request body", ["form", "json"], {
+    help:
+      "How the parameters of requests are written. form: as RFC 6749 says; json: as a JSON object, which some " +
+      "providers want instead.",
+    default: "form",
+  });
 
 /**
  * How the client authenticates itself: `client_auth`, and for assertions `private_key`, `key_id`, `signing_algorithm` and

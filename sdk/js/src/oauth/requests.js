@@ -95,10 +95,11 @@ export function request(context, purpose, grant) {
 }
 
 /**
- * The wanted scope, its words separated by one space, if there is any.
+ * The wanted scope, its words separated as the field `scope_separator` says, if there is any.
  * @param {Context} context
  * @returns {string | undefined}
  */
 export function scope(context) {
-  return context.words("scope").join(" ") || undefined;
+  const separator = { comma: ",", plus: "+" }[context.value("scope_separator") ?? ""] ?? " ";
+  return context.words("scope").join(separator) || undefined;
 }

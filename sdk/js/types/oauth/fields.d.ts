@@ -14,8 +14,12 @@ export declare const WITH_SECRET: readonly string[];
 export declare const client: () => import("../../types/contract.js").Field[];
 /** `token_url`. */
 export declare const tokenUrl: () => import("../../types/contract.js").Field;
-/** What the token is for: `scope`, `audience` and `resource`. */
+/** What the token is for, and how that is written: `scope`, `scope_separator`, `audience`, `resource` and `request_body`. */
 export declare const target: () => import("../../types/contract.js").Field[];
+/** `scope_separator`. */
+export declare const scopeSeparator: () => import("../../types/contract.js").Field;
+/** `request_body`. */
+export declare const requestBody: () => import("../../types/contract.js").Field;
 /**
  * How the client authenticates itself: `client_auth`, and for assertions `private_key`, `key_id`, `signing_algorithm` and
  * `assertion_audience`.

@@ -53,7 +53,7 @@ export declare function revoke(context: Context): Request;
  */
 export declare function request(context: Context, purpose: Purpose, grant: Form): Request;
 /**
- * The wanted scope, its words separated by one space, if there is any.
+ * The wanted scope, its words separated as the field `scope_separator` says, if there is any.
  * @param {Context} context
  * @returns {string | undefined}
  */

@@ -108,6 +108,9 @@ impl Harness {
         if let Ok(Step::Send(send)) = &outcome {
             render::check(&send.request, &self.description, &self.context, &self.metadata);
         }
+        if let Ok(Step::Done(token)) = &outcome {
+            render::check_token(token, &self.context);
+        }
         Run { harness: self, outcome }
     }
 
@@ -206,6 +209,15 @@ impl Run {
     /// What the step came to.
     pub fn outcome(self) -> Result<Step, Failure> {
         self.outcome
+    }
+
+    /// How the token that the attempt ended with goes into a request, as text: its placements, its signer, then what the
+    /// host computes. Secrets and derived values stand as `{name}`. Empty where the host's own way is left to it.
+    pub fn placed(&self) -> String {
+        match &self.outcome {
+            Ok(Step::Done(token)) => render::token(token),
+            other => panic!("expected a token, got {other:?}"),
+        }
     }
 
     /// The token that the attempt ended with.

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use crate::types::{
-    BasicEncoding, Body, Context, Derivation, Description, FieldKind, JsonValue, Member, Method, Part, Request,
+    BasicEncoding, Body, Context, Derivation, Derived, Description, FieldKind, JsonValue, Location, Member, Method,
+    Part, Request, Token,
 };
 
 /// The request as text; see [`super::Run::request`].
@@ -39,6 +40,29 @@ pub(super) fn request(request: &Request) -> String {
         }
     }
     for derived in &request.derived {
+        let _ = writeln!(text, "{{{}}} = {}", derived.name, derivation(&derived.value));
+    }
+    text
+}
+
+/// How a token goes into a request, as text; see [`super::Run::placed`].
+pub(super) fn token(token: &Token) -> String {
+    let mut text = String::new();
+    for placement in &token.placements {
+        let (name, value) = (&placement.name, template(&placement.value));
+        let _ = match placement.location {
+            Location::Header => writeln!(text, "{name}: {value}"),
+            Location::Query => writeln!(text, "?{name}={value}"),
+            Location::Cookie => writeln!(text, "cookie {name}={value}"),
+        };
+    }
+    if let Some(signer) = &token.signer {
+        let _ = writeln!(text, "signer {}", signer.name);
+        for (name, value) in &signer.parameters {
+            let _ = writeln!(text, "  {name}={}", template(value));
+        }
+    }
+    for derived in &token.derived {
         let _ = writeln!(text, "{{{}}} = {}", derived.name, derivation(&derived.value));
     }
     text
@@ -127,14 +151,7 @@ pub(super) fn check(request: &Request, description: &Description, context: &Cont
         "the host would refuse this request: {} is the origin of no URL field",
         origin(&request.url)
     );
-    let mut known: Vec<&str> = context.secrets.iter().map(String::as_str).collect();
-    for derived in &request.derived {
-        for name in inside(&derived.value) {
-            assert!(known.contains(&name), "the derived value {} uses {name}, which is not set", derived.name);
-        }
-        assert!(!known.contains(&derived.name.as_str()), "the derived value {} has a secret's name", derived.name);
-        known.push(&derived.name);
-    }
+    let known = known(context.secrets.iter().map(String::as_str).collect(), &request.derived);
     let body: Vec<&[Part]> = match &request.body {
         Body::Empty => Vec::new(),
         Body::Form(parameters) => parameters.iter().map(|(_, value)| value.as_slice()).collect(),
@@ -149,6 +166,37 @@ pub(super) fn check(request: &Request, description: &Description, context: &Cont
             Part::Text(_) | Part::Sensitive(_) => {}
         }
     }
+}
+
+/// Holds the placements and the signer of a token against what the host could fill in.
+pub(super) fn check_token(token: &Token, context: &Context) {
+    let mut names: Vec<&str> = context.secrets.iter().map(String::as_str).collect();
+    let own = [("token.access_token", &token.access_token), ("token.refresh_token", &token.refresh_token)];
+    names.extend(own.into_iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name));
+    let owned: Vec<String> = token.secrets.iter().map(|(name, _)| format!("token.{name}")).collect();
+    names.extend(owned.iter().map(String::as_str));
+    let known = known(names, &token.derived);
+    let placed = token.placements.iter().map(|placement| &placement.value);
+    let parameters = token.signer.iter().flat_map(|signer| &signer.parameters).map(|(_, value)| value);
+    for part in placed.chain(parameters).flatten() {
+        match part {
+            Part::Secret(name) => assert!(known.contains(&name.as_str()), "the token uses {name}, which is not set"),
+            Part::Body => panic!("the body can stand only inside a derivation"),
+            Part::Text(_) | Part::Sensitive(_) => {}
+        }
+    }
+}
+
+/// These names and those of derived values, each of which is made of what comes before it.
+fn known<'a>(mut known: Vec<&'a str>, derived: &'a [Derived]) -> Vec<&'a str> {
+    for derived in derived {
+        for name in inside(&derived.value) {
+            assert!(known.contains(&name), "the derived value {} uses {name}, which is not set", derived.name);
+        }
+        assert!(!known.contains(&derived.name.as_str()), "the derived value {} has a secret's name", derived.name);
+        known.push(&derived.name);
+    }
+    known
 }
 
 /// The names of the secrets and derived values that a derivation uses.

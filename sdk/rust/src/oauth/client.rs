@@ -83,18 +83,31 @@ pub fn authenticated(context: &Context, url: &str, parameters: Form, method: Cli
     method.secret().map_or(Ok(()), |secret| context.required_secret(secret))?;
     let request = Request::post(url).header("accept", Part::text("application/json"));
     Ok(match method {
-        ClientAuth::Basic(encoding) => request
-            .header("authorization", [Part::text("Basic "), Part::secret(CLIENT_BASIC)])
-            .derive(CLIENT_BASIC, Derivation::basic(Part::text(client_id), Part::secret("client_secret"), encoding))
-            .form(parameters),
+        ClientAuth::Basic(encoding) => {
+            let credentials = Derivation::basic(Part::text(client_id), Part::secret("client_secret"), encoding);
+            let request = request
+                .header("authorization", [Part::text("Basic "), Part::secret(CLIENT_BASIC)])
+                .derive(CLIENT_BASIC, credentials);
+            with(context, request, parameters)?
+        }
         ClientAuth::Post => {
-            request.form(parameters.text("client_id", client_id).secret("client_secret", "client_secret"))
+            let parameters = parameters.text("client_id", client_id).secret("client_secret", "client_secret");
+            with(context, request, parameters)?
         }
         ClientAuth::SecretJwt => asserted(context, request, parameters, client_id, "client_secret", "HS256")?,
         ClientAuth::KeyJwt => asserted(context, request, parameters, client_id, "private_key", "RS256")?,
-        ClientAuth::None if client_id.is_empty() => request.form(parameters),
-        ClientAuth::Tls | ClientAuth::None => request.form(parameters.text("client_id", client_id)),
+        ClientAuth::None if client_id.is_empty() => with(context, request, parameters)?,
+        ClientAuth::Tls | ClientAuth::None => with(context, request, parameters.text("client_id", client_id))?,
     })
+}
+
+/// The request with these parameters, written as the field `request_body` says.
+fn with(context: &Context, request: Request, parameters: Form) -> Result<Request, Failure> {
+    match context.value("request_body") {
+        None | Some("form") => Ok(request.form(parameters)),
+        Some("json") => Ok(request.json(parameters.into_json())),
+        Some(other) => Err(super::impossible("request_body", other)),
+    }
 }
 
 /// The same with an assertion that `key` signs, by `default` where no algorithm is set.
@@ -117,12 +130,11 @@ fn asserted(
         return Err(Failure::reconfigure("invalid_field", message));
     }
     let assertion = Assertion { key, algorithm, issuer: client_id, subject: Some(client_id), audience, scope: None };
-    Ok(request.derive(CLIENT_ASSERTION, assertion.derivation(context)).form(
-        parameters
-            .text("client_id", client_id)
-            .text("client_assertion_type", JWT_ASSERTION)
-            .secret("client_assertion", CLIENT_ASSERTION),
-    ))
+    let parameters = parameters
+        .text("client_id", client_id)
+        .text("client_assertion_type", JWT_ASSERTION)
+        .secret("client_assertion", CLIENT_ASSERTION);
+    with(context, request.derive(CLIENT_ASSERTION, assertion.derivation(context)), parameters)
 }
 
 /// A JWT that asserts who its issuer is, or for whom it acts (RFC 7523 section 3).

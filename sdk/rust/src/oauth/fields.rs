@@ -50,16 +50,37 @@ pub fn token_url() -> Field {
         .source("tokenUrl")
 }
 
-/// What the token is for: `scope`, `audience` and `resource`.
-pub fn target() -> [Field; 3] {
+/// What the token is for, and how that is written: `scope`, `scope_separator`, `audience`, `resource` and `request_body`.
+pub fn target() -> [Field; 5] {
     [
         Field::words("scope", "Scope")
             .help("The scopes to ask for, separated by spaces. Empty: the provider's default."),
+        scope_separator(),
         Field::text("audience", "Audience").help("Sent as audience when a token is acquired; some providers want it."),
         Field::words("resource", "Resource").help(
             "The URIs of the services that the token is for, separated by spaces (RFC 8707). Each is sent as resource.",
         ),
+        request_body(),
     ]
+}
+
+/// `scope_separator`.
+pub fn scope_separator() -> Field {
+    Field::choice("scope_separator", "Scope separator", &["space", "comma", "plus"])
+        .help(
+            "What stands between scopes. space: as RFC 6749 section 3.3 says; comma and plus: as some providers want it.",
+        )
+        .default_value("space")
+}
+
+/// `request_body`.
+pub fn request_body() -> Field {
+    Field::choice("request_body", "Request body", &["form", "json"])
+        .help(
+            "How the parameters of requests are written. form: as RFC 6749 says; json: as a JSON object, which some \
+             providers want instead.",
+        )
+        .default_value("form")
 }
 
 /// How the client authenticates itself: `client_auth`, and for assertions `private_key`, `key_id`, `signing_algorithm`

@@ -110,8 +110,13 @@ fn impossible(field: &str, value: &str) -> Failure {
     Failure::reconfigure("invalid_field", format!("the field {field} can't be {value}"))
 }
 
-/// The wanted scope, its words separated by one space, if there is any.
+/// The wanted scope, its words separated as the field `scope_separator` says, if there is any.
 pub fn scope(context: &Context) -> Option<String> {
     let words: Vec<&str> = context.words("scope").collect();
-    (!words.is_empty()).then(|| words.join(" "))
+    let separator = match context.value("scope_separator") {
+        Some("comma") => ",",
+        Some("plus") => "+",
+        _ => " ",
+    };
+    (!words.is_empty()).then(|| words.join(separator))
 }

@@ -76,6 +76,8 @@ struct Connection {
     buffer: Vec<u8>,
     /// How long each answer is.
     length: usize,
+    /// How long some of the answers took.
+    waits: Vec<Duration>,
 }
 
 impl Crowd {
@@ -119,17 +121,26 @@ impl Crowd {
         let began = Instant::now();
         let answers = self.each(move |mut connection| async move {
             let mut answers = 0_u64;
-            while began.elapsed() < time {
+            connection.waits.clear();
+            let mut now = began.elapsed();
+            while now < time {
                 // The clock costs as much as a part of a request.
-                for _ in 0..8 {
+                for _ in 0..7 {
                     connection.draw();
                     connection.ask().await?;
-                    answers += 1;
                 }
+                let before = began.elapsed();
+                connection.draw();
+                connection.ask().await?;
+                now = began.elapsed();
+                connection.waits.push(now.saturating_sub(before));
+                answers += 8;
             }
             Ok((connection, answers))
         })?;
-        Ok(Asked { answers: answers as f64, seconds: began.elapsed().as_secs_f64() })
+        let seconds = began.elapsed().as_secs_f64();
+        let waits = self.connections.iter().flat_map(|connection| &connection.waits).copied().collect();
+        Ok(Asked { answers: answers as f64, seconds, waits })
     }
 
     /// Asks once on all connections at once. The time until the last has its answer.
@@ -167,6 +178,8 @@ pub(crate) struct Asked {
     pub(crate) answers: f64,
     /// In so many seconds.
     pub(crate) seconds: f64,
+    /// How long one of eight took, in no order.
+    pub(crate) waits: Vec<Duration>,
 }
 
 impl Connection {
@@ -186,11 +199,13 @@ impl Connection {
             let text = String::from_utf8_lossy(&buffer[..filled]);
             let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
             ensure!(head.starts_with("HTTP/1.1 200"), "the answer is {head} {body}");
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+            let length = head.lines().filter_map(|line| line.split_once(": ")).find_map(|(name, value)| {
+                name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().ok())?
+            });
             let length = head.len() + 4 + length.context("the answer has no length")?;
             if filled == length {
                 buffer.truncate(length);
-                return Ok(Self { stream, question, random: 0, buffer, length });
+                return Ok(Self { stream, question, random: 0, buffer, length, waits: Vec::new() });
             }
         }
     }

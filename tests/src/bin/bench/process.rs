@@ -12,6 +12,9 @@ use anyhow::{Context as _, bail};
 /// Ticks in a second, in which the kernel tells processor time (`USER_HZ`: 100 on every Linux).
 const TICKS: f64 = 100.0;
 
+/// How long a server may take to listen.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A running server.
 pub(crate) struct Server {
     child: Child,
@@ -52,9 +55,42 @@ impl Server {
         Ok(server)
     }
 
-    /// Processor time that it has used so far, in seconds.
+    /// Starts a program that listens at this address, and waits until it does.
+    pub(crate) fn at(address: SocketAddr, program: PathBuf, arguments: &[String]) -> anyhow::Result<Self> {
+        let mut command = Command::new(&program);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let began = Instant::now();
+        let child = command.spawn().with_context(|| format!("{} can't be started", program.display()))?;
+        let mut server = Self { child, _input: None, address, started_in: Duration::ZERO };
+        while TcpStream::connect(address).is_err() {
+            if server.child.try_wait()?.is_some() || began.elapsed() > PATIENCE {
+                bail!("{} doesn't listen", program.display());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        server.started_in = began.elapsed();
+        Ok(server)
+    }
+
+    /// The processes that it has started.
+    fn children(&self) -> Vec<String> {
+        let own = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+        children.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// Processor time that it and the processes that it has started have used so far, in seconds.
     pub(crate) fn processor_seconds(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let mut seconds = Self::processor_seconds_of(&self.child.id().to_string())?;
+        for child in self.children() {
+            seconds += Self::processor_seconds_of(&child)?;
+        }
+        Ok(seconds)
+    }
+
+    /// The same of one process.
+    fn processor_seconds_of(process: &str) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
         // The second field, the name, may hold anything; `utime` and `stime` are the 14th and 15th.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks =
@@ -118,6 +154,10 @@ impl Whole {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Workers outlive a master that is killed.
+        for child in self.children() {
+            drop(Command::new("kill").args(["-KILL", &child]).status());
+        }
         // It may have ended by itself.
         drop(self.child.kill());
         drop(self.child.wait());

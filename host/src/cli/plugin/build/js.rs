@@ -13,6 +13,11 @@ use super::{CONTRACT, Made, tool, wrap};
 const TOOL: &str = "componentize-qjs";
 const TESTED: &str = "0.4.5";
 
+/// Prints what kind of thing the module in the first argument exports as `flow`.
+const EXPORTS: &str = "import { pathToFileURL } from 'node:url'; const m = await import(pathToFileURL(process.argv[1])); \
+    const f = m.flow; const is = f && typeof f.describe === 'function' && typeof f.advance === 'function'; \
+    console.log('flow: ' + (is ? 'object' : 'none')); process.exit(0);";
+
 /// What `package.json` says.
 struct Package {
     /// The project's folder.
@@ -49,6 +54,7 @@ pub(super) fn make(dir: &Path, progress: &mut dyn FnMut(&str)) -> anyhow::Result
         package.main.display(),
         dir.join("package.json").display()
     );
+    package.hold_export(&node)?;
     let program = package.tool()?;
     let work = tempfile::tempdir().context("cannot make a folder for the contract")?;
     let (wit, made) = (work.path().join("flow.wit"), work.path().join("flow.wasm"));
@@ -115,6 +121,22 @@ impl Package {
         let mut npm = npm(&self.dir)?;
         npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]);
         tool::run(&mut npm, "npm install", "npm can't install what package.json names", progress)
+    }
+
+    /// Holds the module against what it must export: the component would be made without it, and fail at its first step.
+    ///
+    /// Node.js looks; a module that only QuickJS can load passes.
+    fn hold_export(&self, node: &Path) -> anyhow::Result<()> {
+        let mut command = tool::command(node, &self.dir);
+        command.args(["--input-type=module", "--eval", EXPORTS, "--"]).arg(self.dir.join(&self.main));
+        let Some(said) = tool::ask(&mut command) else { return Ok(()) };
+        ensure!(
+            said.ends_with("flow: object"),
+            "{} exports no flow. It must say `export const flow = …`: what oauthFlow(…) or flow(…) of tokenhost-flow \
+             gives, or an object with the functions describe and advance",
+            self.main.display()
+        );
+        Ok(())
     }
 
     /// The tool's program.

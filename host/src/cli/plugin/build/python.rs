@@ -55,7 +55,17 @@ pub(super) fn make(dir: &Path, progress: &mut dyn FnMut(&str)) -> anyhow::Result
     }
     command.arg("--output").arg(&made).arg(&project.module);
     let failed = format!("{TOOL} can't make a component of the module {}", project.module);
-    tool::run(&mut command, TOOL, &failed, progress).map_err(|error| project.explain(&error))?;
+    // Its own backtraces say nothing to an author.
+    command.env("RUST_BACKTRACE", "0");
+    // What it says of a module's error is in the error, shortened where it can be.
+    let mut traced = false;
+    let mut shown = |line: &str| {
+        traced |= line.starts_with("Traceback ");
+        if !traced {
+            progress(line);
+        }
+    };
+    tool::run(&mut command, TOOL, &failed, &mut shown).map_err(|error| project.explain(&error))?;
     let component = std::fs::read(&made).context("the component can't be read")?;
     wrap::hold_against_world(&component).with_context(|| format!("{} makes no flow plugin", project.name))?;
     Ok(Made { name: tool::short(&project.name), folder: dir.join("build"), component })
@@ -152,6 +162,9 @@ impl Project {
     /// What the tool says, and what to do about it where an author can't know.
     fn explain(&self, error: &anyhow::Error) -> anyhow::Error {
         let text = format!("{error:#}");
+        if let Some(mistake) = mistake(&text, &self.path) {
+            return anyhow::anyhow!("{mistake}");
+        }
         let missing = format!("No module named '{}'", self.module);
         let hint = if text.contains(&missing) {
             format!(
@@ -168,9 +181,42 @@ impl Project {
     }
 }
 
+/// Where Python can't read a source, and why: file, line, what stands there, and its message; out of its traceback. The tool calls
+/// the folders of modules by their numbers: `/0/flow.py`.
+fn mistake(text: &str, folders: &[PathBuf]) -> Option<String> {
+    const KINDS: [&str; 3] = ["SyntaxError: ", "IndentationError: ", "TabError: "];
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let at = lines.iter().position(|line| KINDS.iter().any(|kind| line.starts_with(kind)))?;
+    let (message, before) = (lines.get(at)?, lines.get(..at)?);
+    let place = before.iter().rposition(|line| line.contains("File \"") && line.contains("\", line "))?;
+    let (file, line) = before.get(place)?.split_once("File \"")?.1.split_once("\", line ")?;
+    let line = line.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    let code = before.get(place + 1).filter(|code| !code.starts_with('^')).copied().unwrap_or_default();
+    let own = file.strip_prefix('/').and_then(|file| file.split_once('/')).and_then(|(number, rest)| {
+        let folder = folders.get(number.parse::<usize>().ok()?)?;
+        Some(folder.join(rest).display().to_string())
+    });
+    let file = own.as_deref().unwrap_or(file);
+    Some(format!("{file}, line {line}: {message}\n  {code}").trim_end().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mistake_in_a_source_is_told_by_file_and_line() {
+        let text = "componentize-py can't make a component of the module m:\nTraceback (most recent call last):\n  File \"/bin/tool\", \
+            line 8, in <module>\n    sys.exit(script())\nAssertionError:   File \"/1/deep/m.py\", line 7\n    def f(:\n          ^\n\
+            SyntaxError: invalid syntax\n\n\nCaused by:\n    SyntaxError: invalid syntax (m.py, line 7)";
+        let folders = [PathBuf::from("vendor"), PathBuf::from("src")];
+        let told = mistake(text, &folders);
+        assert_eq!(told.as_deref(), Some("src/deep/m.py, line 7: SyntaxError: invalid syntax\n  def f(:"));
+        let told = mistake(text, &[]);
+        assert!(told.is_some_and(|told| told.starts_with("/1/deep/m.py, line 7")));
+        assert_eq!(mistake("Traceback\nNameError: name 'x' is not defined", &folders), None);
+        assert_eq!(mistake("SyntaxError: without a place", &folders), None);
+    }
 
     fn read(text: &str, folders: &[&str]) -> anyhow::Result<Project> {
         let folder = tempfile::tempdir().unwrap();

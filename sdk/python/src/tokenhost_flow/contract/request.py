@@ -370,6 +370,15 @@ class Form:
         """Adds a secret by its name."""
         return self.add(name, PartSecret(secret_name))
 
+    def to_json(self) -> Json:
+        """The same parameters as members of a JSON object; one that is there several times is an array."""
+        names = [name for name, _ in self.parameters]
+        json = Json()
+        for name, value in self.parameters:
+            end = "/-" if names.count(name) > 1 else ""
+            json.add(f"/{name.replace('~', '~0').replace('/', '~1')}{end}", value)
+        return json
+
 
 @dataclass
 class Json:

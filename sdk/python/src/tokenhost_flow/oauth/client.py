@@ -77,17 +77,28 @@ def authenticated(context: Context, url: str, parameters: Form, method: ClientAu
     client_id = (context.value("client_id") or "") if method is ClientAuth.NONE else context.required("client_id")
     request = Request.post(url).header("accept", "application/json")
     if method in (ClientAuth.TLS, ClientAuth.NONE):
-        return request.form(parameters.optional("client_id", client_id))
+        return _written(context, request, parameters.optional("client_id", client_id))
     if method is ClientAuth.KEY_JWT:
         return _asserted(context, request, parameters, client_id, "private_key", "RS256")
     if method is ClientAuth.SECRET_JWT:
         return _asserted(context, request, parameters, client_id, "client_secret", "HS256")
     context.required_secret("client_secret")
     if method is ClientAuth.POST:
-        return request.form(parameters.add("client_id", client_id).secret("client_secret", "client_secret"))
+        parameters.add("client_id", client_id).secret("client_secret", "client_secret")
+        return _written(context, request, parameters)
     credentials = basic(client_id, secret("client_secret"), _BASIC[method])
     request.header("authorization", ["Basic ", secret(_CLIENT_BASIC)]).derive(_CLIENT_BASIC, credentials)
-    return request.form(parameters)
+    return _written(context, request, parameters)
+
+
+def _written(context: Context, request: Request, parameters: Form) -> Request:
+    """The request with these parameters, written as the field ``request_body`` says."""
+    how = context.value("request_body") or "form"
+    if how == "form":
+        return request.form(parameters)
+    if how == "json":
+        return request.json(parameters.to_json())
+    raise Failure.reconfigure("invalid_field", f"the field request_body can't be {how}")
 
 
 def _asserted(context: Context, request: Request, parameters: Form, client_id: str, key: str, usual: str) -> Request:
@@ -106,7 +117,7 @@ def _asserted(context: Context, request: Request, parameters: Form, client_id: s
     parameters.add("client_id", client_id)
     parameters.add("client_assertion_type", _JWT_ASSERTION)
     parameters.secret("client_assertion", _CLIENT_ASSERTION)
-    return request.derive(_CLIENT_ASSERTION, assertion.derivation(context)).form(parameters)
+    return _written(context, request.derive(_CLIENT_ASSERTION, assertion.derivation(context)), parameters)
 
 
 @dataclass(frozen=True)

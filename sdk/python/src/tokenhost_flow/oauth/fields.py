@@ -51,11 +51,13 @@ def token_url() -> Field:
 
 
 def target() -> list[Field]:
-    """What the token is for: ``scope``, ``audience`` and ``resource``."""
+    """What the token is for, and how that is written: ``scope``, ``scope_separator``, ``audience``, ``resource`` and
+    ``request_body``."""
     return [
         Field.words(
             "scope", "Scope", help="The scopes to ask for, separated by spaces. Empty: the provider's default."
         ),
+        scope_separator(),
         Field.text("audience", "Audience", help="Sent as audience when a token is acquired; some providers want it."),
         Field.words(
             "resource",
@@ -63,7 +65,31 @@ def target() -> list[Field]:
             help="The URIs of the services that the token is for, separated by spaces (RFC 8707). Each is sent as "
             "resource.",
         ),
+        request_body(),
     ]
+
+
+def scope_separator() -> Field:
+    """``scope_separator``."""
+    return Field.choice(
+        "scope_separator",
+        "Scope separator",
+        ["space", "comma", "plus"],
+        help="What stands between scopes. space: as RFC 6749 section 3.3 says; comma and plus: as some providers want it.",
+        default="space",
+    )
+
+
+def request_body() -> Field:
+    """``request_body``."""
+    return Field.choice(
+        "request_body",
+        "Request body",
+        ["form", "json"],
+        help="How the parameters of requests are written. form: as RFC 6749 says; json: as a JSON object, which some "
+        "providers want instead.",
+        default="form",
+    )
 
 
 def client_auth() -> list[Field]:

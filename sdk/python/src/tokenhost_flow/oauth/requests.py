@@ -74,5 +74,6 @@ def request(context: Context, purpose: Purpose, grant: Form) -> Request:
 
 
 def scope(context: Context) -> str | None:
-    """The wanted scope, its words separated by one space, if there is any."""
-    return " ".join(context.words("scope")) or None
+    """The wanted scope, its words separated as the field ``scope_separator`` says, if there is any."""
+    separator = {"comma": ",", "plus": "+"}.get(context.value("scope_separator") or "", " ")
+    return separator.join(context.words("scope")) or None
