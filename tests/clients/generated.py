@@ -21,10 +21,11 @@ use_prepared_environment("openapi_python_client")
 import httpx  # noqa: E402
 from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: E402
 
-# What the generator doesn't know by itself are bodies that are sent as they are.
+# What the generator doesn't know by itself are bodies that go as they are.
 CONFIG = """
 post_hooks: []
 content_type_overrides:
+  application/x-ndjson: application/octet-stream
   application/yaml: application/octet-stream
   text/csv: application/octet-stream
   application/wasm: application/octet-stream
