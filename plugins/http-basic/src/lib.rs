@@ -12,13 +12,23 @@ impl Flow for HttpBasic {
         Description::new("http-basic", env!("CARGO_PKG_VERSION"), "HTTP Basic")
             .summary(
                 "For services that want a user name and a password with each request (RFC 7617). Where the key itself is the \
-                 user name, set `user_key` in place of `username`.",
+                 user name, `user_is=secret` keeps it as one.",
             )
             .handles("http", "basic")
-            .field(Field::text("username", "User name").help("As whom requests are made."))
+            .field(
+                Field::choice("user_is", "The user is", &["name", "secret"])
+                    .help("`secret` where the user name is an API key, often without a password.")
+                    .default_value("name"),
+            )
+            .field(
+                Field::text("username", "User name")
+                    .help("As whom requests are made.")
+                    .required_when("user_is", &["name"]),
+            )
             .field(
                 Field::secret("user_key", "Secret user name")
-                    .help("Where the user name is the secret: an API key as user, often without a password."),
+                    .help("The API key that is the user name.")
+                    .required_when("user_is", &["secret"]),
             )
             .field(Field::secret("password", "Password").help("The user's password; empty where it isn't set."))
             .field(
@@ -30,15 +40,12 @@ impl Flow for HttpBasic {
 
     fn advance(context: &Context, event: Event) -> Result<Step, Failure> {
         at_once(event, || {
-            let user = match (context.value("username"), context.has_secret("user_key")) {
-                (Some(name), false) => Part::text(name),
-                (None, true) => Part::secret("user_key"),
-                (None, false) => {
-                    return Err(Failure::reconfigure("missing_field", "neither username nor user_key is set"));
+            let user = match context.value("user_is") {
+                Some("secret") => {
+                    context.required_secret("user_key")?;
+                    Part::secret("user_key")
                 }
-                (Some(_), true) => {
-                    return Err(Failure::reconfigure("invalid_field", "username and user_key are both set; keep one"));
-                }
+                _ => Part::text(context.required("username")?),
             };
             let password: Template = match context.has_secret("password") {
                 true => Part::secret("password").into(),

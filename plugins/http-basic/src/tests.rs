@@ -1,5 +1,7 @@
 //! What the host is to compute.
 
+use tokenhost_flow::types::Requirement;
+
 use super::*;
 
 fn integration() -> Harness {
@@ -13,17 +15,20 @@ fn user_and_password() {
     assert_eq!(ada().acquire().placed(), format!("{header}{{basic}} = basic ada:{{password}}\n"));
     let encoded = ada().value("encoding", "percent").refresh().placed();
     assert_eq!(encoded, format!("{header}{{basic}} = basic-percent ada:{{password}}\n"));
-    let key = integration().secret("user_key").acquire().placed();
+    let key = integration().value("user_is", "secret").secret("user_key").acquire().placed();
     assert_eq!(key, format!("{header}{{basic}} = basic {{user_key}}:\n"));
     assert!(matches!(ada().revoke().outcome(), Ok(Step::Revoked)));
 }
 
 #[test]
-fn one_user() {
-    let check = |harness: Harness, expected: &str| assert_eq!(harness.acquire().failure_line(), expected);
-    check(integration().secret("password"), "missing_field, reconfigure: neither username nor user_key is set");
-    check(
-        integration().value("username", "ada").secret("user_key"),
-        "invalid_field, reconfigure: username and user_key are both set; keep one",
-    );
+fn the_user_is_one_or_the_other() {
+    let key = || integration().value("user_is", "secret").secret("user_key").value("username", "ada");
+    assert!(key().acquire().placed().ends_with("{basic} = basic {user_key}:\n"));
+    let required: Vec<String> = HttpBasic::describe()
+        .fields
+        .iter()
+        .filter(|field| field.required != Requirement::Never)
+        .map(|field| field.name.clone())
+        .collect();
+    assert_eq!(required, ["username", "user_key"]);
 }
