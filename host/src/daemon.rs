@@ -201,6 +201,7 @@ impl Daemon {
         );
         let calls =
             Calls::new(Arc::clone(&integrations), Arc::clone(&models), Arc::clone(&tokens), Arc::clone(&egress));
+        calls.tell_to(Arc::clone(&notices));
 
         let listener = api::listen(config.listen)?;
         let address = listener.local_addr().context("the address that was bound isn't known")?;

@@ -384,6 +384,13 @@ async fn a_failing_service_is_given_a_rest_and_says_when_to_come_again() {
     let shown = state().await;
     assert_eq!((&shown["state"], &shown["failures"]), (&json!("open"), &json!(2)), "{shown}");
     assert!(shown["retry_at"].is_string(), "{shown}");
+    let status = place.client.get("/v1/status").await.expect(200);
+    assert_eq!(status["attention"][0]["kind"], "service_unavailable", "{status}");
+    let told = eventually("an event", async || {
+        let page = place.client.get("/v1/events?kind=service.unavailable").await.expect(200);
+        Some(page["items"][0].clone()).filter(Value::is_object)
+    });
+    assert_eq!(told.await["integration"], "svc");
 
     let place = Place::with(&service, json!({})).await;
     assert_eq!(place.get("/busy").await.status(), 503);
