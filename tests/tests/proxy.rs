@@ -31,7 +31,8 @@ impl Place {
         let client = daemon.client();
         let flow = json!({"tokenUrl": token_url, "scopes": {}});
         let document = json!({"openapi": "3.1.0", "info": {"title": "A service", "version": "1"},
-            "servers": [{"url": server}], "security": [{"oauth2": []}], "paths": {},
+            "servers": [{"url": server}], "security": [{"oauth2": []}],
+            "paths": {"/echo": {"get": {"operationId": "echo", "responses": {}}}},
             "components": {"securitySchemes": {"oauth2": {"type": "oauth2", "flows": {"clientCredentials": flow}}}}});
         client.import("svc", &document.to_string()).await;
         let fields = json!({"client_id": "me", "client_secret": "hunter2"});
@@ -213,6 +214,29 @@ async fn only_a_token_in_a_header_is_taken() {
         assert!(answer.starts_with("HTTP/1.1 4"), "{method}: {answer}");
     }
     assert_eq!(place.state(&service).await["requests"], 0);
+}
+
+#[tokio::test]
+async fn a_right_on_an_operation_lets_its_path_pass_and_no_other() {
+    let service = Provider::service().await;
+    let place = Place::with(&service, json!({})).await;
+    let grant = json!({"rights": ["use_tokens"], "integrations": ["svc"], "operations": ["echo"]});
+    place.client.post("/v1/profiles", &json!({"name": "Echo", "grants": [grant]})).await.expect(201);
+    let profiles = ["Echo", "REST Services User"];
+    let new = json!({"name": "caller", "profiles": profiles, "scopes": ["REST/JSON"]});
+    let made = place.client.post("/v1/application-tokens", &new).await.expect(201);
+    let token = made["token"].as_str().unwrap();
+    for (method, path, expected) in [
+        (Method::GET, "/echo", 200),
+        (Method::HEAD, "/echo", 200),
+        (Method::POST, "/echo", 403),
+        (Method::GET, "/echo/more", 403),
+        (Method::GET, "/hello", 403),
+        (Method::GET, "/%65cho?x=y", 200),
+    ] {
+        let sent = place.http.request(method.clone(), place.url(path)).bearer_auth(token).send().await.unwrap();
+        assert_eq!(sent.status().as_u16(), expected, "{method} {path}");
+    }
 }
 
 #[tokio::test]
