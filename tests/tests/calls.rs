@@ -112,7 +112,7 @@ fn cases() -> Vec<Case> {
         // 3.1; a key or Basic, of which the integration has Basic.
         Case {
             document: "adyen.com/BinLookupService.json",
-            integration: json!({"scheme": "BasicAuth", "fields": {"username": "ws", "password": "p:ä"}}),
+            integration: json!({"scheme": "BasicAuth", "fields": {"username": "ws", "password": "p@1 ä"}}),
             right: vec![json!({"operation_id": "post-getCostEstimate", "body": {
                 "amount": {"currency": "EUR", "value": 1000}, "merchantAccount": "m", "cardNumber": "4111111111111111"}})],
             wrong: vec![(
@@ -410,7 +410,7 @@ async fn a_right_on_some_operations_is_a_right_to_call_those_only() {
     crm(&client, &provider).await;
     let grant = json!({"rights": ["use_tokens"], "integrations": ["crm"], "operations": ["listContacts", "GET /me"]});
     client.post("/v1/profiles", &json!({"name": "Reader", "grants": [grant]})).await.expect(201);
-    let made = json!({"name": "engine", "profiles": ["Reader"], "scopes": ["REST/JSON"]});
+    let made = json!({"name": "engine", "profiles": ["Reader", "REST Services User"]});
     let made = client.post("/v1/application-tokens", &made).await.expect(201);
     let engine = Client::new(daemon.url(), made["token"].as_str());
     let path = "/v1/integrations/crm/call";

@@ -24,7 +24,7 @@ pub enum CallFailure {
     #[error("the service's answer wasn't complete after {} s; give the call a longer `timeout`", .0.as_secs_f64())]
     Slow(Duration),
     /// The answer's body ended early.
-    #[error("the service's answer broke off: {0}")]
+    #[error("{0}")]
     BrokeOff(String),
     /// The answer is too large to be held.
     #[error("the service's answer has more than {MAX_ANSWER} bytes; have it streamed: …/proxy/PATH")]

@@ -1,7 +1,7 @@
 //! The request of a call, before its credentials.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::{Call, CallFailure};
 use crate::calls::dispatch::Outbound;
@@ -58,8 +58,11 @@ pub(super) fn outbound(
     url.set_path(&format!("{}{}", url.path().trim_end_matches('/'), written.path));
     url.set_query(Some(written.query.as_str()).filter(|query| !query.is_empty()));
     url.set_fragment(None);
-    let method = operation.method.parse().map_err(|_| {
-        let message = "the document's method isn't one that a request can have";
+    // A service sends back what it got by `TRACE`, credentials too (RFC 9110 section 9.3.8).
+    let method =
+        operation.method.parse::<Method>().ok().filter(|method| *method != Method::TRACE && *method != Method::CONNECT);
+    let method = method.ok_or_else(|| {
+        let message = "its method isn't one that a call with credentials can have";
         CallFailure::Invalid(vec![FieldFault::new("operation_id", FaultCode::NotAllowed, message)])
     })?;
     Ok(Outbound { method, url, headers, body: Payload::Bytes(body), min_ttl: call.min_ttl, timeout: call.timeout })
