@@ -25,11 +25,14 @@ const MODULES: &str = "/usr/lib/apache2/modules";
 /// A document of a service with one scheme, which every operation needs.
 fn document(server: &str, scheme: &Value) -> String {
     let operation = |id: &str| json!({"operationId": id, "responses": {"200": {"description": "d"}}});
+    let mut other = operation("other");
+    other["parameters"] = json!([{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}},
+        {"name": "q", "in": "query", "schema": {"type": "string"}}]);
     json!({
         "openapi": "3.1.0", "info": {"title": "A service", "version": "1"}, "servers": [{"url": server}],
         "security": [{"main": []}],
         "components": {"securitySchemes": {"main": scheme}},
-        "paths": {"/a.txt": {"get": operation("read"), "post": operation("write")}, "/b c/{id}": {"get": operation("other")}},
+        "paths": {"/a.txt": {"get": operation("read"), "post": operation("write")}, "/b/{id}": {"get": other}},
     })
     .to_string()
 }
@@ -126,12 +129,31 @@ async fn digest_is_answered_as_httpd_wants_it() {
         assert_eq!(httpd.ask(headers).await.0, 200);
     }
 
+    // Calls and the proxy answer by themselves; what is known needn't be asked again.
+    let call = async || {
+        let answer = client.post("/v1/integrations/it/call", &json!({"operation_id": "read"})).await.expect(200);
+        (answer["status"].clone(), answer["body"].clone(), answer["done"]["attempts"].clone())
+    };
+    assert_eq!(call().await, (json!(200), json!("a picture"), json!(1)));
+    let proxied = http().get(format!("{}/v1/integrations/it/proxy/a.txt", daemon.url())).bearer_auth(daemon.token());
+    assert_eq!(proxied.send().await.unwrap().text().await.unwrap(), "a picture");
+    let fields = json!({"username": "admin", "password": "open sesame"});
+    client.integrate(json!({"name": "fresh", "model": "it", "fields": fields})).await;
+    for attempts in [2, 1] {
+        let ask = json!({"operation_id": "read"});
+        let answer = client.post("/v1/integrations/fresh/call", &ask).await.expect(200);
+        assert_eq!((&answer["status"], &answer["done"]["attempts"]), (&json!(200), &json!(attempts)), "{answer}");
+    }
+
     // Another password counts at once, here a wrong one.
     let change = json!({"fields": {"password": "open barley"}});
     client.call("PATCH", "/v1/integrations/it", &change).await.expect(200);
     let (_, challenge) = httpd.ask(HeaderMap::new()).await;
     let (headers, _) = authorize(&client, json!({"operation_id": "read", "challenge": challenge})).await;
     assert_eq!(httpd.ask(headers).await.0, 401);
+    let (status, _, attempts) = call().await;
+    assert_eq!(status, 401);
+    assert!(attempts.as_u64() <= Some(2), "{attempts}");
 }
 
 /// The made-up key of AWS's documentation.
@@ -159,7 +181,11 @@ fn expected(method: &str, path: &str, query: &str, headers: &HeaderMap, body: &[
         path.replace('%', "%25"),
         pairs.join("&"),
         members["SignedHeaders"],
-        hex(&Sha256::digest(body))
+        // A body that streams is signed as such.
+        match headers.get("x-amz-content-sha256").map(|value| value.to_str().unwrap()) {
+            Some("UNSIGNED-PAYLOAD") => "UNSIGNED-PAYLOAD".to_owned(),
+            _ => hex(&Sha256::digest(body)),
+        }
     );
     let moment = headers.get("x-amz-date").ok_or("no date")?.to_str().unwrap();
     let scope = format!("{day}/{region}/{service}/aws4_request");
@@ -228,6 +254,14 @@ async fn aws_signatures_hold_before_another_implementation() {
     };
     assert_eq!(send(body).await, 200, "{:?}", arrived.lock().unwrap());
     assert_eq!(send("Action=DeleteQueue").await, 403);
+
+    // Calls and the proxy sign what they send.
+    let ask = json!({"operation_id": "other", "parameters": {"id": "x y/ä", "q": "1+1=2&"}});
+    let answer = client.post("/v1/integrations/it/call", &ask).await.expect(200);
+    assert_eq!(answer["status"], 200, "{:?}", arrived.lock().unwrap().last());
+    let url = format!("{}/v1/integrations/it/proxy/b/%7E%20?b=2&a=1%20x", daemon.url());
+    let request = http().post(url).bearer_auth(daemon.token()).header("content-type", "text/plain").body("hello");
+    assert_eq!(request.send().await.unwrap().status(), 200, "{:?}", arrived.lock().unwrap().last());
 }
 
 #[tokio::test(flavor = "multi_thread")]

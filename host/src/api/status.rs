@@ -19,6 +19,8 @@ use super::query::Query;
 use super::state::Api;
 use super::time::Time;
 use crate::access::{Ending, PrincipalKind, Right};
+use crate::calls::Outage;
+use crate::name::Name;
 use crate::shelf::Standing;
 use crate::tokens::{Concern, ConcernKind};
 use crate::webhooks::{Progress, Webhook};
@@ -63,7 +65,7 @@ struct DaemonStatus {
 /// Something that needs attention.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 struct Item {
-    /// What is wrong: `person_needed`, `failing`, `incomplete`, `flow_missing`, `flow_quarantined`, `flow_not_served`,
+    /// What is wrong: `person_needed`, `failing`, `service_unavailable`, `incomplete`, `flow_missing`, `flow_quarantined`, `flow_not_served`,
     /// `webhook_disabled`, `webhook_failing`, `expiring`, `personal_token_ending`. Further kinds may follow.
     kind: &'static str,
     /// `error`: something doesn't work; `warning`: something won't.
@@ -115,6 +117,7 @@ struct Healthy {
 enum Rank {
     Person,
     Failing,
+    Service,
     Incomplete,
     Flow,
     Webhook,
@@ -165,6 +168,17 @@ impl Item {
             retry_at: None,
             works_until: None,
         }
+    }
+
+    /// A service that is given a rest.
+    fn of_outage(outage: Outage, organization: &Name) -> (Rank, Self) {
+        let (name, since) = (outage.integration, Some(outage.since));
+        let message = "its service fails, and no calls are made for a while".to_owned();
+        let remedy = format!("tokenhost integration show {name}");
+        let item = Self::of("service_unavailable", format!("integration/{name}"), message, remedy, since);
+        let (integration, organization) = (Some(name.to_string()), Some(organization.to_string()));
+        let retry_at = outage.retry_at.map(Time::from);
+        (Rank::Service, Self { integration, organization, retry_at, ..item })
     }
 
     /// What is wrong with a flow, if anything is.
@@ -228,10 +242,16 @@ async fn show(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
     let limit = usize::try_from(limit).unwrap_or(1);
     let right = Right::ReadIntegrations;
     let (everything, nothing) = (caller.may_everywhere(right), !caller.may_somewhere(right));
-    let sees = |name: &_, organization: &_| everything || (!nothing && caller.may_on(right, name, organization));
+    let sees = |name: &Name, organization: &Name| everything || (!nothing && caller.may_on(right, name, organization));
     let attention = api.tokens.attention(sees, limit).await?;
     let mut healthy = Healthy { integrations: attention.healthy, flows: None, webhooks: None };
     let mut items: Vec<(Rank, Item)> = attention.concerns.into_iter().map(Item::of_concern).collect();
+    for outage in api.calls.outages() {
+        let organization = api.integrations.organization_of(&outage.integration).await?;
+        if let Some(organization) = organization.filter(|organization| sees(&outage.integration, organization)) {
+            items.push(Item::of_outage(outage, &organization));
+        }
+    }
     if caller.may(Right::ReadFlows) {
         let flows = api.shelf.list();
         let ill: Vec<_> = flows.iter().filter_map(Item::of_flow).collect();

@@ -55,8 +55,8 @@ pub struct Authorization {
     pub cookies: Vec<(String, SecretString)>,
     /// The tokens that it was made of, in the order of their schemes' names.
     pub tokens: Vec<Used>,
-    /// Whether a service's challenge can be answered with it; see [`Calls::challenge`](super::Calls::challenge).
-    pub answers_challenges: bool,
+    /// The token whose signer answers a service's challenge; see [`Calls::challenged`](super::Calls::challenged).
+    pub answers_challenges: Option<TokenKey>,
 }
 
 /// A token that a request's credentials were made of.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use url::{Position, Url};
 
 use super::authorization::{Authorization, Used, Wanted};
@@ -91,7 +91,7 @@ impl Calls {
         let patience = Patience { head, ..Patience::default() };
         let Outbound { method, url, headers, mut body, min_ttl, .. } = outbound;
         let (mut credentials, mut taken) = (Duration::ZERO, Duration::ZERO);
-        let (mut challenge, mut renewed, mut attempts) = (None, false, 0);
+        let (mut renewed, mut attempts) = (false, 0);
         loop {
             let started = self.clock.elapsed();
             let wanted = Wanted {
@@ -100,7 +100,7 @@ impl Calls {
                 headers: headers.clone(),
                 body: body.digest(),
                 min_ttl,
-                challenge: challenge.take(),
+                challenge: None,
             };
             let authorization = self.authorize(service, operation, &wanted).await?;
             let authorized = self.clock.elapsed();
@@ -123,15 +123,15 @@ impl Calls {
             };
             pass.answered(response.status(), response.headers());
             let (is_refused, response) = judge(&settings.refused, response).await?;
-            if is_refused && attempts == 1 {
-                let asked = response.headers().get(header::WWW_AUTHENTICATE).cloned();
-                renewed = self.refused(&authorization).await;
-                if (renewed || is_answerable(asked.as_ref(), &authorization))
+            // What is asked for is kept also where this request can't be repeated: the next one answers at once.
+            let asked = self.challenged(&authorization, &url, response.status(), response.headers());
+            if (is_refused || asked) && attempts == 1 {
+                renewed = is_refused && self.refused(&authorization).await;
+                if (renewed || asked)
                     && may_repeat(&method, &headers, response.status())
                     && let Some(repeated) = again.take()
                 {
                     drop(tokio::time::timeout(REST, rest(response)).await);
-                    challenge = asked;
                     body = repeated;
                     continue;
                 }
@@ -168,14 +168,6 @@ fn request(
     *request.uri_mut() = target;
     *request.headers_mut() = headers;
     Ok(request)
-}
-
-/// Whether a challenge can be answered with the same credentials: those of schemes that sign (RFC 7616).
-fn is_answerable(challenge: Option<&HeaderValue>, authorization: &Authorization) -> bool {
-    let is_digest = challenge
-        .and_then(|value| value.as_bytes().get(..7))
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"digest "));
-    is_digest && authorization.tokens.iter().any(|used| used.local)
 }
 
 /// Whether an answer means that the service refused the credentials, by the integration's signs. Where its body has to be
@@ -227,6 +219,8 @@ async fn rest(response: Response<Inward>) {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]

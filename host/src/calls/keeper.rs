@@ -10,6 +10,7 @@ use moka::sync::Cache;
 use super::authorization::{Authorization, BodyDigest, Used, Wanted};
 use super::error::CallError;
 use super::guard::Guards;
+use super::outages::Outages;
 use super::requirement::Alternative;
 use super::service::{Operations, Service};
 use super::signing::Asked;
@@ -46,6 +47,8 @@ pub struct Calls {
     pub(super) challenges: Challenges,
     /// Counts changes, so that what was read before one isn't kept after it.
     changes: AtomicU64,
+    /// Services that are given a rest.
+    pub(super) outages: Outages,
 }
 
 impl Calls {
@@ -73,6 +76,7 @@ impl Calls {
             operations,
             challenges,
             changes,
+            outages: Outages::default(),
         });
         let me: Weak<Self> = Arc::downgrade(&calls);
         calls.integrations.subscribe(Box::new(move |name| {
@@ -81,6 +85,7 @@ impl Calls {
                 calls.services.invalidate(name);
                 // Another service may be behind the name now.
                 calls.guards.forget(name);
+                calls.forget_outage(name);
             }
         }));
         let me: Weak<Self> = Arc::downgrade(&calls);

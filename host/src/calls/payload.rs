@@ -152,6 +152,8 @@ impl Body for Kept {
 pub struct Inflow {
     /// What comes.
     content: Inward,
+    /// Whether its length isn't told.
+    is_vague: bool,
     /// The share.
     _pass: Pass,
 }
@@ -167,7 +169,13 @@ pub(super) enum Inward {
 impl Inflow {
     /// A body under this pass.
     pub(super) fn new(content: Inward, pass: Pass) -> Self {
-        Self { content, _pass: pass }
+        Self { content, is_vague: false, _pass: pass }
+    }
+
+    /// The same without its length: of the answer to a `HEAD`, which has no body to tell it by.
+    #[must_use]
+    pub fn without_length(self) -> Self {
+        Self { is_vague: true, ..self }
     }
 }
 
@@ -191,6 +199,7 @@ impl Body for Inflow {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
+            _ if self.is_vague => false,
             Inward::Bytes(bytes) => bytes.is_empty(),
             Inward::Stream(body) => body.is_end_stream(),
         }
@@ -198,6 +207,7 @@ impl Body for Inflow {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
+            _ if self.is_vague => SizeHint::default(),
             Inward::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Inward::Stream(body) => body.size_hint(),
         }

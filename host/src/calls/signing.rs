@@ -2,9 +2,9 @@
 //!
 //! How is `egress::sign`'s. Here stands which challenge is answered, and what is signed: the request with all credentials in it.
 
-use http::HeaderMap;
-use http::HeaderValue;
-use http::header::WWW_AUTHENTICATE;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, StatusCode};
+use url::Url;
 
 use super::authorization::{Authorization, BodyDigest, Wanted};
 use super::error::CallError;
@@ -44,9 +44,9 @@ impl Calls {
         let whose = asked.key.to_string();
         let mut challenge = None;
         if asked.signing.name == HTTP_DIGEST {
-            authorization.answers_challenges = true;
-            let asked = Challenge::read(&wanted.challenge).map_err(|error| unsigned(error.to_string()))?;
-            challenge = match asked {
+            authorization.answers_challenges = Some(asked.key.clone());
+            let given = Challenge::read(&wanted.challenge).map_err(|error| unsigned(error.to_string()))?;
+            challenge = match given {
                 Some(challenge) => Some(self.challenges.keep(&whose, &url, challenge)),
                 // Nothing, or a challenge that is for another of the request's credentials.
                 None => self.challenges.last(&whose, &url),
@@ -60,21 +60,25 @@ impl Calls {
         Ok(())
     }
 
-    /// The challenge in a service's 401 that these credentials can answer: the same request is authorized once more, with this
-    /// as [`Wanted::challenge`], and sent again. Nothing was done by the service, so that it is safe whatever the method.
+    /// Whether a service's 401 asks for what these credentials can answer: the same request is authorized once more then, and sent
+    /// again. The service has done nothing, so that it is safe whatever the method. What it asks for is kept for later requests, too.
     ///
-    /// None where the credentials aren't of that kind, or the service asks for something else. Who has answered a challenge that
-    /// wasn't stale once should not try again: user or password are wrong.
-    pub fn challenge(
+    /// No where user or password are wrong: the service asks for what was answered.
+    pub fn challenged(
+        &self,
         authorization: &Authorization,
-        status: http::StatusCode,
+        url: &Url,
+        status: StatusCode,
         headers: &HeaderMap,
-    ) -> Option<HeaderValue> {
-        if status != http::StatusCode::UNAUTHORIZED || !authorization.answers_challenges {
-            return None;
-        }
-        let all: Vec<&[u8]> = headers.get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes).collect();
-        let joined = HeaderValue::from_bytes(&all.join(b", ".as_slice())).ok()?;
-        matches!(Challenge::read([&joined]), Ok(Some(_))).then_some(joined)
+    ) -> bool {
+        let Some(key) = authorization.answers_challenges.as_ref().filter(|_| status == StatusCode::UNAUTHORIZED) else {
+            return false;
+        };
+        let Ok(Some(challenge)) = Challenge::read(headers.get_all(WWW_AUTHENTICATE)) else { return false };
+        let has_answered = authorization.headers.iter().any(|(name, _)| name == AUTHORIZATION);
+        let whose = key.to_string();
+        let is_known = self.challenges.last(&whose, url).is_some_and(|last| last.is_same(&challenge));
+        let is_stale = self.challenges.keep(&whose, url, challenge).is_stale();
+        !has_answered || !is_known || is_stale
     }
 }

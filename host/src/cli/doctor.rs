@@ -181,7 +181,7 @@ impl Report {
 /// One line of the table. It is drawn line by line, so the columns' widths are fixed.
 fn row(cells: [&str; 6]) -> String {
     let [number, with, result, status, code, time] = cells;
-    format!("{number:>2}  {with:<40}  {result:<10}  {status:<6}  {code:<22}  {time}")
+    format!("{number:>2}  {with:<48}  {result:<10}  {status:<6}  {code:<22}  {time}")
 }
 
 /// One trial.
@@ -192,10 +192,9 @@ fn trial(trial: &Value, verbose: bool) -> String {
     let (number, result) = (cell(trial, "number"), cell(trial, "result"));
     let mut text = row([&number, &with, &result, &cell(trial, "status"), &cell(trial, "code"), &time]);
     let message = cell(trial, "message");
-    if verbose || matches!(result.as_str(), "unanswered" | "unsendable") {
-        if message != "-" {
-            text += &format!("\n    {message}");
-        }
+    let is_told = verbose || matches!(result.as_str(), "unanswered" | "unsendable");
+    if is_told && message != "-" {
+        text += &format!("\n    {message}");
     }
     if verbose {
         for (number, step) in (1..).zip(items(trial, "steps")) {
@@ -221,8 +220,8 @@ mod tests {
         let text = report.text(&first, false);
         assert_eq!(
             text,
-            " #  TRIED WITH                                RESULT      STATUS  CODE                    TIME\n \
-             1  the present settings                      failed      401     invalid_client          12 ms"
+            " #  TRIED WITH                                        RESULT      STATUS  CODE                    TIME\n \
+             1  the present settings                              failed      401     invalid_client          12 ms"
         );
         report.keep(first);
         let second = json!({"kind": "trial", "number": 2, "changes": {"client_auth": "post", "scope": null},

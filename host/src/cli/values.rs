@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::exit::Failure;
 
@@ -135,20 +135,35 @@ fn bounded(reader: impl Read, place: &str) -> Result<String, Failure> {
     Ok(text)
 }
 
+/// A file that holds one object: JSON, or TOML where the name ends in `.toml`.
+///
+/// # Errors
+/// It can't be read, or holds something else. Messages don't repeat values.
+pub(super) fn object_file(path: &Path) -> Result<Value, Failure> {
+    let (text, is_toml) = text_file(path)?;
+    let members = members(&text, is_toml).map_err(|fault| Failure::failed(format!("{}: {fault}", path.display())))?;
+    Ok(Value::Object(members))
+}
+
 /// Fields by name out of a file: a JSON object, or TOML where the name ends in `.toml`.
 ///
 /// # Errors
 /// It can't be read, or holds something else than names and plain values. Messages don't repeat values.
 pub(super) fn fields_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
-    let place = path.display().to_string();
-    let file = std::fs::File::open(path).map_err(|error| Failure::failed(format!("{place} can't be read: {error}")))?;
-    let text = bounded(file, &place)?;
-    let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
-    fields(&text, is_toml).map_err(|fault| Failure::failed(format!("{place}: {fault}")))
+    let (text, is_toml) = text_file(path)?;
+    fields(&text, is_toml).map_err(|fault| Failure::failed(format!("{}: {fault}", path.display())))
 }
 
-/// The fields in a text.
-fn fields(text: &str, is_toml: bool) -> Result<BTreeMap<String, String>, String> {
+/// The text of a file, and whether it is TOML.
+fn text_file(path: &Path) -> Result<(String, bool), Failure> {
+    let place = path.display().to_string();
+    let file = std::fs::File::open(path).map_err(|error| Failure::failed(format!("{place} can't be read: {error}")))?;
+    let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+    Ok((bounded(file, &place)?, is_toml))
+}
+
+/// The members of the object in a text.
+fn members(text: &str, is_toml: bool) -> Result<Map<String, Value>, String> {
     // The parsers' own messages can quote the text, which may hold secrets: only the place is told.
     let document: Value = if is_toml {
         toml::from_str(text).map_err(|error| match error.span() {
@@ -159,9 +174,15 @@ fn fields(text: &str, is_toml: bool) -> Result<BTreeMap<String, String>, String>
         serde_json::from_str(text)
             .map_err(|error| format!("no JSON at line {}, column {}", error.line(), error.column()))?
     };
-    let Value::Object(members) = document else {
-        return Err("an object of names and values was expected".to_owned());
-    };
+    match document {
+        Value::Object(members) => Ok(members),
+        _ => Err("an object of names and values was expected".to_owned()),
+    }
+}
+
+/// The fields in a text.
+fn fields(text: &str, is_toml: bool) -> Result<BTreeMap<String, String>, String> {
+    let members = members(text, is_toml)?;
     let mut fields = BTreeMap::new();
     for (name, value) in members {
         let text = match value {

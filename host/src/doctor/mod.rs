@@ -301,7 +301,7 @@ impl Run<'_> {
         loop {
             let mut better = None;
             for way in ways(dimensions, &best, &self.integration.values) {
-                if !tried.insert(way.clone()) {
+                if !tried.insert(way.clone()) || is_hopeless(&way, &best, &self.trials) {
                     continue;
                 }
                 let trial = match self.bench.attempt(&way).await {
@@ -341,6 +341,15 @@ impl Run<'_> {
     }
 }
 
+/// Whether a part of this way alone came less far than the best so far: with more changes it comes no further.
+fn is_hopeless(way: &Changes, best: &Trial, trials: &[Trial]) -> bool {
+    trials.iter().any(|trial| {
+        let is_part =
+            !trial.changes.is_empty() && trial.changes.iter().all(|(name, value)| way.get(name) == Some(value));
+        is_part && rank(trial) < rank(best)
+    })
+}
+
 /// Whether nothing more should be tried after this: the provider asks for a pause, can't be reached, or has let the client in
 /// and refused a person's password, which another try could lock.
 fn ends(trial: &Trial) -> bool {
@@ -365,6 +374,21 @@ mod tests {
         places.pop();
         assert!(Place::take(&busy, &name(0)).is_err_and(|error| error.to_string().contains("already")));
         assert!(Place::take(&busy, &name(9)).is_ok());
+    }
+
+    #[test]
+    fn what_came_less_far_is_not_tried_with_more() {
+        let changes = |pairs: &[(&str, &str)]| -> Changes {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect()
+        };
+        let best = trial(Ended::Failed, 401, "invalid_client");
+        let json = Trial { changes: changes(&[("request_body", "json")]), ..trial(Ended::Failed, 415, "http_415") };
+        let post = Trial { changes: changes(&[("client_auth", "post")]), ..best.clone() };
+        let trials = [best.clone(), json, post];
+        let both = changes(&[("client_auth", "post"), ("request_body", "json")]);
+        assert!(is_hopeless(&both, &best, &trials));
+        assert!(!is_hopeless(&changes(&[("client_auth", "none")]), &best, &trials));
+        assert!(!is_hopeless(&both, &best, &trials[2..]));
     }
 
     #[test]

@@ -3,30 +3,26 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
-use ulid::Ulid;
 use url::Url;
 
 use super::belonging::{self, Belonging, Visible};
-use super::binding::{Binding, BindingChange};
-use super::choice::{Choice, Wish, choose};
+use super::bind::Ground;
+use super::binding::Binding;
+use super::choice::Wish;
 use super::error::{FaultCode, FieldFault, IntegrationError, ModelError};
-use super::extras::input_name;
-use super::fields::{Form, Values, absolute_url};
+use super::fields::absolute_url;
 use super::integration::{
     Change, Changed, INTEGRATIONS, Integration, IntegrationRecord, IntegrationSummary, NewIntegration, Settings,
     SettingsChange, TransportChange,
 };
 use super::model::{Model, Models, USES};
 use super::parameters;
-use super::target::Target;
 use crate::clock::SharedClock;
 use crate::egress::{Egress, Transport};
-use crate::flows::{Catalog, Flow};
+use crate::flows::Catalog;
 use crate::name::Name;
-use crate::openapi::ExtraParameter;
 use crate::organizations::Organizations;
 use crate::seal::Keyring;
-use crate::secrets::Secrets;
 use crate::store::{Batch, Store, StoreError};
 
 /// The longest lifetime that can be set for tokens, in seconds: ten years.
@@ -40,11 +36,11 @@ pub struct Integrations {
     store: Arc<dyn Store>,
     keyring: Arc<Keyring>,
     clock: SharedClock,
-    models: Arc<Models>,
+    pub(super) models: Arc<Models>,
     belonging: Belonging,
-    flows: Arc<dyn Catalog>,
+    pub(super) flows: Arc<dyn Catalog>,
     /// Says what may be dialled.
-    egress: Arc<Egress>,
+    pub(super) egress: Arc<Egress>,
     /// Who keeps something of integrations in memory.
     listeners: RwLock<Vec<Listener>>,
 }
@@ -111,36 +107,6 @@ impl Integrations {
     ) -> Result<Vec<IntegrationSummary>, IntegrationError> {
         let view = IntegrationRecord::summary;
         Ok(belonging::list(&INTEGRATIONS, &*self.store, after, limit, shown, view).await?)
-    }
-
-    /// The names of an integration's secret inputs, and whether each is set; none where its flow isn't installed.
-    pub fn secret_inputs(&self, integration: &Integration) -> BTreeMap<String, bool> {
-        let flow = self.flows.get(&integration.flow);
-        let fields = flow.iter().flat_map(|flow| flow.description().fields.iter().filter(|field| field.is_secret()));
-        let parameters = integration.parameters.iter().chain(&integration.settings.parameters).map(input_name);
-        let names = fields.map(|field| field.name.clone()).chain(parameters);
-        let set = integration.secrets.names().map(str::to_owned);
-        names.chain(set).map(|name| (name.clone(), integration.secrets.get(&name).is_some())).collect()
-    }
-
-    /// What must be set before a token can be got; empty unless a change of target dropped secrets.
-    pub fn missing(&self, integration: &Integration) -> Vec<FieldFault> {
-        self.flows.get(&integration.flow).map(|flow| self.missing_for(integration, &*flow)).unwrap_or_default()
-    }
-
-    /// What would have to be set if this were the integration's flow.
-    pub fn missing_for(&self, integration: &Integration, flow: &dyn Flow) -> Vec<FieldFault> {
-        let form = self.form(flow, integration);
-        form.missing(&values_of(integration), &BTreeMap::new())
-    }
-
-    fn form<'a>(&self, flow: &'a dyn Flow, integration: &'a Integration) -> Form<'a> {
-        Form {
-            flow: flow.description(),
-            parameters: &integration.parameters,
-            added: &integration.settings.parameters,
-            allow_http: self.egress.allows_http(),
-        }
     }
 
     /// Makes an integration.
@@ -241,66 +207,6 @@ impl Integrations {
         })
     }
 
-    /// A further scheme, bound.
-    fn bind_further(
-        &self,
-        scheme: &str,
-        wanted: &BindingChange,
-        is_twice: bool,
-        ground: &Ground<'_>,
-        faults: &mut Vec<FieldFault>,
-    ) -> Option<(String, Binding)> {
-        let place = place_of(scheme);
-        if is_twice {
-            let message = "is the integration's own scheme already";
-            faults.push(FieldFault::new(place.trim_end_matches('.'), FaultCode::Ambiguous, message));
-            return None;
-        }
-        let wish = Wish { scheme: Some(scheme), flow: wanted.flow.as_deref(), place: &place };
-        self.bind(&wish, &wanted.fields, ground, faults)
-    }
-
-    /// A scheme of a model, bound to a flow with first values and these inputs.
-    fn bind(
-        &self,
-        wish: &Wish<'_>,
-        inputs: &BTreeMap<String, Option<String>>,
-        ground: &Ground<'_>,
-        faults: &mut Vec<FieldFault>,
-    ) -> Option<(String, Binding)> {
-        let Choice { scheme, detail, flow } = choose(&*self.flows, wish, ground.model, faults)?;
-        let of_flow = |of: &Option<String>| of.is_none() || *of == detail;
-        let parameters: Vec<_> = scheme.parameters.iter().filter(|one| of_flow(&one.detail)).cloned().collect();
-        let form = Form {
-            flow: flow.description(),
-            parameters: &parameters,
-            added: ground.added,
-            allow_http: self.egress.allows_http(),
-        };
-        let (plain, hints) = form.first_values(scheme, detail.as_deref(), ground.server);
-        let mut values = Values::default();
-        // The document's values go through the same checks as those that people give.
-        let plain = plain.into_iter().map(|(name, value)| (name, Some(value)));
-        let inputs: BTreeMap<_, _> = plain.chain(inputs.clone()).collect();
-        let mut found = Vec::new();
-        form.apply(&mut values, &inputs, &mut found);
-        let missing = form.missing(&values, &hints);
-        // One that was given and is malformed isn't missing too.
-        let missing: Vec<_> =
-            missing.into_iter().filter(|missing| found.iter().all(|fault| fault.field != missing.field)).collect();
-        faults.extend(found.into_iter().chain(missing).map(|fault| fault.within(wish.place)));
-        let binding = Binding {
-            detail,
-            scheme_document: scheme.document.clone(),
-            flow: flow.description().name.clone(),
-            values: values.plain,
-            secrets: values.secret,
-            parameters,
-            target: Ulid::new(),
-        };
-        Some((scheme.name.clone(), binding))
-    }
-
     fn choose_server(&self, given: Option<&str>, model: &Model, faults: &mut Vec<FieldFault>) -> Option<Url> {
         if let Some(given) = given {
             return match absolute_url(given, self.egress.allows_http()) {
@@ -339,7 +245,7 @@ impl Integrations {
         let mut faults = Vec::new();
         let mut batch = Batch::synced();
         integration.expect(&mut batch);
-        if let Some(organization) = change.organization.filter(|wanted| *wanted != integration.organization) {
+        if let Some(organization) = change.organization.clone().filter(|wanted| *wanted != integration.organization) {
             self.belonging.join(&mut batch, &organization, name, &mut faults).await?;
             self.belonging.leave(&mut batch, &integration.organization, name);
             integration.organization = organization;
@@ -354,46 +260,9 @@ impl Integrations {
         }
         apply_transport(&self.egress, &mut integration.transport, &change.transport, &mut faults);
         apply_settings(&mut integration.settings, &change.settings, &mut faults);
-        let mut dropped = false;
-        let mut further = BTreeMap::new();
-        for before in original.bindings().skip(1) {
-            let scheme = before.scheme.clone();
-            let inputs = match change.further.get(&scheme) {
-                Some(None) => continue,
-                // Another flow is another beginning, below.
-                Some(Some(wanted)) if wanted.flow.as_ref().is_some_and(|flow| *flow != before.flow) => continue,
-                Some(Some(wanted)) => &wanted.fields,
-                None => &BTreeMap::new(),
-            };
-            let after = Integration { scheme: scheme.clone(), ..with_binding(&integration, before.binding()) };
-            let (after, retargeted) = self.rebind(&before, after, inputs, &place_of(&scheme), &mut faults)?;
-            dropped |= retargeted;
-            further.insert(scheme, after.binding());
-        }
-        let after = integration.clone();
-        let (mut integration, retargeted) = self.rebind(&original, after, &change.fields, "", &mut faults)?;
-        dropped |= retargeted;
-        let added = change.further.iter().filter_map(|(scheme, wanted)| Some((scheme, wanted.as_ref()?)));
-        let added: Vec<_> = added.filter(|(scheme, _)| !further.contains_key(*scheme)).collect();
-        if !added.is_empty() {
-            match self.models.get(&integration.model).await {
-                Ok(model) => {
-                    for (scheme, wanted) in added {
-                        let (is_twice, server) = (*scheme == integration.scheme, integration.server.as_ref());
-                        let ground = Ground { model: &model, server, added: &integration.settings.parameters };
-                        further.extend(self.bind_further(scheme, wanted, is_twice, &ground, &mut faults));
-                    }
-                }
-                Err(ModelError::Store(error)) => return Err(error.into()),
-                Err(_) => return Err(IntegrationError::ModelNotFound(integration.model)),
-            }
-        }
-        for scheme in change.further.iter().filter(|(_, wanted)| wanted.is_none()).map(|(scheme, _)| scheme) {
-            if !original.further.contains_key(scheme) {
-                let message = "isn't bound, so that it can't be unbound";
-                faults.push(FieldFault::new(place_of(scheme).trim_end_matches('.'), FaultCode::Unknown, message));
-            }
-        }
+        let (further, further_dropped) = self.rebind_further(&original, &integration, &change, &mut faults).await?;
+        let (mut integration, dropped) = self.rebind(&original, integration, &change.fields, "", &mut faults)?;
+        let dropped = dropped || further_dropped;
         integration.further = further;
         if !faults.is_empty() {
             return Err(IntegrationError::Invalid(faults));
@@ -416,46 +285,6 @@ impl Integrations {
             Err(StoreError::Conflict) => Err(IntegrationError::Changed),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Puts inputs over the values of one binding. Where its secrets would go elsewhere, those that aren't given anew go, and
-    /// it has another target; says whether that is so.
-    fn rebind(
-        &self,
-        before: &Integration,
-        mut after: Integration,
-        inputs: &BTreeMap<String, Option<String>>,
-        place: &str,
-        faults: &mut Vec<FieldFault>,
-    ) -> Result<(Integration, bool), IntegrationError> {
-        let flow = self.flows.get(&before.flow).ok_or_else(|| {
-            let message = format!("the flow {} isn't installed, so that no input can be checked", before.flow);
-            IntegrationError::Invalid(vec![FieldFault::new(format!("{place}flow"), FaultCode::NotAllowed, message)])
-        })?;
-        let was_complete = self.missing(before).is_empty();
-        let mut found = Vec::new();
-        let mut values = values_of(&after);
-        self.form(&*flow, &after).apply(&mut values, inputs, &mut found);
-        (after.values, after.secrets) = (values.plain, values.secret);
-        after.forget_removed_parameters(before);
-        let dropped = Target::of(&after, flow.description()) != Target::of(before, flow.description());
-        if !dropped && was_complete {
-            let missing = self.missing(&after);
-            let is_new = |missing: &FieldFault| found.iter().all(|fault| fault.field != missing.field);
-            let missing: Vec<_> = missing.into_iter().filter(is_new).collect();
-            found.extend(missing);
-        }
-        faults.extend(found.into_iter().map(|fault| fault.within(place)));
-        if dropped {
-            after.target = Ulid::new();
-            let given = |name: &str| matches!(inputs.get(name), Some(Some(_)));
-            let mut kept = Secrets::default();
-            for (name, value) in after.secrets.iter().filter(|(name, _)| given(name)) {
-                kept.insert(name, value.clone());
-            }
-            after.secrets = kept;
-        }
-        Ok((after, dropped))
     }
 
     /// Deletes an integration; its token is void from then on.
@@ -481,33 +310,6 @@ impl Integrations {
             }
         }
     }
-}
-
-/// What schemes of one integration are bound on.
-struct Ground<'a> {
-    /// The integration's model.
-    model: &'a Model,
-    /// Its server.
-    server: Option<&'a Url>,
-    /// The extra parameters that were added to the document's.
-    added: &'a [ExtraParameter],
-}
-
-/// What stands before the names of a further scheme's fields in faults.
-fn place_of(scheme: &str) -> String {
-    let shown: String = scheme.chars().take(64).collect();
-    format!("schemes.{shown}.")
-}
-
-/// An integration with another binding in the place of its own.
-fn with_binding(integration: &Integration, binding: Binding) -> Integration {
-    let mut bound = integration.clone();
-    bound.bind(binding);
-    bound
-}
-
-fn values_of(integration: &Integration) -> Values {
-    Values { plain: integration.values.clone(), secret: integration.secrets.clone() }
 }
 
 fn apply_transport(egress: &Egress, transport: &mut Transport, change: &TransportChange, faults: &mut Vec<FieldFault>) {

@@ -4,6 +4,7 @@
 //! room knows nothing of tokens: it says which target an integration has, and whatever was got for another one is void.
 
 mod belonging;
+mod bind;
 mod binding;
 mod calls;
 mod choice;

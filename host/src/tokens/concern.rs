@@ -165,7 +165,9 @@ impl Look<'_> {
     /// What helps where attempts fail.
     fn remedy(&self, failure: &FailureRecord) -> String {
         let name = &self.integration.name;
-        let Some(field) = failure.field.as_deref() else { return format!("tokenhost integration test {name}") };
+        // Where the provider can't be reached, its URL is seldom what is wrong.
+        let field = failure.field.as_deref().filter(|field| *field != "token_url");
+        let Some(field) = field else { return format!("tokenhost integration test {name}") };
         let is_secret =
             self.flow.is_some_and(|flow| flow.fields.iter().any(|one| one.name == field && one.is_secret()));
         match (is_secret, field.strip_prefix("transport.")) {

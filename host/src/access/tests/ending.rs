@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use ulid::Ulid;
 
 use super::*;
-use crate::clock::Clock;
+use crate::clock::Clock as _;
 use crate::notices::{Kind, Notices, Retention};
 
 #[tokio::test]

@@ -178,6 +178,14 @@ fn status(standing: &Standing) -> Value {
     json!(standing.status.as_str())
 }
 
+/// The further schemes of an integration, as an import takes them. Null where there are none.
+fn schemes(integration: &Integration) -> Value {
+    let further = integration.further.iter();
+    let members = further.map(|(scheme, bound)| (scheme.clone(), json!({"flow": bound.flow, "fields": bound.values})));
+    let members: serde_json::Map<_, _> = members.collect();
+    if members.is_empty() { Value::Null } else { Value::Object(members) }
+}
+
 impl Listing for (Integration, TokenStatus) {
     const COLUMNS: &'static [Column<Self>] = &[
         ("name", |(one, _)| json!(one.name.as_str())),
@@ -188,6 +196,7 @@ impl Listing for (Integration, TokenStatus) {
         ("flow", |(one, _)| json!(one.flow)),
         ("server", |(one, _)| cell(&one.server)),
         ("fields", |(one, _)| json!(one.values)),
+        ("schemes", |(one, _)| schemes(one)),
         ("secrets", |(one, _)| one.secrets.names().collect()),
         ("token.state", |(_, token)| cell(token.state)),
         ("token.generation", |(_, token)| json!(token.generation)),

@@ -30,7 +30,7 @@ use super::super::table::{Route, any_route};
 use super::super::tokens::MIN_TTL;
 use super::tunnel::tunnel;
 use crate::access::{Principal, Reason, Right, Scopes};
-use crate::calls::{Inbound, Outbound, Payload, proxy};
+use crate::calls::{Inbound, Inflow, Outbound, Payload, proxy};
 use crate::telemetry;
 
 /// The route.
@@ -144,6 +144,7 @@ async fn passed(api: &Api, request: Request, who: &mut Option<String>) -> Result
     let is_upgrade = proxy::to_service(request.headers_mut(), &private)
         .map_err(|circle| Problem::new(Code::ServiceUnreachable, circle.to_string()))?;
     let ours = is_upgrade.then(|| (hyper::upgrade::on(&mut request), request.extensions_mut().remove::<Slot>()));
+    let is_head = request.method() == Method::HEAD;
     let (mut parts, body) = request.into_parts();
     let body = match is_upgrade {
         true => Payload::Bytes(bytes::Bytes::new()),
@@ -178,6 +179,10 @@ async fn passed(api: &Api, request: Request, who: &mut Option<String>) -> Result
             // Where it leads can't be told.
             None => drop(response.headers_mut().remove(name)),
         }
+    }
+    // Else the HTTP library would say that there are 0 bytes.
+    if is_head && !response.headers().contains_key(header::CONTENT_LENGTH) {
+        response = response.map(Inflow::without_length);
     }
     match (ours, theirs) {
         (_, None) => Ok(response.map(Body::new)),

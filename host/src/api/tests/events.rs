@@ -8,12 +8,15 @@ use serde_json::{Value, json};
 
 use super::super::server;
 use super::rooms::{DOCUMENT, World};
+use crate::access::Policy;
 use crate::config::Public;
 use crate::notices::{Kind, Notice};
 
 /// A world with an integration in `north` and one in `south`, and an event of each and of a flow, a webhook and a token.
 async fn divided() -> World {
-    let world = World::new(Public::default()).await;
+    let policy =
+        Policy { personal_tokens_allowed_profiles: vec!["REST Services User".parse().unwrap()], ..Policy::default() };
+    let world = World::with_policy(Public::default(), policy).await;
     for target in ["north", "south"] {
         world.call("POST", "/v1/organizations", &json!({"name": target}).to_string()).await;
         let path = format!("/v1/models?name=crm-{target}&organization={target}");

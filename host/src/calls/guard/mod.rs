@@ -6,7 +6,7 @@
 
 mod rules;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -41,7 +41,12 @@ pub struct Guards {
     clock: SharedClock,
     /// Counts requests and what became of them.
     counts: Arc<Counts>,
+    /// Who is told that a breaker opens (true) or closes.
+    listener: Arc<OnceLock<Listener>>,
 }
+
+/// Called with an integration's name when its breaker opens (true) or closes.
+type Listener = Box<dyn Fn(&Name, bool) + Send + Sync>;
 
 /// Counters. Registered once: the hot path only increments.
 struct Counts {
@@ -57,6 +62,10 @@ struct Counts {
 
 /// What is known of one service.
 struct Guard {
+    /// The integration's name.
+    name: Name,
+    /// Who is told that its breaker opens or closes.
+    listener: Arc<OnceLock<Listener>>,
     /// What the rules look at.
     condition: Mutex<Condition>,
     /// Permits for requests under way, and of how many.
@@ -134,7 +143,12 @@ impl Guards {
             open: metrics::gauge!(telemetry::SERVICES_OPEN),
         };
         let guards = Cache::builder().max_capacity(REMEMBERED).time_to_idle(REMEMBERED_FOR).build();
-        Self { guards, clock, counts: Arc::new(counts) }
+        Self { guards, clock, counts: Arc::new(counts), listener: Arc::default() }
+    }
+
+    /// Has it told from now on that breakers open and close. The first one who asks is told.
+    pub(super) fn listen(&self, listener: Listener) {
+        drop(self.listener.set(listener));
     }
 
     /// Lets a request to an integration's service through, waiting for its turn where need be.
@@ -144,7 +158,7 @@ impl Guards {
     pub async fn enter(&self, integration: &Name, settings: &CallSettings) -> Result<Pass, Held> {
         let guard = match self.guards.get(integration) {
             Some(guard) => guard,
-            None => self.guards.get_with(integration.clone(), || Arc::new(Guard::new(Arc::clone(&self.counts)))),
+            None => self.guards.get_with(integration.clone(), || Arc::new(Guard::new(integration, self))),
         };
         let entered = guard.enter(settings, &self.clock).await;
         if entered.is_err() {
@@ -181,8 +195,15 @@ impl Guards {
 
 impl Guard {
     /// Nothing is known.
-    fn new(counts: Arc<Counts>) -> Self {
-        Self { condition: Mutex::default(), turns: Mutex::default(), under_way: 0.into(), counts }
+    fn new(integration: &Name, guards: &Guards) -> Self {
+        Self {
+            name: integration.clone(),
+            listener: Arc::clone(&guards.listener),
+            condition: Mutex::default(),
+            turns: Mutex::default(),
+            under_way: 0.into(),
+            counts: Arc::clone(&guards.counts),
+        }
     }
 
     fn condition(&self) -> MutexGuard<'_, Condition> {
@@ -232,10 +253,16 @@ impl Guard {
         let mut condition = self.condition();
         let was_closed = condition.state() == State::Closed;
         let changed = change(&mut condition);
-        match (was_closed, condition.state() == State::Closed) {
-            (true, false) => self.counts.open.increment(1.0),
-            (false, true) => self.counts.open.decrement(1.0),
-            _ => {}
+        let is_closed = condition.state() == State::Closed;
+        drop(condition);
+        if was_closed != is_closed {
+            match is_closed {
+                true => self.counts.open.decrement(1.0),
+                false => self.counts.open.increment(1.0),
+            }
+            if let Some(listener) = self.listener.get() {
+                listener(&self.name, !is_closed);
+            }
         }
         changed
     }
@@ -344,6 +371,9 @@ mod tests {
     async fn a_failing_service_rests_and_is_tried_again() {
         let (clock, guards, crm) = guards();
         let settings = CallSettings { breaker: Breaker { failures: 2, seconds: 30 }, ..CallSettings::default() };
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let teller = Arc::clone(&told);
+        guards.listen(Box::new(move |name, is_out| teller.lock().unwrap().push((name.to_string(), is_out))));
         answer(&mut guards.enter(&crm, &settings).await.unwrap(), 500, "");
         guards.enter(&crm, &settings).await.unwrap().failed();
         let held = guards.enter(&crm, &settings).await.err().unwrap();
@@ -362,6 +392,8 @@ mod tests {
         answer(&mut guards.enter(&crm, &settings).await.unwrap(), 204, "");
         assert_eq!(guards.state(&crm), ServiceState { state: "closed", failures: 0, retry_at: None, in_flight: 0 });
         assert!(guards.enter(&"other".parse().unwrap(), &settings).await.is_ok());
+        // Told when it begins and when it ends, and not at each try between.
+        assert_eq!(*told.lock().unwrap(), [("crm".to_owned(), true), ("crm".to_owned(), false)]);
     }
 
     #[tokio::test]

@@ -5,11 +5,11 @@
 use std::path::PathBuf;
 
 use secrecy::ExposeSecret;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::super::exit::Failure;
 use super::super::output::Output;
-use super::super::values::{SECRET_HELP, SecretReader, Source, assignment, fields_file};
+use super::super::values::{SECRET_HELP, SecretReader, Source, assignment, fields_file, object_file};
 
 /// Fields, secrets, and how to connect.
 #[derive(Debug, Default, clap::Args)]
@@ -20,11 +20,14 @@ pub(super) struct Inputs {
     /// Base URL of the service, for the document's relative URLs
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// A field that is no secret
+    /// A field that is no secret; of a further scheme, SCHEME/NAME
     #[arg(long, value_name = "NAME=VALUE")]
     field: Vec<String>,
-    #[arg(long, value_name = "NAME=SOURCE", help = format!("A secret: {SECRET_HELP}"))]
+    #[arg(long, value_name = "NAME=SOURCE", help = format!("A secret, of a further scheme as SCHEME/NAME: {SECRET_HELP}"))]
     secret: Vec<String>,
+    /// A further security scheme to serve; its flow is needed where several can serve it
+    #[arg(long, value_name = "SCHEME[=FLOW]")]
+    bind: Vec<String>,
     /// A file with fields by name: a JSON object, or TOML
     #[arg(long, value_name = "FILE")]
     fields: Option<PathBuf>,
@@ -46,13 +49,17 @@ pub(super) struct Inputs {
     /// An extra parameter of the token requests, in header, body or query; `token:` or `refresh:` before it limits it to one of them; without a VALUE it is set as a field, parameters.NAME. Replaces those that were added before
     #[arg(long, value_name = "[USE:]IN:NAME[=VALUE]")]
     parameter: Vec<String>,
+    /// How the service is called (`settings.calls`), all of it at once: a JSON object, or TOML
+    #[arg(long, value_name = "FILE")]
+    calls: Option<PathBuf>,
     /// What to do when nobody knows whether a refresh token was used up
     #[arg(long, value_parser = ["auto", "acquire", "retry"])]
     uncertain: Option<String>,
 }
 
 impl Inputs {
-    /// The members of the request. `unset`: what is to be cleared, `server`, `transport.*`, `settings.*`, else a field.
+    /// The members of the request. `unset`: what is to be cleared, `server`, `transport.*`, `settings.*`, `schemes.*`, else a
+    /// field.
     ///
     /// # Errors
     /// Something is malformed, given twice, or can't be read.
@@ -95,6 +102,18 @@ impl Inputs {
         let mut settings = Map::new();
         settings.extend(self.default_lifetime.map(|seconds| ("default_lifetime".to_owned(), seconds.into())));
         settings.extend(self.uncertain.as_deref().map(|way| ("uncertain".to_owned(), way.into())));
+        if let Some(path) = &self.calls {
+            settings.insert("calls".to_owned(), object_file(path)?);
+        }
+        let mut schemes = Map::new();
+        for text in &self.bind {
+            let (scheme, flow) =
+                text.split_once('=').map_or((text.as_str(), None), |(scheme, flow)| (scheme, Some(flow)));
+            let bound = flow.map_or_else(|| json!({}), |flow| json!({"flow": flow}));
+            if schemes.insert(scheme.to_owned(), bound).is_some() {
+                return Err(Failure::usage(format!("{scheme} is bound twice")));
+            }
+        }
 
         let mut body = Map::new();
         body.extend(self.organization.as_deref().map(|name| ("organization".to_owned(), name.into())));
@@ -114,6 +133,7 @@ impl Inputs {
                 None if name == "server" => (&mut body, name.as_str()),
                 Some(("transport", name)) => (&mut transport, name),
                 Some(("settings", name)) => (&mut settings, name),
+                Some(("schemes", name)) => (&mut schemes, name),
                 Some(("fields", name)) => (&mut fields, name),
                 _ => (&mut fields, name.as_str()),
             };
@@ -121,7 +141,18 @@ impl Inputs {
                 return Err(Failure::usage(format!("{name} is both given and unset")));
             }
         }
-        for (name, members) in [("fields", fields), ("transport", transport), ("settings", settings)] {
+        // A field of a further scheme stands below it.
+        let (own, further): (Map<_, _>, Map<_, _>) = fields.into_iter().partition(|(name, _)| !name.contains('/'));
+        for (name, value) in further {
+            let Some((scheme, name)) = name.rsplit_once('/') else { continue };
+            let bound = schemes.entry(scheme).or_insert_with(|| json!({}));
+            if bound.is_null() {
+                return Err(Failure::usage(format!("{scheme} is unset, and its {name} is given")));
+            }
+            bound["fields"][name] = value;
+        }
+        let members = [("fields", own), ("schemes", schemes), ("transport", transport), ("settings", settings)];
+        for (name, members) in members {
             if !members.is_empty() {
                 body.insert(name.to_owned(), Value::Object(members));
             }
@@ -132,7 +163,11 @@ impl Inputs {
     /// Tells a person that a `--field` turned out to be a secret, which others could see there.
     pub(super) fn warn_of_secrets(&self, integration: &Value, output: Output) {
         for name in self.field.iter().filter_map(|text| assignment("--field", text).ok()).map(|(name, _)| name) {
-            let is_secret = integration.pointer("/fields").and_then(|fields| fields.get(&name)?.get("set")).is_some();
+            let holder = match name.rsplit_once('/') {
+                Some((scheme, field)) => integration.get("schemes").and_then(|all| Some((all.get(scheme)?, field))),
+                None => Some((integration, name.as_str())),
+            };
+            let is_secret = holder.and_then(|(holder, field)| holder.get("fields")?.get(field)?.get("set")).is_some();
             if is_secret {
                 output.note(&format!(
                     "warning: {name} is a secret and stood on the command line, where `ps` and the shell's history show \
@@ -166,8 +201,6 @@ fn parameter(text: &str) -> Result<Value, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn words(words: &[&str]) -> Vec<String> {
@@ -227,6 +260,27 @@ mod tests {
             assert!(failure.code() == 2 && !failure.text().contains("hunter2"), "{}", failure.text());
         }
         assert_eq!(body(&["body:a=1"], &["parameters"]).unwrap_err().code(), 2);
+    }
+
+    #[test]
+    fn further_schemes_have_members_of_their_own() {
+        let inputs = Inputs {
+            field: words(&["scope=a", "my/key/region=eu"]),
+            bind: words(&["my/key=api-key", "sign"]),
+            ..Inputs::default()
+        };
+        assert_eq!(
+            Value::Object(inputs.body(&words(&["schemes.old", "sign/user"])).unwrap()),
+            json!({
+                "fields": {"scope": "a"},
+                "schemes": {
+                    "my/key": {"flow": "api-key", "fields": {"region": "eu"}}, "sign": {"fields": {"user": null}}, "old": null
+                },
+            })
+        );
+        let twice = Inputs { bind: words(&["a", "a=b"]), ..Inputs::default() };
+        assert_eq!(twice.body(&[]).unwrap_err().code(), 2);
+        assert_eq!(inputs.body(&words(&["schemes.sign"])).unwrap_err().code(), 2, "bound and unbound");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) struct Integration {
 enum Command {
     /// Make an integration of a model
     #[command(
-        after_help = "A secret is never written on the command line, where `ps` and the shell's history show it: it is read from a file (NAME=@FILE), stdin (NAME=-) or an environment variable (NAME=env:VARIABLE). At a terminal, what is missing is asked for.\n\nExamples:\n  tokenhost integration create crm-prod --model crm --field client_id=abc \\\n      --secret client_secret=@secret.txt\n  pass show crm | tokenhost integration create crm-prod --model crm --field client_id=abc \\\n      --secret client_secret=-\n  tokenhost integration create crm-prod --model crm --scheme oauth2 --flow password \\\n      --server https://eu.crm.example --fields crm.toml --secret password=env:CRM_PASSWORD"
+        after_help = "A secret is never written on the command line, where `ps` and the shell's history show it: it is read from a file (NAME=@FILE), stdin (NAME=-) or an environment variable (NAME=env:VARIABLE). At a terminal, what is missing is asked for.\n\nExamples:\n  tokenhost integration create crm-prod --model crm --field client_id=abc \\\n      --secret client_secret=@secret.txt\n  pass show crm | tokenhost integration create crm-prod --model crm --field client_id=abc \\\n      --secret client_secret=-\n  tokenhost integration create crm-prod --model crm --scheme oauth2 --flow password \\\n      --server https://eu.crm.example --fields crm.toml --secret password=env:CRM_PASSWORD\n  tokenhost integration create crm-prod --model crm --scheme oauth2 --field client_id=abc \\\n      --secret client_secret=@secret.txt --bind api_key --secret api_key/api_key=@key.txt"
     )]
     Create {
         /// The new integration's name
@@ -63,7 +63,7 @@ enum Command {
     },
     /// Change fields, secrets or the connection of an integration
     #[command(
-        after_help = "Who changes where an integration's requests go (a URL's origin, the server, the proxy, the CA) gives its secrets anew in the same command; else they and the token are dropped.\n\nExamples:\n  tokenhost integration set crm-prod --secret client_secret=@new-secret.txt\n  tokenhost integration set crm-prod --field scope='read write' --unset audience\n  tokenhost integration set crm-prod --proxy http://proxy.example:3128 --secret client_secret=-"
+        after_help = "Who changes where an integration's requests go (a URL's origin, the server, the proxy, the CA) gives its secrets anew in the same command; else they and the token are dropped.\n\nExamples:\n  tokenhost integration set crm-prod --secret client_secret=@new-secret.txt\n  tokenhost integration set crm-prod --field scope='read write' --unset audience\n  tokenhost integration set crm-prod --bind signed=http-basic --field signed/username=ada --secret signed/password=-\n  tokenhost integration set crm-prod --unset schemes.signed --calls calls.toml\n  tokenhost integration set crm-prod --proxy http://proxy.example:3128 --secret client_secret=-"
     )]
     Set {
         /// The integration
@@ -71,7 +71,7 @@ enum Command {
         /// Fields, secrets, connection.
         #[command(flatten)]
         inputs: Box<Inputs>,
-        /// A field to clear; also `server`, `transport.proxy`, `settings.default_lifetime` and the like
+        /// A field to clear; also `server`, `transport.proxy`, `settings.default_lifetime`, `schemes.SCHEME` and the like
         #[arg(long, value_name = "NAME")]
         unset: Vec<String>,
     },
@@ -310,6 +310,19 @@ fn show(integration: &Value) -> String {
         let lines = pairs.to_text("  ");
         if !lines.is_empty() {
             text += &format!("\n{title}:\n{lines}");
+        }
+    }
+    for (scheme, bound) in integration.get("schemes").and_then(Value::as_object).into_iter().flatten() {
+        let mut pairs = Pairs::default();
+        for (name, value) in bound.get("fields").and_then(Value::as_object).into_iter().flatten() {
+            pairs.add(name, self::value(value));
+        }
+        if let Some(token) = bound.get("token") {
+            pairs.add("token", Some(self::token(token)));
+        }
+        text += &format!("\nScheme {scheme}, by {}:\n{}", cell(bound, "flow"), pairs.to_text("  "));
+        for fault in items(bound, "missing") {
+            text += &format!("\n  {}: {}", cell(fault, "field"), cell(fault, "message"));
         }
     }
     if let Some(remedy) = remedy(integration) {
