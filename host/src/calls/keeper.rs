@@ -32,7 +32,7 @@ const UNUSED: Duration = Duration::from_secs(3600);
 
 /// Calls of all integrations' services.
 pub struct Calls {
-    integrations: Arc<Integrations>,
+    pub(super) integrations: Arc<Integrations>,
     pub(super) models: Arc<Models>,
     tokens: Arc<Tokens>,
     pub(super) egress: Arc<Egress>,
