@@ -2,23 +2,21 @@
 //!
 //! It decides nothing itself. Whoever calls it has read the settings and turns its errors into an exit code.
 
-use std::fs::DirBuilder;
+mod init;
+
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use secrecy::{ExposeSecret as _, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{self, Access, AccessError};
+use crate::access::{self, Access};
 use crate::api::{self, Api, Rooms};
-use crate::audit::{Actor, Audit, Entry, Retention, SupportIds, Tally};
+use crate::audit::{Audit, Retention, SupportIds, Tally};
 use crate::calls::Calls;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, KeySource};
@@ -29,13 +27,15 @@ use crate::flows::{Catalog, Engine, EngineOptions};
 use crate::integrations::{Integrations, Models};
 use crate::notices::{self, Notices};
 use crate::organizations::Organizations;
-use crate::seal::{Keyring, MasterKey, SealError};
+use crate::seal::{Keyring, MasterKey};
 use crate::shelf::{self, Shelf};
 use crate::store::rocks::RocksStore;
 use crate::store::{Store, StoreError};
 use crate::telemetry;
 use crate::tokens::{Margin, Tokens};
 use crate::webhooks::{self, Webhooks};
+
+pub use self::init::{InitOutcome, init, rebuild};
 
 /// The database, within the data folder.
 const STORE: &str = "store";
@@ -45,9 +45,6 @@ const INSTALLED: &str = "flows";
 const COMPILED: &str = "compiled";
 /// How often inbound tokens were used, within the data folder.
 const COUNTS: &str = "usage";
-
-/// What `init` calls the first administrator.
-const FIRST_ADMINISTRATOR: &str = "administrator";
 
 /// How often metrics are tidied and the store's own numbers are read.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -76,17 +73,6 @@ pub struct Daemon {
     stop: CancellationToken,
     /// The server.
     serving: JoinHandle<()>,
-}
-
-/// What `init` made.
-#[derive(Debug)]
-pub struct InitOutcome {
-    /// The first administrator's application token. Shown once and kept nowhere.
-    pub token: SecretString,
-    /// The file of the master key, if it was made now.
-    pub key_file_made: Option<PathBuf>,
-    /// The data folder.
-    pub data: PathBuf,
 }
 
 /// Runs the daemon until SIGTERM or SIGINT. Prints `listening on http://…` on standard output once it is ready.
@@ -283,84 +269,6 @@ fn reachable(mut address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// Makes the data folder, the master key's file where there is none, and the first administrator.
-///
-/// # Errors
-/// There is an administrator already, the key is missing or wrong, or a folder can't be made.
-pub async fn init(config: &Config) -> anyhow::Result<InitOutcome> {
-    make_private_folder(&config.data)?;
-    let clock: SharedClock = SystemClock::shared();
-    let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.data.join(STORE))?);
-    let mut key_file_made = None;
-    let master = match &config.key {
-        KeySource::File(path) if !path.exists() && !was_sealed(&*store).await? => {
-            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                make_private_folder(folder)?;
-            }
-            let made = MasterKey::create_file(path, &config.data)?;
-            key_file_made = Some(path.clone());
-            made
-        }
-        _ => master_key(config)?,
-    };
-    let keyring = Keyring::load_or_create(&*store, &master).await?;
-    let (access, audit) = open_access(store, keyring, clock).await?;
-    let token = match access.create_first_administrator().await {
-        Ok(token) => token,
-        Err(error) => {
-            audit.close().await;
-            if !matches!(error, AccessError::AlreadyInitialised) {
-                return Err(error.into());
-            }
-            bail!(
-                "{} has an administrator already; if its token is lost, stop the daemon and run `tokenhost init --rebuild`",
-                config.data.display()
-            )
-        }
-    };
-    record(audit, "application_token.create", &token).await?;
-    Ok(InitOutcome { token, key_file_made, data: config.data.clone() })
-}
-
-/// Replaces the first administrator's token, for whoever has lost it and has data folder and master key. The daemon must be
-/// stopped: the folder is open only once.
-///
-/// # Errors
-/// The data folder was never initialised, is in use or damaged, or the key is missing or wrong.
-pub async fn rebuild(config: &Config) -> anyhow::Result<InitOutcome> {
-    let store: Arc<dyn Store> = open_store(config)?;
-    let keyring = Keyring::load_or_create(&*store, &master_key(config)?).await?;
-    let (access, audit) = open_access(store, keyring, SystemClock::shared()).await?;
-    let token = access.rebuild_named(&FIRST_ADMINISTRATOR.parse()?).await?;
-    record(audit, "application_token.rebuild", &token).await?;
-    Ok(InitOutcome { token, key_file_made: None, data: config.data.clone() })
-}
-
-/// Writes into the audit log that the first administrator got this token.
-async fn record(audit: Audit, action: &str, token: &SecretString) -> anyhow::Result<()> {
-    let token = token.expose_secret();
-    let mut entry = Entry::new(Actor::system(), action).on(format!("application/{FIRST_ADMINISTRATOR}"));
-    entry = entry.with_digest("token", audit.digest(token.as_bytes()));
-    if let Some(id) = access::id_of(token) {
-        entry = entry.about_token(id);
-    }
-    audit.append(vec![entry]).await?;
-    // Whoever starts the daemon next needs the folder.
-    audit.close().await;
-    Ok(())
-}
-
-/// Inbound access where nothing is served, and the audit log.
-async fn open_access(store: Arc<dyn Store>, keyring: Keyring, clock: SharedClock) -> anyhow::Result<(Access, Audit)> {
-    let audit = Audit::open(Arc::clone(&store), &keyring, Arc::clone(&clock), Retention::default()).await?;
-    let organizations = Arc::new(Organizations::open(Arc::clone(&store), Arc::clone(&clock)).await?);
-    let tally = Arc::new(Tally::new(Arc::clone(&clock)));
-    let policy = access::Policy::default();
-    let keyring = Arc::new(keyring);
-    let parts = access::Parts { store, keyring, clock, organizations, tally, policy, counts: None };
-    Ok((Access::open(parts).await?, audit))
-}
-
 /// What has to be written down now and then of what calls did.
 struct Accounts {
     access: Arc<Access>,
@@ -439,15 +347,6 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<RocksStore>> {
     Ok(Arc::new(RocksStore::open(&folder)?))
 }
 
-/// Whether something was ever sealed in this store. Then a new key would be of no use: the old one is needed.
-async fn was_sealed(store: &dyn Store) -> anyhow::Result<bool> {
-    match Keyring::load(store, &MasterKey::generate("a try")?).await {
-        Ok(keys) => Ok(keys.is_some()),
-        Err(SealError::WrongMasterKey { .. }) => Ok(true),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// The master key, from where the settings say.
 fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
     Ok(match &config.key {
@@ -466,12 +365,6 @@ async fn load_flows(config: &Config) -> anyhow::Result<Flows> {
     let (flows, problems) = Flows::load(engine, std::slice::from_ref(&config.flows)).await;
     problems.iter().for_each(|problem| tracing::error!("a flow isn't served: {problem}"));
     Ok(flows)
-}
-
-/// Makes a folder and those above it, readable by its owner only, where there is none.
-fn make_private_folder(path: &Path) -> anyhow::Result<()> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.with_context(|| format!("the folder {} can't be made", path.display()))
 }
 
 /// Raises the limit of open files as far as it may be: each connection is one.

@@ -21,15 +21,19 @@ use_prepared_environment("openapi_python_client")
 import httpx  # noqa: E402
 from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: E402
 
-# What the generator doesn't know by itself are bodies that are sent as they are.
+# What the generator doesn't know by itself are bodies that go as they are.
 CONFIG = """
 post_hooks: []
 content_type_overrides:
+  application/x-ndjson: application/octet-stream
   application/yaml: application/octet-stream
   text/csv: application/octet-stream
   application/wasm: application/octet-stream
   application/vnd.tokenhost.flow: application/octet-stream
 """
+
+#: What the generated package is called.
+PACKAGE = "made_client"
 
 URL, TOKEN = os.environ["TOKENHOST_URL"], os.environ["TOKENHOST_TOKEN"]
 
@@ -50,29 +54,29 @@ def generate(folder: pathlib.Path, description: bytes, document: dict) -> None:
     (folder / "openapi.json").write_bytes(description)
     (folder / "config.yaml").write_text(CONFIG)
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--path", folder / "openapi.json", "--config",
-               folder / "config.yaml", "--output-path", folder / "generated", "--meta", "none", "--fail-on-warning"]
+               folder / "config.yaml", "--output-path", folder / PACKAGE, "--meta", "none", "--fail-on-warning"]
     made = subprocess.run(command, capture_output=True, text=True)
     assert made.returncode == 0, made.stdout + made.stderr
     operations = sum(len(item) for item in document["paths"].values())
-    modules = [path for path in (folder / "generated/api").rglob("*.py") if path.name != "__init__.py"]
+    modules = [path for path in (folder / PACKAGE / "api").rglob("*.py") if path.name != "__init__.py"]
     assert len(modules) == operations, f"{operations} operations, {len(modules)} functions"
 
 
 def use(provider: str) -> None:
     """Models, an integration, its token, a page, a problem."""
-    generated = importlib.import_module("generated")
-    models = importlib.import_module("generated.models")
+    package = importlib.import_module(PACKAGE)
+    models = importlib.import_module(f"{PACKAGE}.models")
 
-    def call(tag: str, name: str, *arguments, **named):
-        module = importlib.import_module(f"generated.api.{tag}.{name}")
-        with generated.AuthenticatedClient(URL, TOKEN, httpx_args={"trust_env": False}) as client:
+    def call(tag: str, operation: str, /, *arguments, **named):
+        module = importlib.import_module(f"{PACKAGE}.api.{tag}.{operation}")
+        with package.AuthenticatedClient(URL, TOKEN, httpx_args={"trust_env": False}) as client:
             return module.sync(*arguments, client=client, **named)
 
     empty = call("models", "models_list")
     assert isinstance(empty, models.PageModelSummary) and empty.items == [], empty
 
     document = httpx.get(provider, trust_env=False).json()
-    imported = call("models", "models_import", name="crm", body=document)
+    imported = call("models", "models_import", name="crm", body=models.ModelDocument.from_dict(document))
     assert isinstance(imported, models.Model), imported
     assert {scheme.name for scheme in imported.schemes} == set(document["components"]["securitySchemes"])
     listed = call("models", "models_list", limit=1)

@@ -118,7 +118,8 @@ fn what_an_author_forgot_is_told_by_the_build() {
     let said = failing(&dir);
     let line = text.lines().count() + 3;
     assert!(said.contains(&format!("flow_yours.py, line {line}: SyntaxError: ")), "{said}");
-    assert!(said.lines().count() < 15, "{said}");
+    // Beside that it still runs, on a slow machine.
+    assert!(said.lines().filter(|line| !line.contains("still runs")).count() < 10, "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,6 +31,11 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(examine))
 }
 
+/// Fields and their values, by name; null: the field is unset.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its description is used")]
+struct FieldChanges(std::collections::BTreeMap<String, Option<String>>);
+
 /// One line of an examination: `kind` says which.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -49,7 +54,7 @@ enum DoctorFinding {
         /// Its number, from 1.
         number: u32,
         /// The fields in which it differs from the integration; null: the field is unset. Empty: the present settings.
-        #[schema(value_type = std::collections::BTreeMap<String, Option<String>>)]
+        #[schema(value_type = FieldChanges)]
         changes: Changes,
         /// `token`, `accepted` (the client is taken, the rest needs a person), `failed`, `unanswered` or `unsendable`.
         result: &'static str,
@@ -76,7 +81,7 @@ enum DoctorFinding {
         /// What is the matter, in one sentence.
         sentence: String,
         /// The fields to set where other settings worked; null: to unset. They go into `PATCH /v1/integrations/{integration}`.
-        #[schema(value_type = std::collections::BTreeMap<String, Option<String>>)]
+        #[schema(value_type = FieldChanges)]
         settings: Changes,
         /// Requests that were sent.
         requests: u32,

@@ -168,6 +168,8 @@ fn complete(document: &mut OpenApi) {
             |(code, meaning): &(Code, &str)| format!("- `{}` ({}):{meaning}", code.as_str(), code.status().as_u16());
         let lines: Vec<String> = Code::ALL.iter().map(line).collect();
         codes.description = Some(format!("What kind of problem it is.\n\n{}", lines.join("\n")));
+        // The names that are sent: utoipa sees the variants' own.
+        codes.enum_values = Some(Code::ALL.iter().map(|(code, _)| code.as_str().into()).collect());
     }
     // Of a list, a client is to get the same type as of the single thing; utoipa copies it into each page instead.
     let pages: Vec<String> = components.schemas.keys().filter(|name| name.starts_with(PAGE_OF)).cloned().collect();

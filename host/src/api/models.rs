@@ -217,6 +217,12 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
     )))
 }
 
+/// An OpenAPI document, or `{"url": "…"}`: where to fetch it from.
+#[derive(ToSchema)]
+#[schema(as = ModelDocument)]
+#[expect(dead_code, reason = "only its description is used")]
+struct Given(std::collections::BTreeMap<String, serde_json::Value>);
+
 /// Imports a model
 ///
 /// The body is the OpenAPI document itself, JSON or YAML, of at most 64 MiB; or `{"url": "…"}`, and the daemon fetches it,
@@ -224,7 +230,7 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
 #[utoipa::path(post, path = "/v1/models", tag = "models",
     params(("name" = Option<String>, Query, description = "The model's name; needed with a document"),
         ("organization" = Option<String>, Query, description = "The organization that it belongs to. Default: the caller's own")),
-    request_body(content((serde_json::Value = "application/json"), (String = "application/yaml"))),
+    request_body(content((Given = "application/json"), (String = "application/yaml"))),
     responses((status = 201, description = "The model", body = Model)))]
 async fn import(State(api): State<Api>, caller: Caller, request: Request) -> Result<Response, Problem> {
     let mut query = Query::of(request.uri());
@@ -259,7 +265,7 @@ async fn get(State(api): State<Api>, Path(model): Path<String>) -> Result<axum::
 #[utoipa::path(put, path = "/v1/models/{model}", tag = "models",
     params(("model" = String, Path, description = "Its name"),
         ("organization" = Option<String>, Query, description = "The organization that it belongs to. Default: as it was")),
-    request_body(content((serde_json::Value = "application/json"), (String = "application/yaml"))),
+    request_body(content((Given = "application/json"), (String = "application/yaml"))),
     responses((status = 200, description = "The model", body = Model)))]
 async fn replace(
     State(api): State<Api>,

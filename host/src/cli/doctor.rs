@@ -192,10 +192,9 @@ fn trial(trial: &Value, verbose: bool) -> String {
     let (number, result) = (cell(trial, "number"), cell(trial, "result"));
     let mut text = row([&number, &with, &result, &cell(trial, "status"), &cell(trial, "code"), &time]);
     let message = cell(trial, "message");
-    if verbose || matches!(result.as_str(), "unanswered" | "unsendable") {
-        if message != "-" {
-            text += &format!("\n    {message}");
-        }
+    let is_told = verbose || matches!(result.as_str(), "unanswered" | "unsendable");
+    if is_told && message != "-" {
+        text += &format!("\n    {message}");
     }
     if verbose {
         for (number, step) in (1..).zip(items(trial, "steps")) {

@@ -39,7 +39,7 @@ use url::Url;
 pub use self::extras::{Extra, ExtraLocation};
 pub use self::place::{Carried, Placed, Signing};
 pub use self::policy::{Destinations, Limits, Policy};
-pub use self::prepare::Prepared;
+pub use self::prepare::{Prepared, is_reserved};
 pub use self::record::{BodyRecord, Pair, RequestRecord};
 pub use self::refusal::{Blame, Fault, Problem, Refusal, Unsent};
 pub use self::send::Answer;

@@ -307,10 +307,15 @@ fn headers(
     headers
 }
 
+/// Whether a header is set by the host or the connection, and so by nobody else.
+pub fn is_reserved(name: &HeaderName) -> bool {
+    RESERVED.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
+}
+
 /// A header's name, if a flow may set it.
 pub(super) fn header_name(part: &str, name: &str) -> Result<HeaderName, Problem> {
     let known = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Problem::flow(part, "is no header name"))?;
-    if RESERVED.contains(&known.as_str()) || known.as_str().starts_with("proxy-") {
+    if is_reserved(&known) {
         return Err(Problem::flow(part, "is set by the host; leave it out"));
     }
     Ok(known)

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use http::HeaderName;
 
 use super::error::{FaultCode, FieldFault};
+use crate::egress::is_reserved;
 use crate::openapi::{ExtraParameter, ParameterPlace, ParameterUse};
 
 /// How many an integration may have. Real documents declare up to four.
@@ -15,21 +16,6 @@ const MOST: usize = 64;
 const LONGEST_NAME: usize = 200;
 /// How long a value may be, in bytes.
 const LONGEST_VALUE: usize = 8 << 10;
-
-/// Headers that the connection or the host sets; a token request with another value can't be sent, or isn't one.
-const RESERVED: [&str; 11] = [
-    "accept-encoding",
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// An extra parameter as an operator gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +104,7 @@ fn name(name: &str, place: ParameterPlace) -> Result<(), (FaultCode, String)> {
     }
     match HeaderName::from_bytes(name.as_bytes()) {
         Err(_) => Err((FaultCode::Malformed, "is no name of a header".to_owned())),
-        Ok(header) if RESERVED.contains(&header.as_str()) => {
+        Ok(header) if is_reserved(&header) => {
             Err((FaultCode::NotAllowed, format!("is {header}, which the host sets")))
         }
         Ok(_) => Ok(()),

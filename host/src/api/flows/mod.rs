@@ -8,6 +8,7 @@ mod view;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, Uri};
 use bytes::Bytes;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -118,12 +119,18 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<Flow>>
     Ok(axum::Json(wanted.page(read, |flow| flow.name.clone(), |flow| Flow::from(&flow))))
 }
 
+/// The bytes of a component or package.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "only its description is used")]
+struct Component(Vec<u8>);
+
 /// Installs a package, or a component, as a new flow
 ///
 /// A package must be signed by a trusted publisher.
 #[utoipa::path(post, path = "/v1/flows", tag = "flows",
     params(("allow_unsigned" = Option<bool>, Query, description = "Take a component that no trusted publisher signed")),
-    request_body(content(([u8] = "application/wasm"), ([u8] = "application/vnd.tokenhost.flow"))),
+    request_body(content((Component = "application/wasm"), (Component = "application/vnd.tokenhost.flow"))),
     responses((status = 201, description = "The flow", body = Flow)))]
 async fn install(
     State(api): State<Api>,
@@ -163,7 +170,7 @@ fn note_terms(caller: &Caller, terms: &shelf::Terms) {
         ("dry_run" = Option<bool>, Query, description = "Only say what it changes"),
         ("allow_unsigned" = Option<bool>, Query, description = "Take a component that no trusted publisher signed"),
         ("allow_publisher_change" = Option<bool>, Query, description = "Take a component from another publisher than the present one's")),
-    request_body(content(([u8] = "application/wasm"), ([u8] = "application/vnd.tokenhost.flow"))),
+    request_body(content((Component = "application/wasm"), (Component = "application/vnd.tokenhost.flow"))),
     responses((status = 200, description = "What it changes, or changed", body = Upgrade)))]
 async fn upgrade(
     State(api): State<Api>,

@@ -59,6 +59,8 @@ fn every_reference_leads_somewhere_and_every_operation_has_problems() {
     assert!(
         document["components"]["schemas"]["Code"]["description"].as_str().unwrap().contains("`token_failed` (503)")
     );
+    let codes = document["components"]["schemas"]["Code"]["enum"].as_array().unwrap();
+    assert!(codes.iter().any(|code| code == "token_failed") && !codes.iter().any(|code| code == "TokenFailed"));
 }
 
 /// The names of the schemas that a file declares: `struct` and `enum` with `ToSchema`, and what `#[schema(as = …)]` calls them.
