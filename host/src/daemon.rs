@@ -18,7 +18,7 @@ use crate::access::{self, Access};
 use crate::api::{self, Api, Rooms};
 use crate::audit::{Audit, Retention, SupportIds, Tally};
 use crate::calls::Calls;
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::{Config, KeySource};
 use crate::egress::{Egress, Limits, Policy};
 use crate::flows::compile::Compiler;

@@ -28,7 +28,7 @@ use super::state::Api;
 use crate::access::Right;
 use crate::integrations::{self, FieldFault, IntegrationError, Visible};
 use crate::name::Name;
-use crate::tokens::{Revocation, TokenKey};
+use crate::tokens::Revocation;
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {

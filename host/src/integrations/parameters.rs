@@ -104,9 +104,7 @@ fn name(name: &str, place: ParameterPlace) -> Result<(), (FaultCode, String)> {
     }
     match HeaderName::from_bytes(name.as_bytes()) {
         Err(_) => Err((FaultCode::Malformed, "is no name of a header".to_owned())),
-        Ok(header) if is_reserved(&header) => {
-            Err((FaultCode::NotAllowed, format!("is {header}, which the host sets")))
-        }
+        Ok(header) if is_reserved(&header) => Err((FaultCode::NotAllowed, format!("is {header}, which the host sets"))),
         Ok(_) => Ok(()),
     }
 }
