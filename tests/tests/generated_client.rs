@@ -1,7 +1,7 @@
 //! The API's own description is good enough: a generator that nobody here wrote makes a client of it, which is used against a
 //! real daemon and a real provider (`tests/clients/generated.py`).
 
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::path::Path;
 
