@@ -77,7 +77,7 @@ impl From<CallError> for Problem {
             CallError::OtherServer { .. } => Self::new(Code::OtherServer, text),
             CallError::NotServed { .. } => Self::new(Code::NotBound, text),
             CallError::Unplaced { .. } | CallError::Unsigned { .. } => Self::new(Code::CredentialsUnusable, text),
-            CallError::Token(error) => error.into(),
+            CallError::Token(error) => (*error).into(),
             CallError::Store(error) => error.into(),
         }
     }

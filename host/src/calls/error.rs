@@ -55,7 +55,7 @@ pub enum CallError {
         /// The scheme.
         scheme: String,
         /// All that is wrong.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
     },
     /// The signer doesn't exist, or can't sign this.
     #[error("the request can't be signed for the scheme {scheme}: {reason}")]
@@ -67,10 +67,16 @@ pub enum CallError {
     },
     /// There is no token.
     #[error(transparent)]
-    Token(#[from] TokenError),
+    Token(Box<TokenError>),
     /// The storage failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<TokenError> for CallError {
+    fn from(error: TokenError) -> Self {
+        Self::Token(Box::new(error))
+    }
 }
 
 impl From<IntegrationError> for CallError {
@@ -78,7 +84,7 @@ impl From<IntegrationError> for CallError {
         match error {
             IntegrationError::NotFound(name) => Self::NotFound(name),
             IntegrationError::Store(error) => Self::Store(error),
-            error => Self::Token(error.into()),
+            error => TokenError::from(error).into(),
         }
     }
 }

@@ -190,8 +190,10 @@ impl Calls {
             body,
         };
         let scheme = || bound.scheme.clone();
-        let mut placed =
-            self.egress.place(&carried).map_err(|refusal| CallError::Unplaced { scheme: scheme(), refusal })?;
+        let mut placed = self
+            .egress
+            .place(&carried)
+            .map_err(|refusal| CallError::Unplaced { scheme: scheme(), refusal: Box::new(refusal) })?;
         let asked = placed.signing.take().map(|signing| Asked { scheme: scheme(), key: key.clone(), signing });
         let (generation, created_at) = (token.generation, token.created_at);
         let used = Used { scheme: scheme(), key, generation, expires_in, created_at, local: token.local };

@@ -180,9 +180,12 @@ mod tests {
     use super::super::variant::tests::trial;
     use super::*;
 
+    /// Fields that are set otherwise, or not.
+    type Changes<'a> = &'a [(&'a str, Option<&'a str>)];
+
     /// The verdict on trials of these changes.
     #[track_caller]
-    fn check(trials: Vec<(&[(&str, Option<&str>)], Trial)>, expected: (Cause, &str)) {
+    fn check(trials: Vec<(Changes<'_>, Trial)>, expected: (Cause, &str)) {
         let trials: Vec<Trial> = trials
             .into_iter()
             .map(|(changes, trial)| {

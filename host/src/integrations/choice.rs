@@ -53,7 +53,7 @@ pub(super) fn choose<'a>(
         None => {
             let usable: Vec<&SecurityScheme> =
                 schemes.iter().filter(|scheme| !candidates(flows, scheme).is_empty()).collect();
-            match *usable.as_slice() {
+            match *obvious(model, &usable).map_or(usable.as_slice(), std::slice::from_ref) {
                 [scheme] => scheme,
                 [] => {
                     let message = format!("no installed flow serves a security scheme of the model {}", model.name);
@@ -106,6 +106,19 @@ pub(super) fn choose<'a>(
     }
     let (detail, flow) = candidates.pop()?;
     Some(Choice { scheme, detail, flow })
+}
+
+/// The one of several schemes that is meant where nobody says: the only one that the document asks of all operations by
+/// itself, else the only one that has tokens.
+fn obvious<'a, 'b>(model: &Model, usable: &'b [&'a SecurityScheme]) -> Option<&'b &'a SecurityScheme> {
+    let alone = |scheme: &&&SecurityScheme| {
+        let alternatives = model.document.security.iter().flatten();
+        let mut alone = alternatives.filter(|one| one.0.len() == 1);
+        alone.any(|one| one.0.contains_key(&scheme.name))
+    };
+    let has_tokens = |scheme: &&&SecurityScheme| matches!(scheme.kind.as_str(), "oauth2" | "openIdConnect");
+    let only = |found: Vec<&'b &'a SecurityScheme>| if let [one] = *found.as_slice() { Some(one) } else { None };
+    only(usable.iter().filter(alone).collect()).or_else(|| only(usable.iter().filter(has_tokens).collect()))
 }
 
 /// The flows that serve a scheme, each with the part of the scheme that it serves.

@@ -16,7 +16,7 @@ const BYTES: usize = 32;
 pub(super) fn new_secret() -> SecretString {
     let mut bytes = Zeroizing::new([0_u8; BYTES]);
     rand::fill(bytes.as_mut_slice());
-    let encoded = Zeroizing::new(STANDARD.encode(&*bytes));
+    let encoded = Zeroizing::new(STANDARD.encode(*bytes));
     SecretString::from(format!("{PREFIX}{}", &*encoded))
 }
 

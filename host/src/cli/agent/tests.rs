@@ -16,7 +16,10 @@ const PACE: Pace = Pace { every: Duration::from_millis(20), least: Duration::fro
 
 /// Answers, the last of which is given for ever; and what was asked.
 #[derive(Clone, Default)]
-struct Script(Arc<Mutex<(VecDeque<(u16, Value)>, Vec<String>)>>);
+struct Script(Arc<Mutex<Played>>);
+
+/// Answers to come, and requests that came.
+type Played = (VecDeque<(u16, Value)>, Vec<String>);
 
 impl Script {
     fn play(&self, answers: &[(u16, Value)]) {
