@@ -168,7 +168,7 @@ async fn a_further_scheme_is_changed_unbound_and_bound_again_without_its_past() 
 
     // All that is wrong is told at once, with its place.
     let faults = change(json!({
-        "key": {"fields": {"api_key": null, "nope": "x"}}, "none": {}, "oauth": {}, "other": null, "sign": {"flow": "device"},
+        "key": {"fields": {"api_key": null, "nope": "x"}}, "none": {}, "oauth": {}, "other": null, "sign": {"flow": "nope"},
     }))
     .await
     .expect(422);

@@ -288,7 +288,8 @@ async fn what_is_wrong_on_the_way_is_told_as_that() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let daemon = Daemon::start().await;
     let client = daemon.client();
-    let https = late.url.replace("http://", "https://");
+    // What speaks HTTP on that port answers no TLS.
+    let https = daemon.url().replace("http://", "https://");
     for (name, url, cause, part, requests) in [
         ("late", late.url.clone(), "credentials", "behind ours", None),
         ("gone", format!("http://{free}"), "unreachable", "could not be reached", Some(2)),

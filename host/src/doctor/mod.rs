@@ -341,12 +341,12 @@ impl Run<'_> {
     }
 }
 
-/// Whether a part of this way alone came less far than the best so far: with more changes it comes no further.
+/// Whether a part of this way alone came less far than the best so far: with more changes it comes no further. What the best
+/// itself is made of came less far, too, and is no such part.
 fn is_hopeless(way: &Changes, best: &Trial, trials: &[Trial]) -> bool {
+    let is_part = |part: &Changes, whole: &Changes| part.iter().all(|(name, value)| whole.get(name) == Some(value));
     trials.iter().any(|trial| {
-        let is_part =
-            !trial.changes.is_empty() && trial.changes.iter().all(|(name, value)| way.get(name) == Some(value));
-        is_part && rank(trial) < rank(best)
+        is_part(&trial.changes, way) && !is_part(&trial.changes, &best.changes) && rank(trial) < rank(best)
     })
 }
 
@@ -389,6 +389,12 @@ mod tests {
         assert!(is_hopeless(&both, &best, &trials));
         assert!(!is_hopeless(&changes(&[("client_auth", "none")]), &best, &trials));
         assert!(!is_hopeless(&both, &best, &trials[2..]));
+
+        // What was found in two steps goes on from both.
+        let made = Trial { changes: both.clone(), ..trial(Ended::Failed, 400, "invalid_scope") };
+        let mut next = both;
+        next.insert("scope_separator".to_owned(), Some("comma".to_owned()));
+        assert!(!is_hopeless(&next, &made, &trials));
     }
 
     #[test]

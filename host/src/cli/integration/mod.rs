@@ -305,7 +305,7 @@ fn show(integration: &Value) -> String {
     for (name, title) in [("fields", "Fields"), ("transport", "Connection"), ("settings", "Settings")] {
         let mut pairs = Pairs::default();
         for (name, value) in integration.get(name).and_then(Value::as_object).into_iter().flatten() {
-            pairs.add(name, self::value(value));
+            add(&mut pairs, name, value);
         }
         let lines = pairs.to_text("  ");
         if !lines.is_empty() {
@@ -332,6 +332,22 @@ fn show(integration: &Value) -> String {
         text += &format!("\n{}: {}", cell(fault, "field"), cell(fault, "message"));
     }
     text
+}
+
+/// A member, each of those below it in a line of its own: `calls.breaker.failures`.
+fn add(pairs: &mut Pairs, name: &str, value: &Value) {
+    match value {
+        Value::Object(members) if !members.contains_key("set") => {
+            for (below, value) in members {
+                add(pairs, &format!("{name}.{below}"), value);
+            }
+        }
+        Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
+            let items: Vec<String> = items.iter().filter_map(scalar).collect();
+            pairs.add(name, Some(items.join(", ")));
+        }
+        value => pairs.add(name, self::value(value)),
+    }
 }
 
 /// What a change of target cost. `missing`: secrets are gone that weren't given anew.
