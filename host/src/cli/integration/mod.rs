@@ -346,7 +346,9 @@ fn add(pairs: &mut Pairs, name: &str, value: &Value) {
             let items: Vec<String> = items.iter().filter_map(scalar).collect();
             pairs.add(name, Some(items.join(", ")));
         }
-        value => pairs.add(name, self::value(value)),
+        value => {
+            pairs.add(name, self::value(value));
+        }
     }
 }
 
