@@ -26,8 +26,8 @@ impl Integration {
         }
     }
 
-    /// The extra parameters of a request. Only token requests have any: those to the URL of a field that is called like one of
-    /// [`TOKEN_URLS`], and those with a grant type, whose URL may come out of a metadata document.
+    /// The extra parameters of a request. Only token requests have any: those to the URL of a field called
+    /// `token_url`, `refresh_url` or `login_url`, and those with a grant type, whose URL may come out of a metadata document.
     pub fn extras(&self, request: &Request, purpose: Purpose) -> Vec<Extra> {
         let is_value_of = |field: &&str| self.values.get(*field).is_some_and(|value| *value == request.url);
         if !TOKEN_URLS.iter().any(is_value_of) && !has_grant_type(request) {
