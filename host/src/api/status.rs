@@ -271,8 +271,8 @@ async fn show(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
         is_own || organization.is_some_and(|organization| caller.may_in(Right::ReadPrincipals, organization))
     };
     items.extend(api.access.ending().await?.into_iter().filter(may_see).map(Item::of_ending));
-    // Within a rank, the rooms have said what comes first.
-    items.sort_by_key(|(rank, _)| *rank);
+    // What doesn't work comes before what won't. Within a rank, the rooms have said what comes first.
+    items.sort_by_key(|(rank, item)| (item.severity == "warning", *rank));
     let more = attention.more + items.len().saturating_sub(limit);
     items.truncate(limit);
     let daemon = DaemonStatus {

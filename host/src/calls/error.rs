@@ -38,8 +38,8 @@ pub enum CallError {
     },
     /// None of the alternatives of the document's `security` can be served.
     #[error(
-        "the operation needs {needs}, and the integration is bound to {bound} only; bind what is missing: PATCH \
-         /v1/integrations/{integration} with `schemes`"
+        "the operation needs {needs}, and the integration is bound to {bound} only; bind what is missing: \
+         `tokenhost integration set {integration} --bind SCHEME …`, or PATCH it with `schemes`"
     )]
     NotServed {
         /// The integration.

@@ -62,7 +62,7 @@ pub(super) struct ApplicationToken {
 enum Command {
     /// Make an application token, and print its value alone on stdout, once
     #[command(
-        after_help = "Examples:\n  tokenhost application-token create crm-sync --profile 'Integration User' --scope REST/JSON > crm-sync.token\n  tokenhost application-token create nightly --profile Auditor --scope Export --ends 2027-06-30 --json"
+        after_help = "Examples:\n  tokenhost application-token create crm-sync --profile 'Integration User' \\\n      --profile 'REST Services User' --scope REST/JSON > crm-sync.token\n  tokenhost application-token create nightly --profile Auditor --scope Export --ends 2027-06-30 --json"
     )]
     Create {
         /// The remote application's name
@@ -148,7 +148,7 @@ enum Command {
 /// What only application tokens have.
 #[derive(Debug, clap::Args)]
 struct Own {
-    /// A scope that it is limited to; once for each. Without any, it is limited to none
+    /// A scope that it is limited to; once for each. Without any, it works in all
     #[arg(long, value_name = "NAME")]
     scope: Vec<String>,
     /// When it ends: a time like 2026-11-22T10:00:00Z, or a day, of which it is the end

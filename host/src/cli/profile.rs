@@ -39,7 +39,7 @@ pub(super) struct Profile {
 enum Command {
     /// Make a profile
     #[command(
-        after_help = "Examples:\n  tokenhost profile create 'Reader' --right read_integrations --right read_models\n  tokenhost profile create 'CRM caller' --grant use_tokens,read_token_values:integration=crm-prod\n  tokenhost profile create 'Contact reader' --grant 'use_tokens:integration=crm-prod,operation=GET /contacts/*'\n  tokenhost profile create 'North' --grant read_integrations:organization=north,organization=sales"
+        after_help = "To call the API, a principal needs the profile 'REST Services User' beside those that give rights.\n\nExamples:\n  tokenhost profile create 'Reader' --right read_integrations --right read_models\n  tokenhost profile create 'CRM caller' --grant use_tokens,read_token_values:integration=crm-prod\n  tokenhost profile create 'Contact reader' --grant 'use_tokens:integration=crm-prod,operation=GET /contacts/*'\n  tokenhost profile create 'North' --grant read_integrations:organization=north,organization=sales"
     )]
     Create {
         /// The new profile's name

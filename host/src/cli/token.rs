@@ -46,7 +46,7 @@ enum Command {
     /// Print a valid token, got or renewed if need be
     #[command(
         group = ArgGroup::new("form").args(["format", "raw", "header"]),
-        after_help = "exec-credential is what kubectl expects of a helper (users[].user.exec in a kubeconfig); netrc names the host of the integration's server. --write replaces FILE in one step, with mode 0600; `tokenhost agent` keeps such files fresh.\n\nExamples:\n  tokenhost token get crm-prod\n  tokenhost token get crm-prod --header | curl -H @- https://crm.example/api/contacts\n  TOKEN=$(tokenhost token get crm-prod --raw --min-ttl 300)\n  tokenhost token get crm-prod --scope 'contacts:read' --json\n  set -a; eval \"$(tokenhost token get crm-prod --format env)\"; set +a\n  tokenhost token get crm-prod --format netrc --write ~/.netrc"
+        after_help = "exec-credential is what kubectl expects of a helper (users[].user.exec in a kubeconfig); netrc names the host of the integration's server. --write replaces FILE in one step, with mode 0600; `tokenhost agent` keeps such files fresh.\n\nExamples:\n  tokenhost token get crm-prod\n  tokenhost token get crm-prod --header | curl -H @- https://crm.example/api/contacts\n  TOKEN=$(tokenhost token get crm-prod --raw --min-ttl 300)\n  tokenhost token get crm-prod --scope 'contacts:read' --json\n  set -a; eval \"$(tokenhost token get crm-prod --format env)\"; set +a\n  tokenhost token get crm-prod --format netrc --write crm.netrc && curl --netrc-file crm.netrc https://crm.example/api/contacts"
     )]
     Get {
         /// Which token.

@@ -74,11 +74,16 @@ impl Target {
     /// What names the operation in a request to the daemon.
     fn body(&self) -> Map<String, Value> {
         let mut body = Map::new();
-        match &self.path {
+        // `GET /contacts/{id}` may come as one argument, too.
+        let parts = match &self.path {
+            Some(path) => Some((self.operation.as_str(), path.as_str())),
+            None => self.operation.split_once(' ').filter(|(_, path)| path.starts_with('/')),
+        };
+        match parts {
             None => drop(body.insert("operation_id".to_owned(), self.operation.as_str().into())),
-            Some(path) => {
-                body.insert("method".to_owned(), self.operation.as_str().into());
-                body.insert("path".to_owned(), path.as_str().into());
+            Some((method, path)) => {
+                body.insert("method".to_owned(), method.into());
+                body.insert("path".to_owned(), path.into());
             }
         }
         body

@@ -40,7 +40,7 @@ enum Command {
         /// The model
         #[arg(long)]
         model: String,
-        /// The security scheme; needed where the model has several that can be served
+        /// The security scheme; needed where the model has several and doesn't say by itself which is meant
         #[arg(long)]
         scheme: Option<String>,
         /// The flow; needed where several can serve the scheme
