@@ -22,6 +22,23 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     authorize::routes().merge(call::routes())
 }
 
+/// Whether an operation is named in one way: by its id, or by method and path. Else the field, a code and what is wrong.
+fn is_named(
+    operation_id: &Option<String>,
+    method: &Option<String>,
+    path: &Option<String>,
+) -> Result<(), (&'static str, &'static str, &'static str)> {
+    match (operation_id, method, path) {
+        (Some(_), None, None) | (None, Some(_), Some(_)) => Ok(()),
+        (Some(_), ..) => {
+            Err(("operation_id", "not_allowed", "stands beside method or path; give the one or the other"))
+        }
+        (None, Some(_), None) => Err(("path", "missing", "is needed beside method")),
+        (None, None, Some(_)) => Err(("method", "missing", "is needed beside path")),
+        (None, None, None) => Err(("operation_id", "missing", "is needed, or method and path")),
+    }
+}
+
 /// An operation of the service.
 #[derive(Debug, Serialize, ToSchema)]
 struct Operation {

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use metrics::Counter;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
@@ -90,6 +91,8 @@ pub struct Shared {
     pub(super) hot_introspected: Counter,
     /// Requests of reverse proxies answered from memory, among all HTTP requests.
     pub(super) hot_forwarded: Counter,
+    /// Headers that stand between reverse proxies and the daemon: no service sees them.
+    pub(super) private_headers: Vec<HeaderName>,
     /// Requests passed on to services.
     pub(super) proxied: super::calls::proxy::Counts,
     /// The API's own description, as JSON.
@@ -109,7 +112,11 @@ impl Api {
             Arc::clone(&rooms.egress),
             Arc::clone(&rooms.clock),
         );
+        let external = &rooms.access.policy.external;
+        let private = [&external.header, &external.secret_header].into_iter().filter_map(|name| name.parse().ok());
+        let private_headers = private.collect();
         Self(Arc::new(Shared {
+            private_headers,
             streams: Streams::default(),
             started: rooms.clock.elapsed(),
             rooms,

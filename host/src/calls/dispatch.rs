@@ -146,9 +146,7 @@ impl Calls {
 /// Whether a refused request may be sent again: the service did nothing (401), its method is idempotent (RFC 9110 section
 /// 9.2.2), or it has an idempotency key. What an integration calls a refusal may come after something was done.
 fn may_repeat(method: &Method, headers: &HeaderMap, status: StatusCode) -> bool {
-    let is_idempotent =
-        matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE);
-    is_idempotent || status == StatusCode::UNAUTHORIZED || headers.contains_key("idempotency-key")
+    method.is_idempotent() || status == StatusCode::UNAUTHORIZED || headers.contains_key("idempotency-key")
 }
 
 /// The request with its credentials.

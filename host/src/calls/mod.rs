@@ -25,4 +25,4 @@ pub use self::error::CallError;
 pub use self::keeper::Calls;
 pub use self::outages::Outage;
 pub use self::payload::{Inflow, Payload};
-pub use self::service::{Found, Service};
+pub use self::service::Service;

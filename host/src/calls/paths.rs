@@ -3,6 +3,7 @@
 //! Literal segments come before templated ones (OpenAPI 3.1 section 4.8.8.2), and of those the ones with more literal text.
 //! Each node of the tree is looked at once at most, so that a search takes no longer than the document is large.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
@@ -33,7 +34,7 @@ struct Segment {
 }
 
 /// What a path fits: what its template leads to, and the parameters in it, still percent-encoded.
-pub(super) type Fit = (usize, Vec<(String, String)>);
+pub(super) type Fit<'a> = (usize, Vec<(&'a str, &'a str)>);
 
 impl Paths {
     /// Adds a template. The first one of the same form stays.
@@ -42,7 +43,7 @@ impl Paths {
         let mut node = &mut self.root;
         for text in path.split('/') {
             node = match Segment::of(text) {
-                None => node.literal.entry(decoded(text)).or_default(),
+                None => node.literal.entry(decoded(text).into_owned()).or_default(),
                 Some(segment) => node.under(segment),
             };
         }
@@ -50,10 +51,14 @@ impl Paths {
     }
 
     /// What a path fits: without query, as it stands in the request.
-    pub(super) fn find(&self, method: &str, path: &str) -> Option<Fit> {
+    pub(super) fn find<'a>(&'a self, method: &str, path: &'a str) -> Option<Fit<'a>> {
         let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         let mut parameters = Vec::new();
-        let found = self.root.find(&method.to_ascii_uppercase(), &segments, &mut parameters)?;
+        let method = match method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            true => Cow::Owned(method.to_ascii_uppercase()),
+            false => Cow::Borrowed(method),
+        };
+        let found = self.root.find(&method, &segments, &mut parameters)?;
         Some((found, parameters))
     }
 }
@@ -74,9 +79,14 @@ impl Node {
         &mut self.templated[at].1
     }
 
-    fn find(&self, method: &str, segments: &[&str], parameters: &mut Vec<(String, String)>) -> Option<usize> {
+    fn find<'a>(
+        &'a self,
+        method: &str,
+        segments: &[&'a str],
+        parameters: &mut Vec<(&'a str, &'a str)>,
+    ) -> Option<usize> {
         let Some((first, rest)) = segments.split_first() else { return self.ends.get(method).copied() };
-        if let Some(node) = self.literal.get(&decoded(first))
+        if let Some(node) = self.literal.get(decoded(first).as_ref())
             && let Some(found) = node.find(method, rest, parameters)
         {
             return Some(found);
@@ -103,12 +113,12 @@ impl Segment {
             let (name, behind) = rest.split_once('}')?;
             match behind.split_once('{') {
                 Some((between, next)) => {
-                    parameters.push((name.to_owned(), decoded(between)));
+                    parameters.push((name.to_owned(), decoded(between).into_owned()));
                     rest = next;
                 }
                 None => {
-                    parameters.push((name.to_owned(), decoded(behind)));
-                    return Some(Self { head: decoded(head), parameters });
+                    parameters.push((name.to_owned(), decoded(behind).into_owned()));
+                    return Some(Self { head: decoded(head).into_owned(), parameters });
                 }
             }
         }
@@ -120,7 +130,7 @@ impl Segment {
     }
 
     /// Whether a segment of a path fits, and what its parameters are. Each takes one character at least, and as few as it can.
-    fn fits(&self, text: &str, found: &mut Vec<(String, String)>) -> bool {
+    fn fits<'a>(&'a self, text: &'a str, found: &mut Vec<(&'a str, &'a str)>) -> bool {
         let Some(mut rest) = text.strip_prefix(self.head.as_str()) else { return false };
         for (index, (name, behind)) in self.parameters.iter().enumerate() {
             let is_last = index + 1 == self.parameters.len();
@@ -132,7 +142,7 @@ impl Segment {
                 at.and_then(|at| rest.get(..at))
             };
             let Some(value) = value.filter(|value| !value.is_empty()) else { return false };
-            found.push((name.clone(), value.to_owned()));
+            found.push((name, value));
             rest = rest.get(value.len() + behind.len()..).unwrap_or_default();
         }
         true
@@ -140,8 +150,8 @@ impl Segment {
 }
 
 /// A segment, decoded: what is written in two ways is the same segment.
-fn decoded(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
+fn decoded(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
 }
 
 #[cfg(test)]

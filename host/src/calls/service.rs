@@ -40,15 +40,6 @@ pub struct Service {
     way: OnceLock<Arc<Way>>,
 }
 
-/// An operation that a path fits.
-#[derive(Clone, Debug)]
-pub struct Found<'a> {
-    /// The operation.
-    pub operation: &'a Operation,
-    /// The parameters in the path, still percent-encoded.
-    pub parameters: Vec<(String, String)>,
-}
-
 impl Operations {
     /// The operations of a model.
     pub(super) fn of(model: Model) -> Self {
@@ -100,12 +91,12 @@ impl Service {
 
     /// The operation that a path fits, below the server's base: as it stands in a request, without query. `HEAD` is a `GET`
     /// where the document has none of its own.
-    pub fn operation_at(&self, method: &Method, path: &str) -> Option<Found<'_>> {
+    pub fn operation_at(&self, method: &Method, path: &str) -> Option<&Operation> {
         let paths = &self.operations.paths;
         let found = paths.find(method.as_str(), path);
         let found = found.or_else(|| if method == Method::HEAD { paths.find("GET", path) } else { None });
-        let (at, parameters) = found?;
-        Some(Found { operation: self.operations.document.operations.get(at)?, parameters })
+        let (at, _) = found?;
+        self.operations.document.operations.get(at)
     }
 
     /// The operation of this method and template, as the document writes it.

@@ -18,7 +18,7 @@ use super::super::problem::{Fault, Problem};
 use super::super::query::Query;
 use super::super::state::Api;
 use super::super::tokens::{MAX_TTL, MIN_TTL};
-use super::{Operation, UsedToken};
+use super::{Operation, UsedToken, is_named};
 use crate::calls::{Authorization, BodyDigest, CallError, Service, Wanted};
 use crate::openapi;
 
@@ -137,12 +137,8 @@ impl Request {
         if self.min_ttl.is_some_and(|seconds| seconds > MAX_TTL) {
             fault("min_ttl", "must be at most ten years");
         }
-        match (&self.operation_id, &self.method, &self.path) {
-            (Some(_), None, None) | (None, Some(_), Some(_)) => {}
-            (Some(_), ..) => fault("operation_id", "stands beside method or path; give the one or the other"),
-            (None, Some(_), None) => fault("path", "is needed beside method"),
-            (None, None, Some(_)) => fault("method", "is needed beside path"),
-            (None, None, None) => fault("operation_id", "is needed, or method and path"),
+        if let Err((field, _, message)) = is_named(&self.operation_id, &self.method, &self.path) {
+            fault(field, message);
         }
         if !faults.is_empty() {
             return Err(Problem::invalid(faults));
@@ -156,7 +152,7 @@ impl Request {
             })?),
             None => method.as_ref().and_then(|method| {
                 let by_template = service.operation_of(method.as_str(), path);
-                by_template.or_else(|| service.operation_at(method, path).map(|found| found.operation))
+                by_template.or_else(|| service.operation_at(method, path))
             }),
         };
         let base = match operation {

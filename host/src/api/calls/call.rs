@@ -22,7 +22,7 @@ use super::super::problem::{Code, Fault, Problem};
 use super::super::query::Query;
 use super::super::state::Api;
 use super::super::tokens::{MAX_TTL, MIN_TTL};
-use super::{Operation, UsedToken};
+use super::{Operation, UsedToken, is_named};
 use crate::calls::{Call, CallError, CallFailure, Outcome, Service};
 use crate::integrations::ModelError;
 use crate::openapi;
@@ -160,14 +160,8 @@ impl Request {
         if self.min_ttl.is_some_and(|seconds| seconds > MAX_TTL) {
             fault("min_ttl", "malformed", "must be at most ten years");
         }
-        match (&self.operation_id, &self.method, &self.path) {
-            (Some(_), None, None) | (None, Some(_), Some(_)) => {}
-            (Some(_), ..) => {
-                fault("operation_id", "not_allowed", "stands beside method or path; give the one or the other")
-            }
-            (None, Some(_), None) => fault("path", "missing", "is needed beside method"),
-            (None, None, Some(_)) => fault("method", "missing", "is needed beside path"),
-            (None, None, None) => fault("operation_id", "missing", "is needed, or method and path"),
+        if let Err((field, code, message)) = is_named(&self.operation_id, &self.method, &self.path) {
+            fault(field, code, message);
         }
         let found = match (&self.operation_id, &self.method, &self.path) {
             (Some(id), ..) => service.operation_by_id(id),

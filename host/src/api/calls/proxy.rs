@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use hyper::upgrade::OnUpgrade;
@@ -134,7 +134,7 @@ async fn passed(api: &Api, request: Request, who: &mut Option<String>) -> Result
     }
 
     let service = api.calls.service(&name(integration, "integration")?).await?;
-    let operation = service.operation_at(request.method(), below).map(|found| found.operation);
+    let operation = service.operation_at(request.method(), below);
     if let Entered::Caller(caller) = &caller {
         caller.require_operation(&service.integration, operation).await?;
     }
@@ -142,10 +142,7 @@ async fn passed(api: &Api, request: Request, who: &mut Option<String>) -> Result
         Some(operation) => service.base_of(operation)?,
         None => service.base()?.clone(),
     };
-    let external = &api.access.policy.external;
-    let private = [&external.header, &external.secret_header].map(|name| name.parse::<HeaderName>().ok());
-    let private: Vec<HeaderName> = private.into_iter().flatten().collect();
-    let is_upgrade = proxy::to_service(request.headers_mut(), &private)
+    let is_upgrade = proxy::to_service(request.headers_mut(), &api.private_headers)
         .map_err(|circle| Problem::new(Code::ServiceUnreachable, circle.to_string()))?;
     let ours = is_upgrade.then(|| (hyper::upgrade::on(&mut request), request.extensions_mut().remove::<Slot>()));
     let is_head = request.method() == Method::HEAD;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
@@ -152,11 +152,7 @@ impl ServiceClient {
 /// A copy of a request that may be sent twice: one of an idempotent method, whose body is at hand.
 fn repeatable(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
     let body = request.body().repeated()?;
-    let is_idempotent = matches!(
-        *request.method(),
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
-    );
-    if !is_idempotent {
+    if !request.method().is_idempotent() {
         return None;
     }
     let mut copy = Request::new(body);

@@ -88,6 +88,16 @@ impl Home {
         Server::start(built()?.join("tokenhost"), &["serve"], environment, "")
     }
 
+    /// Makes a data folder with one integration, whose provider is never asked: its token is to be entered by hand.
+    pub(crate) async fn with_integration(name: Name) -> anyhow::Result<Self> {
+        let home = Self::make().await?;
+        let rooms = home.rooms().await?;
+        rooms.import("https://login.example.com/token").await?;
+        rooms.integrate(name).await?;
+        rooms.close().await?;
+        Ok(home)
+    }
+
     /// Opens the rooms in this process, on the same settings as the daemon's. Not while the daemon runs.
     pub(crate) async fn rooms(&self) -> anyhow::Result<Rooms> {
         let clock = SystemClock::shared();

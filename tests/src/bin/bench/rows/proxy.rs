@@ -50,14 +50,7 @@ pub(super) fn measure(runtime: &Runtime, report: &mut Report) -> anyhow::Result<
          proxy_pass http://service; proxy_http_version 1.1; proxy_set_header Connection \"\"; }} }}",
         service.server.address
     ))?;
-    let home = runtime.block_on(async {
-        let home = Home::make().await?;
-        let rooms = home.rooms().await?;
-        rooms.import("https://login.example.com/token").await?;
-        rooms.integrate(name(0)?).await?;
-        rooms.close().await?;
-        anyhow::Ok(home)
-    })?;
+    let home = runtime.block_on(Home::with_integration(name(0)?))?;
     let ours = home.daemon()?;
     let integration = format!("/v1/integrations/{}", name(0)?);
     let fields = serde_json::json!({"client_secret": "k7c1d2e3f4a5b6c7d8e9f0a1b2c3d4e5"});

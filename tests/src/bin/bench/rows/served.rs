@@ -24,14 +24,7 @@ const TURN: Duration = Duration::from_millis(1000);
 const WARM_UP: Duration = Duration::from_millis(500);
 
 pub(super) fn measure(runtime: &Runtime, report: &mut Report) -> anyhow::Result<()> {
-    let home = runtime.block_on(async {
-        let home = Home::make().await?;
-        let rooms = home.rooms().await?;
-        rooms.import("https://login.example.com/token").await?;
-        rooms.integrate(name(0)?).await?;
-        rooms.close().await?;
-        anyhow::Ok(home)
-    })?;
+    let home = runtime.block_on(Home::with_integration(name(0)?))?;
     let ours = home.daemon()?;
     let path = format!("/v1/integrations/{}/token", name(0)?);
     // As long as a signed token often is; its end is so far away that `expires_in` keeps its length.
