@@ -5,6 +5,7 @@
 
 mod access;
 mod events;
+mod keys;
 mod layers;
 
 use std::ffi::OsString;
@@ -13,10 +14,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use secrecy::SecretString;
 
 pub use self::access::{Access, Audit, External, LoginType, SHIPPED_SCOPES};
 pub use self::events::Events;
+pub use self::keys::KeySource;
 use self::layers::Layers;
 
 /// Connections at once where nothing else is set: room for 10,000 callers and their reconnects.
@@ -43,6 +44,15 @@ pub struct Overrides {
     /// File of the master key [default: ${XDG_CONFIG_HOME:-~/.config}/tokenhost/master.key]; TOKENHOST_KEY has the key itself
     #[arg(long, env = "TOKENHOST_KEY_FILE", value_name = "FILE")]
     pub key_file: Option<String>,
+    /// Command that prints the master key, e.g. of a key-management service; split into words as a shell does, and run without one
+    #[arg(long, env = "TOKENHOST_KEY_COMMAND", value_name = "COMMAND")]
+    pub key_command: Option<String>,
+    /// File of the master key that is to take its place [default: the key's file with `.next` behind its name]
+    #[arg(long, env = "TOKENHOST_KEY_NEXT_FILE", value_name = "FILE")]
+    pub key_next_file: Option<String>,
+    /// Command that prints the master key that is to take its place
+    #[arg(long, env = "TOKENHOST_KEY_NEXT_COMMAND", value_name = "COMMAND")]
+    pub key_next_command: Option<String>,
     /// Folder of flow components [default: `flows` beside the executable]
     #[arg(long, env = "TOKENHOST_FLOWS", value_name = "FOLDER")]
     pub flows: Option<String>,
@@ -77,6 +87,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Where the master key comes from.
     pub key: KeySource,
+    /// Where the one comes from that is to take its place, if that is said.
+    pub key_next: Option<KeySource>,
     /// The folder of flow components.
     pub flows: PathBuf,
     /// What may be read without a token.
@@ -93,15 +105,8 @@ pub struct Config {
     pub events: Events,
     /// How the daemon logs.
     pub log: Log,
-}
-
-/// Where the master key comes from.
-#[derive(Clone, Debug)]
-pub enum KeySource {
-    /// A file; `init` makes it.
-    File(PathBuf),
-    /// The setting itself. Child processes don't get it: they are started with an empty environment.
-    Given(SecretString),
+    /// What it was read from, to be read again.
+    pub origin: Overrides,
 }
 
 /// What may be read without a token besides health.
@@ -178,6 +183,14 @@ impl Config {
         Self::resolve(overrides, &|name| std::env::var_os(name).filter(|value| !value.is_empty()))
     }
 
+    /// The same settings as they are now: the file may have changed.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn again(&self) -> Result<Self, ConfigError> {
+        Self::load(&self.origin)
+    }
+
     /// [`Config::load`] with the environment as a function. Flags and most variables are in `overrides` already.
     fn resolve(overrides: &Overrides, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let mut layers = Layers::default();
@@ -191,14 +204,11 @@ impl Config {
             let base = base.or_else(|| environment("HOME").map(|home| Path::new(&home).join(below_home)));
             base.map(|base| base.join(place)).ok_or("no HOME to derive the default from; give it a path")
         };
+        let key = KeySource::read(&mut layers, || home("XDG_CONFIG_HOME", ".config", "tokenhost/master.key"));
         let config = Self {
             data: layers.path("data", || home("XDG_DATA_HOME", ".local/share", "tokenhost")),
-            key: match layers.take("key") {
-                Some(text) => KeySource::Given(text.into()),
-                None => KeySource::File(
-                    layers.path("key_file", || home("XDG_CONFIG_HOME", ".config", "tokenhost/master.key")),
-                ),
-            },
+            key_next: KeySource::read_next(&mut layers, &key),
+            key,
             flows: layers.path("flows", || {
                 let executable = std::env::current_exe().ok();
                 let beside = executable.as_deref().and_then(Path::parent).map(|folder| folder.join("flows"));
@@ -238,6 +248,7 @@ impl Config {
                     _ => Err("must be text or json".to_owned()),
                 }),
             },
+            origin: overrides.clone(),
         };
         if layers.faults.is_empty() { Ok(config) } else { Err(ConfigError { faults: layers.faults }) }
     }

@@ -3,6 +3,7 @@
 //! It decides nothing itself. Whoever calls it has read the settings and turns its errors into an exit code.
 
 mod init;
+mod keys;
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,7 +20,7 @@ use crate::api::{self, Api, Rooms};
 use crate::audit::{Audit, Retention, SupportIds, Tally};
 use crate::calls::Calls;
 use crate::clock::SystemClock;
-use crate::config::{Config, KeySource};
+use crate::config::Config;
 use crate::egress::{Egress, Limits, Policy};
 use crate::flows::compile::Compiler;
 use crate::flows::registry::Flows;
@@ -27,13 +28,15 @@ use crate::flows::{Catalog, Engine, EngineOptions};
 use crate::integrations::{Integrations, Models};
 use crate::notices::{self, Notices};
 use crate::organizations::Organizations;
-use crate::seal::{Keyring, MasterKey};
+use crate::seal::{Custody, Keyring, Resealer, SETTLING};
 use crate::shelf::{self, Shelf};
 use crate::store::rocks::RocksStore;
 use crate::store::{Store, StoreError};
 use crate::telemetry;
 use crate::tokens::{Margin, Tokens};
 use crate::webhooks::{self, Webhooks};
+
+use self::keys::{Sources, master_key};
 
 pub use self::init::{InitOutcome, init, rebuild};
 
@@ -112,10 +115,12 @@ impl Daemon {
         drop(rustls::crypto::ring::default_provider().install_default());
         let clock = SystemClock::shared();
         let store = open_store(&config)?;
-        let master = master_key(&config)?;
+        let master = master_key(&config).await?;
         let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let keyring = Arc::new(Keyring::load_or_create(&*shared, &master).await?);
-        drop(master);
+        let sources = Box::new(Sources(config.clone()));
+        let custody =
+            Custody::open(Arc::clone(&shared), Arc::clone(&keyring), master, sources, Arc::clone(&clock)).await?;
         let policy = Policy {
             allow_networks: config.egress.allow.clone(),
             allow_http: config.egress.http,
@@ -203,7 +208,12 @@ impl Daemon {
             days: config.events.personal_token_days.clone(),
         };
         let accounts = Arc::new(accounts);
+        let mut kinds = crate::tokens::sealed_kinds();
+        kinds.extend([crate::integrations::sealed_kind(), webhooks.sealed_kind()]);
+        let resealer = Resealer::new(Arc::new(custody), Arc::clone(&shared), Arc::clone(&clock), kinds, SETTLING);
+        let resealer = Arc::new(resealer);
         let (api, router) = api::router(Rooms {
+            keys: Arc::clone(&resealer),
             access,
             audit,
             tally,
@@ -227,6 +237,7 @@ impl Daemon {
         let stop = CancellationToken::new();
         let serving = tokio::spawn(api::serve(listener, router, config.connections, stop.clone().cancelled_owned()));
         tokio::spawn(stop.clone().run_until_cancelled_owned(upkeep(metrics, Arc::downgrade(&store))));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move { resealer.run().await }));
         let keeping = Arc::clone(&accounts);
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), resumed, "ready");
@@ -345,14 +356,6 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<RocksStore>> {
         bail!("there is no data in {}; run `tokenhost init` first, or set `data`", config.data.display());
     }
     Ok(Arc::new(RocksStore::open(&folder)?))
-}
-
-/// The master key, from where the settings say.
-fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
-    Ok(match &config.key {
-        KeySource::File(path) => MasterKey::from_file(path, &config.data)?,
-        KeySource::Given(text) => MasterKey::from_text("the setting `key` (TOKENHOST_KEY)", text)?,
-    })
 }
 
 /// The flows that ship. One that can't be loaded is named in the log, and stops nothing.

@@ -44,6 +44,8 @@ pub const SERVICES_OPEN: &str = "tokenhost_services_resting";
 pub const EVENTS: &str = "tokenhost_events_total";
 /// Events that were left out, since more came than could be written.
 pub const EVENTS_LOST: &str = "tokenhost_events_lost_total";
+/// Sealed values, by `key`: `present`, or `older` than the present data key.
+pub const SEALED_VALUES: &str = "tokenhost_sealed_values";
 /// Always 1, with the `version`.
 pub const BUILD_INFO: &str = "tokenhost_build_info";
 
@@ -124,6 +126,7 @@ fn describe() {
     describe_gauge!(SERVICES_OPEN, "Services that are given a rest, or tried after one");
     describe_counter!(EVENTS, "Events by kind");
     describe_counter!(EVENTS_LOST, "Events left out, since more came than could be written");
+    describe_gauge!(SEALED_VALUES, "Sealed values by data key: the present one, or older ones");
     describe_gauge!(BUILD_INFO, "Always 1; the version is the label");
 }
 

@@ -25,6 +25,7 @@ use crate::integrations::{Integrations, Models};
 use crate::name::Name;
 use crate::notices::Notices;
 use crate::organizations::Organizations;
+use crate::seal::Resealer;
 use crate::shelf::Shelf;
 use crate::store::Store;
 use crate::telemetry;
@@ -51,6 +52,7 @@ pub struct Rooms {
     pub egress: Arc<Egress>,
     pub notices: Arc<Notices>,
     pub webhooks: Arc<Webhooks>,
+    pub keys: Arc<Resealer>,
     /// Asked by `/readyz` whether it answers.
     pub store: Arc<dyn Store>,
     pub clock: SharedClock,

@@ -7,9 +7,14 @@ use ulid::Ulid;
 use super::journal::{ATTEMPTS, AWAITED, AttemptRecord, Awaited, KEPT, OPEN, Stage};
 use super::key::TokenKey;
 use super::record::{TOKENS, TokenRecord};
-use crate::seal::Keyring;
+use crate::seal::{Keyring, Kind, SealedTable, Sealing};
 use crate::store::table::{Page, Versioned};
 use crate::store::{Batch, Revision, Store, StoreError};
+
+/// The kinds of records here that hold sealed values.
+pub fn sealed_kinds() -> Vec<Arc<dyn Kind>> {
+    vec![Arc::new(SealedTable::new("tokens", TOKENS)), Arc::new(SealedTable::new("attempts", ATTEMPTS))]
+}
 
 /// The records of tokens and attempts.
 pub(super) struct Ledger {
@@ -40,23 +45,38 @@ impl Ledger {
     }
 
     /// Adds the writing of a token's record to a batch, over the revision that was read.
-    pub(super) fn put_token(batch: &mut Batch, record: &TokenRecord, read: Option<Revision>) -> Result<(), StoreError> {
+    pub(super) fn put_token(
+        &self,
+        batch: &mut Batch,
+        record: &TokenRecord,
+        read: Option<Revision>,
+    ) -> Result<(), StoreError> {
         let slot = record.key.slot();
         let parts = [record.key.integration(), slot.as_str()];
         TOKENS.expect(batch, &parts, read);
-        TOKENS.put(batch, &parts, record)
+        TOKENS.put(batch, &parts, &self.fresh(record))
+    }
+
+    /// The record with all values sealed by the present key: what was sealed a while ago, and is written only now, must not
+    /// need a key that everybody else has done with. A value that can't be opened stays as it is.
+    fn fresh<T: Sealing + Clone>(&self, record: &T) -> T {
+        let mut fresh = record.clone();
+        if let Err(error) = fresh.seal_anew(&[], &self.keyring) {
+            tracing::error!("a record holds what can't be sealed anew: {error}");
+        }
+        fresh
     }
 
     /// Writes an attempt on its own.
     pub(super) async fn put(&self, attempt: &AttemptRecord, mut batch: Batch) -> Result<(), StoreError> {
-        Self::put_attempt(&mut batch, attempt)?;
+        self.put_attempt(&mut batch, attempt)?;
         self.store.commit(batch).await.map(drop)
     }
 
     /// Adds the writing of an attempt to a batch. Until its last stage it is listed among the open ones.
-    pub(super) fn put_attempt(batch: &mut Batch, attempt: &AttemptRecord) -> Result<(), StoreError> {
+    pub(super) fn put_attempt(&self, batch: &mut Batch, attempt: &AttemptRecord) -> Result<(), StoreError> {
         let (integration, id) = (attempt.story.key.integration(), attempt.story.id.to_string());
-        ATTEMPTS.put(batch, &[integration, &id], attempt)?;
+        ATTEMPTS.put(batch, &[integration, &id], &self.fresh(attempt))?;
         match attempt.stage {
             Stage::Ended => OPEN.remove(batch, &[&id]),
             _ => OPEN.put(batch, &[&id], &integration.to_owned())?,
