@@ -18,6 +18,7 @@ mod flow;
 mod help_tests;
 mod init;
 mod integration;
+mod key;
 mod me;
 mod model;
 mod noun;
@@ -101,6 +102,7 @@ enum Command {
     Event(event::Event),
     Webhook(webhook::Webhook),
     Audit(audit::Audit),
+    Key(key::Key),
     Pepper(audit::Pepper),
     Plugin(plugin::Plugin),
     Completion(completion::Completion),
@@ -157,6 +159,7 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::Event(event) => event.run(output).await,
             Command::Webhook(webhook) => webhook.run(output).await,
             Command::Audit(audit) => audit.run(output).await,
+            Command::Key(key) => key.run(output).await,
             Command::Pepper(pepper) => pepper.run(output).await,
             Command::Plugin(plugin) => plugin.run(output).await,
             Command::Completion(completion) => completion.run(output),

@@ -66,7 +66,9 @@ async fn run(command: &[String]) -> Result<Ended, Error> {
     let (name, arguments) = command.split_first().ok_or(ErrorKind::NotFound)?;
     let mut run = Command::new(name);
     run.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    OWN_KEYS.iter().for_each(|variable| drop(run.env_remove(variable)));
+    for variable in OWN_KEYS {
+        run.env_remove(variable);
+    }
     let mut child = run.spawn()?;
     // Reserved at once: a buffer that grew would leave copies of the key behind.
     let mut printed = Zeroizing::new(Vec::with_capacity(2 * MAX_TEXT_BYTES as usize));
