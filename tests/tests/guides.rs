@@ -239,3 +239,8 @@ fn automation() {
 fn access() {
     run("access.md", 4);
 }
+
+#[test]
+fn keys() {
+    run("keys.md", 8);
+}
