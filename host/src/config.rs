@@ -204,9 +204,10 @@ impl Config {
             let base = base.or_else(|| environment("HOME").map(|home| Path::new(&home).join(below_home)));
             base.map(|base| base.join(place)).ok_or("no HOME to derive the default from; give it a path")
         };
+        let data = layers.path("data", || home("XDG_DATA_HOME", ".local/share", "tokenhost"));
         let key = KeySource::read(&mut layers, || home("XDG_CONFIG_HOME", ".config", "tokenhost/master.key"));
         let config = Self {
-            data: layers.path("data", || home("XDG_DATA_HOME", ".local/share", "tokenhost")),
+            data,
             key_next: KeySource::read_next(&mut layers, &key),
             key,
             flows: layers.path("flows", || {

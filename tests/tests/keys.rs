@@ -85,7 +85,8 @@ type Got = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 async fn receiver() -> (String, Got) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (url, got) = (format!("http://{}/hook", listener.local_addr().unwrap()), Got::default());
-    let take = async |State(got): State<Got>, headers: HeaderMap, body: Bytes| got.lock().unwrap().push((headers, body));
+    let take =
+        async |State(got): State<Got>, headers: HeaderMap, body: Bytes| got.lock().unwrap().push((headers, body));
     let router = Router::new().route("/hook", post(take)).with_state(Arc::clone(&got));
     tokio::spawn(async move { axum::serve(listener, router).await });
     (url, got)
@@ -357,7 +358,10 @@ async fn the_master_key_comes_out_of_a_command() {
     let folder = tempfile::tempdir().unwrap();
     let kms = folder.path().join("kms");
     let key = "5f".repeat(31) + "60";
-    script(&kms, &format!("echo fetching >&2\ntest \"$1 $2\" = 'get the key' && test -z \"$TOKENHOST_KEY\" && echo {key}"));
+    script(
+        &kms,
+        &format!("echo fetching >&2\ntest \"$1 $2\" = 'get the key' && test -z \"$TOKENHOST_KEY\" && echo {key}"),
+    );
     let command = format!("{} get 'the key'", kms.display());
     let options = Options::default().env("TOKENHOST_KEY_FILE", "").env("TOKENHOST_KEY_COMMAND", command);
     let mut daemon = Daemon::start_with(options).await;

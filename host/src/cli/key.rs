@@ -272,9 +272,9 @@ mod tests {
         });
         let text = shown(&keys);
         for expected in [
-            "master key             aa\n",
-            "  from                 the file /k\n",
-            "next master key        bb\n",
+            "master key               aa\n",
+            "  from                   the file /k\n",
+            "next master key          bb\n",
             "1         -     no     3       tokens 1, webhooks 2\n",
             "2         T2    yes    1       tokens 1, webhooks 0\n",
             "sealed anew: 1 of 4 values (25 %), about 9 s left\n",

@@ -285,11 +285,10 @@ impl Custody {
         Ok(needed)
     }
 
-    /// Removes data keys that nothing is sealed under any more.
-    pub(super) async fn remove(&self, ids: &[KeyId]) -> Result<(), KeyError> {
+    /// Removes data keys that nothing is sealed under any more, with what else the batch holds.
+    pub(super) async fn remove(&self, ids: &[KeyId], mut batch: Batch) -> Result<(), KeyError> {
         let _masters = self.masters.lock().await;
         let records = wrapped::read(&*self.store).await?;
-        let mut batch = Batch::synced();
         for id in ids.iter().filter(|id| **id != self.keyring.current()) {
             let name = id.to_string();
             if let Some(record) = records.get(&name) {
@@ -424,7 +423,7 @@ mod tests {
         }
         let (_, data) = again.status().await.unwrap();
         assert_eq!(data.iter().map(|key| (key.id, key.current)).collect::<Vec<_>>(), [(1, false), (2, true)]);
-        again.remove(&[1, 2]).await.unwrap();
+        again.remove(&[1, 2], Batch::synced()).await.unwrap();
         assert!(matches!(again.keyring.open(b"place", &old), Err(SealError::UnknownKey(1))));
         let store = Arc::new(store.crash());
         assert_eq!(start(&store, &settings).await.unwrap().keyring.ids(), [2], "the current one stays");

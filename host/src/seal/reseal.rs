@@ -248,10 +248,9 @@ impl Resealer {
         }
         // Makes all that was sealed anew durable, too, before the keys go.
         self.store.commit(Batch::synced()).await?;
-        self.custody.remove(older).await?;
-        let mut batch = Batch::buffered();
+        let mut batch = Batch::synced();
         PROGRESS.remove(&mut batch, &[]);
-        self.store.commit(batch).await?;
+        self.custody.remove(older, batch).await?;
         tracing::info!(
             key = to,
             values = progress.done,

@@ -73,10 +73,9 @@ async fn status(world: &World) -> Value {
 async fn every_sealed_value_is_of_a_kind_that_is_sealed_anew() {
     let world = world().await;
     let before = found(&world).await;
-    let expected: BTreeMap<(String, u32), u64> =
-        [("attempt", 3), ("integration", 3), ("token", 2), ("webhook", 2)]
-            .map(|(table, count)| ((table.to_owned(), 1), count))
-            .into();
+    let expected: BTreeMap<(String, u32), u64> = [("attempt", 3), ("integration", 3), ("token", 2), ("webhook", 2)]
+        .map(|(table, count)| ((table.to_owned(), 1), count))
+        .into();
     assert_eq!(before, expected);
     let keys = status(&world).await;
     assert_eq!(keys["data"][0]["kinds"], json!({"attempts": 3, "integrations": 3, "tokens": 2, "webhooks": 2}));
@@ -134,7 +133,9 @@ fn every_file_with_a_sealed_field_says_where_its_sealed_values_are() {
     }
     let mut files = Vec::new();
     walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
-    let field = regex::Regex::new(r"(?m)^\s+(pub(\([a-z: ]+\))? )?[a-z_]+: [A-Za-z<>:(), ]*\bSealed\b[A-Za-z<>:(), ]*,$").unwrap();
+    let field =
+        regex::Regex::new(r"(?m)^\s+(pub(\([a-z: ]+\))? )?[a-z_]+: [A-Za-z<>:(), ]*\bSealed\b[A-Za-z<>:(), ]*,$")
+            .unwrap();
     let with_field: Vec<_> = files.iter().filter(|(_, text)| field.is_match(text)).collect();
     assert!(with_field.len() >= 5, "{:?}", with_field.iter().map(|(name, _)| name).collect::<Vec<_>>());
     for (name, text) in with_field {
