@@ -55,7 +55,11 @@ async fn found(world: &World) -> BTreeMap<(String, u32), u64> {
     let mut counts = BTreeMap::new();
     for entry in world.api.store.scan(Scan::prefix([], usize::MAX)).await.unwrap() {
         let mut values = Vec::new();
-        sealed(&serde_json::from_slice(&entry.value).unwrap(), &mut values);
+        match serde_json::from_slice(&entry.value) {
+            Ok(value) => sealed(&value, &mut values),
+            // Documents are kept compressed; nothing of theirs is sealed.
+            Err(_) => assert_eq!(key_parts(&entry.key)[0], "model-document"),
+        }
         for value in values.iter().filter(|value| (1..1000).contains(&value.key_id())) {
             *counts.entry((key_parts(&entry.key)[0].clone(), value.key_id())).or_default() += 1;
         }
