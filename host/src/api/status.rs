@@ -21,6 +21,7 @@ use super::time::Time;
 use crate::access::{Ending, PrincipalKind, Right};
 use crate::calls::Outage;
 use crate::name::Name;
+use crate::seal::MasterStatus;
 use crate::shelf::Standing;
 use crate::tokens::{Concern, ConcernKind};
 use crate::webhooks::{Progress, Webhook};
@@ -66,7 +67,7 @@ struct DaemonStatus {
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 struct Item {
     /// What is wrong: `person_needed`, `failing`, `service_unavailable`, `incomplete`, `flow_missing`, `flow_quarantined`, `flow_not_served`,
-    /// `webhook_disabled`, `webhook_failing`, `expiring`, `personal_token_ending`. Further kinds may follow.
+    /// `webhook_disabled`, `webhook_failing`, `key_rotation_pending`, `resealing_stuck`, `expiring`, `personal_token_ending`. Further kinds may follow.
     kind: &'static str,
     /// `error`: something doesn't work; `warning`: something won't.
     severity: &'static str,
@@ -121,6 +122,7 @@ enum Rank {
     Incomplete,
     Flow,
     Webhook,
+    Keys,
     Expiring,
     Personal,
 }
@@ -211,6 +213,18 @@ impl Item {
         Some((Rank::Webhook, Self { retry_at: progress.next_try_at().map(Time::from), ..item }))
     }
 
+    /// A rotation of the master key that isn't over, and values that can't be sealed anew.
+    fn of_keys(master: MasterStatus, problem: Option<String>) -> Vec<(Rank, Self)> {
+        let subject = || "keys".to_owned();
+        let pending = master.next.map(|next| {
+            let message = format!("two master keys open the data, until the new one ({}) is the setting", next.id);
+            Self::of("key_rotation_pending", subject(), message, "tokenhost key finish".to_owned(), next.since)
+        });
+        let stuck = problem
+            .map(|problem| Self::of("resealing_stuck", subject(), problem, "tokenhost key status".to_owned(), None));
+        pending.into_iter().chain(stuck).map(|item| (Rank::Keys, Self { severity: "warning", ..item })).collect()
+    }
+
     fn of_ending(ending: Ending) -> (Rank, Self) {
         let subject = format!("personal-token/{}", ending.id);
         let item = Self::of("personal_token_ending", subject, ending.message(), ending.remedy(), None);
@@ -264,6 +278,8 @@ async fn show(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
             webhooks.iter().filter_map(|(webhook, progress)| Item::of_webhook(webhook, progress)).collect();
         healthy.webhooks = Some(webhooks.len().saturating_sub(ill.len()));
         items.extend(ill);
+        let (master, _) = api.keys.custody().status().await?;
+        items.extend(Item::of_keys(master, api.keys.work().1));
     }
     let may_see = |ending: &Ending| {
         let is_own = caller.kind == PrincipalKind::User && caller.name == ending.user.as_str();

@@ -230,8 +230,9 @@ impl Custody {
     /// # Errors
     /// There is no next key, it is the present one, another rotation isn't over, or the store failed.
     pub async fn rotate_master(&self) -> Result<String, KeyError> {
-        let mut masters = self.masters.lock().await;
+        // Before anything is held: a command may take its time.
         let next = self.sources.next().await?;
+        let mut masters = self.masters.lock().await;
         let id = next.id();
         let records = wrapped::read(&*self.store).await?;
         let present = root(&records)?;
@@ -267,6 +268,11 @@ impl Custody {
     /// # Errors
     /// No rotation is under way, the settings name another key, or the store failed.
     pub async fn finish(&self, keep: Keep) -> Result<String, KeyError> {
+        if root(&wrapped::read(&*self.store).await?)?.next.is_none() {
+            return Err(KeyError::NothingPending);
+        }
+        // Before anything is held: a command may take its time.
+        let named = self.sources.present().await?;
         let mut masters = self.masters.lock().await;
         let records = wrapped::read(&*self.store).await?;
         let present = root(&records)?;
@@ -275,7 +281,6 @@ impl Custody {
             Keep::New => next.master.clone(),
             Keep::Old => present.present.master.clone(),
         };
-        let named = self.sources.present().await?;
         if named.id() != needed {
             let (origin, found) = (named.origin().to_owned(), named.id());
             return Err(KeyError::NotNamed { origin, found, needed });

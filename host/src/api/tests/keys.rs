@@ -119,6 +119,9 @@ async fn no_call_has_the_daemon_read_a_key_from_where_the_caller_says() {
     check("/v1/keys/master/rotate", "", 409, "key_unusable").await;
     let keys = status(&world).await;
     assert_eq!(keys["master"]["next"]["id"], rotated.json()["next"]);
+    let attention = world.call("GET", "/v1/status", "").await.json();
+    let item = &attention["attention"][0];
+    assert_eq!((&item["kind"], &item["remedy"]), (&json!("key_rotation_pending"), &json!("tokenhost key finish")));
 }
 
 /// Whoever adds a record with a sealed value has it sealed anew, too.
