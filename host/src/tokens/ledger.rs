@@ -177,3 +177,55 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::super::record::StoredToken;
+    use super::super::record::tests::{key, token};
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::seal::{Custody, MasterKey, MasterKeys, SealError};
+    use crate::store::memory::MemoryStore;
+
+    struct Nowhere;
+
+    #[async_trait]
+    impl MasterKeys for Nowhere {
+        async fn present(&self) -> Result<MasterKey, SealError> {
+            MasterKey::generate("nowhere")
+        }
+
+        async fn next(&self) -> Result<MasterKey, SealError> {
+            MasterKey::generate("nowhere")
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_sealed_before_a_rotation_is_written_with_the_present_key() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let master = MasterKey::generate("a test").unwrap();
+        let keyring = Arc::new(Keyring::load_or_create(&*store, &master).await.unwrap());
+        let ledger = Ledger { store: Arc::clone(&store), keyring: Arc::clone(&keyring) };
+        let custody = Custody::open(store, Arc::clone(&keyring), master, Box::new(Nowhere), SystemClock::shared());
+        let custody = custody.await.unwrap();
+
+        let (key, target) = (key(), Ulid::from_parts(1, 1));
+        let mut record = TokenRecord::new(key.clone(), target);
+        record.succeed(3, StoredToken::seal(&token(true), &key, &keyring).unwrap());
+        custody.rotate_data().await.unwrap();
+        let mut batch = Batch::synced();
+        ledger.put_token(&mut batch, &record, None).unwrap();
+        ledger.store.commit(batch).await.unwrap();
+        let (mut written, _) = ledger.token(&key, target).await.unwrap();
+        let mut ids = Vec::new();
+        let seen = written.each_sealed(&[], &mut |_, sealed| {
+            ids.push(sealed.key_id());
+            Ok(())
+        });
+        seen.unwrap();
+        assert_eq!(ids, [2; 4], "access and refresh token, how it is placed, and a secret");
+        written.open(&keyring).unwrap().unwrap();
+    }
+}

@@ -345,11 +345,11 @@ pub(super) mod tests {
     use crate::seal::MasterKey;
     use crate::store::memory::MemoryStore;
 
-    fn key() -> TokenKey {
+    pub(in super::super) fn key() -> TokenKey {
         TokenKey::of(&"crm".parse().unwrap())
     }
 
-    fn token(refresh: bool) -> Token {
+    pub(in super::super) fn token(refresh: bool) -> Token {
         Token {
             access_token: Some("secret-a".into()),
             refresh_token: refresh.then(|| "secret-r".into()),
