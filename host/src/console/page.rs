@@ -49,7 +49,8 @@ impl Console {
             Err(error) => {
                 // The chain names the template's line, and no value.
                 tracing::error!(template, "a page can't be made: {error}");
-                Err(Failure::from(StatusCode::INTERNAL_SERVER_ERROR.into_response()))
+                let told = "This page can't be made: a bug in tokenhost. Its log names the template's line.";
+                Err(Failure::from((StatusCode::INTERNAL_SERVER_ERROR, told).into_response()))
             }
         }
     }

@@ -36,7 +36,7 @@ export async function open(t, { dark = false, phone = false, scripts = true } = 
     locale: 'en-GB',
     timezoneId: 'UTC',
   });
-  context.setDefaultTimeout(40_000);
+  context.setDefaultTimeout(15_000);
   const wrong = [];
   const answers = [];
   const secrets = (world.secrets ?? []).filter(Boolean);
