@@ -23,20 +23,20 @@ pub trait Sealing: Serialize + DeserializeOwned {
     /// What `visit` says.
     fn each_sealed(&mut self, key: &[String], visit: &mut Visit<'_>) -> Result<(), SealError>;
 
-    /// Seals those anew that an older key sealed, and returns how many.
+    /// Seals those anew that an older key sealed, and returns the key of each.
     ///
     /// # Errors
     /// A value can't be opened; then some are sealed anew and some aren't, which does no harm.
-    fn seal_anew(&mut self, key: &[String], keyring: &Keyring) -> Result<u64, SealError> {
-        let mut count = 0;
+    fn seal_anew(&mut self, key: &[String], keyring: &Keyring) -> Result<Vec<KeyId>, SealError> {
+        let mut older = Vec::new();
         self.each_sealed(key, &mut |bound, sealed| {
             if sealed.key_id() != keyring.current() {
-                *sealed = keyring.seal(bound, &keyring.open(bound, sealed)?)?;
-                count += 1;
+                let anew = keyring.seal(bound, &keyring.open(bound, sealed)?)?;
+                older.push(std::mem::replace(sealed, anew).key_id());
             }
             Ok(())
         })?;
-        Ok(count)
+        Ok(older)
     }
 }
 
@@ -65,11 +65,12 @@ pub trait Kind: Send + Sync {
     /// It isn't such a record.
     fn key_ids(&self, entry: &Entry) -> Result<Vec<KeyId>, SealError>;
 
-    /// The record with all values sealed by the present key, and how many an older one had sealed. None: none had.
+    /// The record with all values sealed by the present key, and the keys that had sealed those that an older one had. None:
+    /// none had.
     ///
     /// # Errors
     /// It isn't such a record, or a value can't be opened.
-    fn seal_anew(&self, entry: &Entry, keyring: &Keyring) -> Result<Option<(Bytes, u64)>, SealError>;
+    fn seal_anew(&self, entry: &Entry, keyring: &Keyring) -> Result<Option<(Bytes, Vec<KeyId>)>, SealError>;
 
     /// What keeps its records in memory, if anything does that has to be told.
     fn keeper(&self) -> Option<&dyn Keeper> {
@@ -118,13 +119,13 @@ impl<T: Sealing + 'static> Kind for SealedTable<T> {
         Ok(ids)
     }
 
-    fn seal_anew(&self, entry: &Entry, keyring: &Keyring) -> Result<Option<(Bytes, u64)>, SealError> {
+    fn seal_anew(&self, entry: &Entry, keyring: &Keyring) -> Result<Option<(Bytes, Vec<KeyId>)>, SealError> {
         let mut record = self.table.decode(entry)?;
-        let count = record.value.seal_anew(&record.key, keyring)?;
-        if count == 0 {
+        let older = record.value.seal_anew(&record.key, keyring)?;
+        if older.is_empty() {
             return Ok(None);
         }
-        Ok(Some((self.table.encode(&record.key, &record.value)?, count)))
+        Ok(Some((self.table.encode(&record.key, &record.value)?, older)))
     }
 
     fn keeper(&self) -> Option<&dyn Keeper> {

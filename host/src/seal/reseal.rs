@@ -71,6 +71,16 @@ impl Counts {
         self.values.values().filter_map(|kind| kind.get(&key)).sum()
     }
 
+    /// Values of a kind that these keys had sealed are sealed with that one now.
+    fn note(&mut self, kind: &'static str, older: &[KeyId], to: KeyId) {
+        let of_kind = self.values.entry(kind).or_default();
+        for id in older {
+            let count = of_kind.entry(*id).or_default();
+            *count = count.saturating_sub(1);
+        }
+        *of_kind.entry(to).or_default() += older.len() as u64;
+    }
+
     /// How many values keys before this one have sealed.
     fn before(&self, key: KeyId) -> u64 {
         self.values.values().flat_map(|kind| kind.range(..key)).map(|(_, count)| count).sum()
@@ -348,15 +358,16 @@ impl Resealer {
             None => None,
         };
         let mut batch = if synced { Batch::synced() } else { Batch::buffered() };
-        let mut written = Vec::new();
+        let (mut written, mut older) = (Vec::new(), Vec::new());
         let unreadable_before = unreadable.len();
         for entry in entries {
             match kind.seal_anew(entry, self.custody.keyring()) {
                 Ok(None) => {}
-                Ok(Some((value, count))) => {
+                Ok(Some((value, ids))) => {
                     batch.expect(entry.key.clone(), Some(entry.revision));
                     batch.put(entry.key.clone(), value);
-                    progress.done += count;
+                    progress.done += ids.len() as u64;
+                    older.extend(ids);
                     written.push(entry);
                 }
                 Err(error) => {
@@ -372,6 +383,9 @@ impl Resealer {
         PROGRESS.put(&mut batch, &[], progress)?;
         match self.store.commit(batch).await {
             Ok(revision) => {
+                if let Some(counts) = &mut self.told().counts {
+                    counts.note(kind.name(), &older, progress.to);
+                }
                 if let Some(keeper) = kind.keeper() {
                     for entry in written {
                         let key = crate::store::table::key_parts(&entry.key);
