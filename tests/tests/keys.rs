@@ -162,7 +162,7 @@ async fn data_keys_rotate_under_load_and_kills_and_every_secret_opens() {
     client.integrate(json!({"name": "away", "model": "crm", "flow": "authorization-code", "fields": away})).await;
     let link = client.post("/v1/integrations/away/connect", &Value::Null).await.expect(200);
     let (state, cookies) = leaves(link["url"].as_str().unwrap()).await;
-    client.post("/v1/webhooks", &json!({"name": "ops", "url": hook, "kinds": ["webhook.test"]})).await.expect(201);
+    client.post("/v1/webhooks", &json!({"name": "ops", "url": hook, "kinds": ["webhook.disabled"]})).await.expect(201);
     let secret = client.post("/v1/webhooks/ops/secret", &json!({"grace_seconds": 86_400})).await.expect(200);
     let webhook = Webhook::new(secret["secret"].as_str().unwrap()).unwrap();
 
