@@ -7,6 +7,7 @@ mod access;
 pub mod catalog;
 mod events;
 mod layers;
+mod live;
 mod origin;
 mod telemetry;
 
@@ -21,6 +22,7 @@ use secrecy::SecretString;
 pub use self::access::{Access, Audit, External, LoginType, SHIPPED_SCOPES};
 pub use self::events::Events;
 use self::layers::Layers;
+pub use self::live::{Live, Reloaded};
 pub use self::origin::{Difference, Origin, Resolved, differences};
 pub use self::telemetry::Telemetry;
 
@@ -465,8 +467,8 @@ mod tests {
             ],
         );
         let none = Overrides::default;
-        check("key = 'hunter2", none(), HOME, &["line 1 (FILE:1:7): no valid TOML"]);
-        check("data = '/a'\nkey = 'hunter2\n", none(), HOME, &["line 2 (FILE:2:7): no valid TOML"]);
+        check("key = 'hunter2", none(), HOME, &["line 1 (FILE:1:15): no valid TOML"]);
+        check("data = '/a'\nkey = 'hunter2\n", none(), HOME, &["line 2 (FILE:2:15): no valid TOML"]);
         check("key = 'hunter2'\nkey_file = '/k'", none(), HOME, &["key and key_file in FILE: give one"]);
         check(
             "egress.nope = 1\n[nope]\na = 1",

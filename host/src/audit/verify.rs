@@ -9,6 +9,7 @@ use super::chain::{ANCHOR, BY_TOKEN, Chain, HEAD, Link, RECORDS, Stored, from_he
 use super::record::Record;
 use super::{Audit, AuditError};
 use crate::store::table::number;
+use crate::telemetry;
 use crate::store::{Entry, Revision, Scan, Store};
 
 /// Records read at once.
@@ -210,6 +211,18 @@ impl Audit {
     /// # Errors
     /// [`AuditError::Broken`] with the first record that is wrong; the store failed.
     pub async fn verify(
+        &self,
+        noted: Option<&Noted>,
+        progress: impl FnMut(u64, u64) + Send,
+    ) -> Result<Verified, AuditError> {
+        let outcome = self.prove(noted, progress).await;
+        if let Ok(_) | Err(AuditError::Broken(_)) = &outcome {
+            metrics::gauge!(telemetry::AUDIT_BROKEN).set(f64::from(u8::from(outcome.is_err())));
+        }
+        outcome
+    }
+
+    async fn prove(
         &self,
         noted: Option<&Noted>,
         mut progress: impl FnMut(u64, u64) + Send,

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 /// One setting.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Setting {
     /// Its key in the TOML file, with dots between tables.
     pub key: &'static str,
