@@ -331,11 +331,7 @@ mod tests {
         let environment = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
         Config::resolve(&overrides, &environment).map_err(|error| {
             let path = path.display().to_string();
-            error
-                .faults
-                .iter()
-                .map(|fault| fault.to_string().replace(&path, "FILE"))
-                .collect()
+            error.faults.iter().map(|fault| fault.to_string().replace(&path, "FILE")).collect()
         })
     }
 
@@ -419,7 +415,8 @@ mod tests {
     #[test]
     fn what_was_given_is_told_with_where_and_secrets_are_not() {
         let file = "listen = '127.0.0.1:1'\n[access.external]\nsecret = 'hunter2-hunter2-hunter2'\n";
-        let overrides = Overrides { log_level: Some("warn".into()), public: Some("docs".into()), ..Overrides::default() };
+        let overrides =
+            Overrides { log_level: Some("warn".into()), public: Some("docs".into()), ..Overrides::default() };
         let variables = [HOME[0], ("TOKENHOST_PUBLIC", "docs"), ("TOKENHOST_KEY", "hunter2")];
         let config = load(file, overrides, &variables).unwrap();
         let check = |key: &str, shown: &str, kind: &str, origin: &str| {
@@ -439,7 +436,10 @@ mod tests {
         let other = load(&file.replace("hunter2-", "hunter3-"), Overrides::default(), &variables).unwrap();
         let different = differences(&config.resolved, &other.resolved);
         let different: Vec<_> = different.iter().map(|one| (one.setting.key, one.is_live(), &*one.to)).collect();
-        assert_eq!(different, [("public", true, ""), ("access.external.secret", true, "(set)"), ("log.level", true, "info")]);
+        assert_eq!(
+            different,
+            [("public", true, ""), ("access.external.secret", true, "(set)"), ("log.level", true, "info")]
+        );
     }
 
     #[test]

@@ -354,7 +354,9 @@ impl Accounts {
 
     /// Tells of personal tokens that end soon.
     async fn look_ahead(&self) {
-        if let Err(error) = self.access.tell_ending(&self.notices, &self.settings.current().events.personal_token_days).await {
+        if let Err(error) =
+            self.access.tell_ending(&self.notices, &self.settings.current().events.personal_token_days).await
+        {
             tracing::error!("personal tokens that end soon can't be looked for: {error}");
         }
     }

@@ -169,7 +169,9 @@ pub(super) async fn admit(
 ) -> Result<(Option<Caller>, Request), Problem> {
     let is_public = match route.need {
         Need::Nothing => true,
-        Need::Known(public) | Need::Interface(public) | Need::RightUnless(_, public) => public(api.settings.current().public),
+        Need::Known(public) | Need::Interface(public) | Need::RightUnless(_, public) => {
+            public(api.settings.current().public)
+        }
         _ => false,
     };
     if is_public {
@@ -240,7 +242,8 @@ where
                 Some(caller) if route.changes() => {
                     let target = target.clone();
                     let context = trace::carried();
-                    let changing = trace::carry(context, async move { audited(caller, &target, request, handle).await });
+                    let changing =
+                        trace::carry(context, async move { audited(caller, &target, request, handle).await });
                     let changing = tokio::spawn(changing);
                     changing.await.unwrap_or_else(|_| Problem::internal("a handler panicked").into_response())
                 }

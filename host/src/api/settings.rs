@@ -104,7 +104,7 @@ impl From<&Difference> for Changed {
 /// A fault of the settings as a fault of a request, so that all are told in the usual way.
 fn fault(fault: &ConfigFault) -> Fault {
     let place = fault.origin.as_ref().map(|origin| format!(" ({origin})")).unwrap_or_default();
-    Fault::new(&fault.key, "invalid", format!("{}{place}", fault.message))
+    Fault::new(&fault.key, "malformed", format!("{}{place}", fault.message))
 }
 
 /// Whoever is limited to organizations has no say in the daemon itself.

@@ -9,8 +9,8 @@ use super::chain::{ANCHOR, BY_TOKEN, Chain, HEAD, Link, RECORDS, Stored, from_he
 use super::record::Record;
 use super::{Audit, AuditError};
 use crate::store::table::number;
-use crate::telemetry;
 use crate::store::{Entry, Revision, Scan, Store};
+use crate::telemetry;
 
 /// Records read at once.
 const PAGE: usize = 500;

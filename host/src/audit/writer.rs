@@ -10,8 +10,8 @@ use super::chain::{ANCHOR, BY_TOKEN, Chain, ENDS, HEAD, Link, RECORDS, Stored, f
 use super::record::{Actor, Entry, Outcome, Record};
 use crate::clock::SharedClock;
 use crate::store::table::number;
-use crate::telemetry;
 use crate::store::{Batch, Revision, Scan, Store, StoreError};
+use crate::telemetry;
 
 /// Callers that may wait to be taken; more wait before they are heard.
 pub(super) const WAITING: usize = 1024;

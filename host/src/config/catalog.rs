@@ -130,8 +130,12 @@ pub const SETTINGS: &[Setting] = &[
     live("events.personal_token_days", "7,1", "How many days before its end a personal token is told of."),
     live("log.level", "info", "Least severe level to log, or a filter by module.").env("TOKENHOST_LOG_LEVEL"),
     restart("log.format", "text", "`text` or `json` lines.").env("TOKENHOST_LOG_FORMAT"),
-    restart("telemetry.otlp_endpoint", "", "The collector of traces (OTLP over HTTP), without `/v1/traces`. Empty: none.")
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT"),
+    restart(
+        "telemetry.otlp_endpoint",
+        "",
+        "The collector of traces (OTLP over HTTP), without `/v1/traces`. Empty: none.",
+    )
+    .env("OTEL_EXPORTER_OTLP_ENDPOINT"),
     live("telemetry.sample_ratio", "1", "The share of traces that are kept where the caller doesn't say, from 0 to 1."),
     live(
         "telemetry.propagate_to_services",

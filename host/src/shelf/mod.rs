@@ -193,7 +193,8 @@ impl Shelf {
             plugin.set_limits(limits);
         }
         let quarantined = if record.quarantine.is_some() { 1.0 } else { 0.0 };
-        metrics::gauge!(telemetry::FLOW_QUARANTINED, "flow" => telemetry::labels::flow(record.name.as_str())).set(quarantined);
+        metrics::gauge!(telemetry::FLOW_QUARANTINED, "flow" => telemetry::labels::flow(record.name.as_str()))
+            .set(quarantined);
     }
 
     /// Tells how many flows aren't served.

@@ -29,19 +29,18 @@ static FILTER: OnceLock<SetFilter> = OnceLock::new();
 /// # Errors
 /// The filter doesn't parse.
 pub fn start_log(log: &Log) -> Result<(), TelemetryError> {
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&log.level)?)
-        .with_filter_reloading()
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(&log.level)?;
+    let lines = tracing_subscriber::fmt().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let (first, set): (_, SetFilter) = match log.format {
         LogFormat::Text => {
             let lines = lines.map_event_format(|inner| Traced { inner, json: false });
+            let lines = lines.with_env_filter(filter).with_filter_reloading();
             let handle = lines.reload_handle();
             (lines.finish().try_init(), Box::new(move |filter| handle.reload(filter).is_ok()))
         }
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).map_event_format(|inner| Traced { inner, json: true });
+            let lines = lines.with_env_filter(filter).with_filter_reloading();
             let handle = lines.reload_handle();
             (lines.finish().try_init(), Box::new(move |filter| handle.reload(filter).is_ok()))
         }

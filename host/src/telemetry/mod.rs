@@ -57,7 +57,9 @@ fn install() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError
 
 /// Registers what alerts look at: a counter that isn't there before its first event has no rate for it.
 fn begin() {
-    for outcome in ["answered", "refused", "dns", "connect", "tls", "timeout", "broken", "too_large", "malformed", "body"] {
+    for outcome in
+        ["answered", "refused", "dns", "connect", "tls", "timeout", "broken", "too_large", "malformed", "body"]
+    {
         metrics::counter!(PROVIDER_REQUESTS, "outcome" => outcome).increment(0);
     }
     for outcome in ["delivered", "failed"] {

@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn the_systems_own_words_are_read() {
-        let stat = "7 (a b) c) S 1 7 7 0 -1 4194560 100 0 0 0 250 150 0 0 20 0 5 0 12300 1000000 512 18446744073709551615 1";
+        let stat =
+            "7 (a b) c) S 1 7 7 0 -1 4194560 100 0 0 0 250 150 0 0 20 0 5 0 12300 1000000 512 18446744073709551615 1";
         assert_eq!(of_stat(stat, 4096.0), Some(Found { cpu: 4, resident: 512.0 * 4096.0, started: 123.0 }));
         assert_eq!(of_stat("nothing", 4096.0), None);
         assert_eq!(boot_time("cpu 1\nbtime 1795000000\nx"), Some(1_795_000_000.0));

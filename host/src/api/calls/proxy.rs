@@ -66,7 +66,8 @@ impl Counts {
         let class = telemetry::labels::class(status.as_u16());
         let at = class.bytes().next().map_or(0, |digit| usize::from(digit.saturating_sub(b'1')));
         if let Some(counter) = self.classes.get(at) {
-            let register = || metrics::counter!(telemetry::HTTP_REQUESTS, "route" => ROUTE, "method" => "ANY", "status" => class);
+            let register =
+                || metrics::counter!(telemetry::HTTP_REQUESTS, "route" => ROUTE, "method" => "ANY", "status" => class);
             counter.get_or_init(register).increment(1);
         }
         let seconds = self.seconds.get_or_init(|| metrics::histogram!(telemetry::HTTP_SECONDS, "route" => ROUTE));
@@ -230,7 +231,7 @@ async fn enter(api: &Api, request: Request) -> Result<(Entered, Request), Proble
         && known.principal.may_everywhere(Right::UseTokens)
     {
         let policy = api.access.policy();
-    let trusted = &policy.trusted_proxies;
+        let trusted = &policy.trusted_proxies;
         api.access.count(&known, peer::client(request.extensions(), request.headers(), trusted));
         return Ok((Entered::Known(known), request));
     }

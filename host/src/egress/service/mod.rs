@@ -74,12 +74,7 @@ pub struct ServiceClient {
 
 impl ServiceClient {
     /// A client under this policy, without connections.
-    pub(super) fn new(
-        policy: Arc<ArcSwap<Policy>>,
-        resolver: Resolver,
-        clock: SharedClock,
-        connect: Duration,
-    ) -> Self {
+    pub(super) fn new(policy: Arc<ArcSwap<Policy>>, resolver: Resolver, clock: SharedClock, connect: Duration) -> Self {
         let dialer = Dialer::new(resolver, connect);
         let ways = Cache::builder().max_capacity(WAYS).time_to_idle(WAY_TIME).build();
         Self { policy, dialer, ways, clock }

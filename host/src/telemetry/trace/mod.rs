@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 pub use opentelemetry::trace::SpanKind;
-use opentelemetry::trace::{Link, Span as _, SpanContext, Status, TraceContextExt as _, Tracer as _, TracerProvider as _};
+use opentelemetry::trace::{Link, SpanContext, Status, TraceContextExt as _, Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use opentelemetry::trace::{Link, SamplingDecision, SamplingResult, SpanKind, TraceContextExt as _, TraceId, TraceState};
+use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::{Sampler, ShouldSample};
+use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 
 /// The share of traces that are kept, as the bits of an `f64`; a reload changes it.
 static RATIO: AtomicU64 = AtomicU64::new(0);
@@ -28,7 +28,8 @@ impl ShouldSample for Kept {
         attributes: &[KeyValue],
         links: &[Link],
     ) -> SamplingResult {
-        let parent_span = parent.filter(|parent| parent.has_active_span()).map(|parent| parent.span().span_context().clone());
+        let parent_span =
+            parent.filter(|parent| parent.has_active_span()).map(|parent| parent.span().span_context().clone());
         let decided = match &parent_span {
             Some(parent) => Some(parent.is_sampled()),
             // An attempt is kept with the call that caused it.

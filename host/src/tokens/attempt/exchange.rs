@@ -64,7 +64,7 @@ impl Attempt {
             self.doubt();
         }
         let span = trace::child("provider request", SpanKind::Client);
-        span.tell("http.request.method", || request.method.to_string());
+        span.tell("http.request.method", || format!("{:?}", request.method).to_uppercase());
         // Its origin alone: paths of token endpoints may name a customer, and queries hold anything.
         span.tell("url.origin", || {
             Url::parse(&request.url).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())

@@ -386,8 +386,7 @@ impl Attempt {
         let flow = telemetry::labels::flow(&self.flow.description().name);
         let taken = (self.parts.clock.now() - story.started_at).to_std().unwrap_or_default();
         metrics::histogram!(telemetry::ATTEMPT_SECONDS, "flow" => flow.clone()).record(taken);
-        let labels =
-            [("flow", flow), ("purpose", story.purpose.as_str().into()), ("outcome", outcome.as_str().into())];
+        let labels = [("flow", flow), ("purpose", story.purpose.as_str().into()), ("outcome", outcome.as_str().into())];
         metrics::counter!(telemetry::ATTEMPTS, &labels).increment(1);
     }
 }
