@@ -105,7 +105,7 @@ mod tests {
     #[track_caller]
     fn policy(allowed: &str) -> Arc<ArcSwap<Policy>> {
         let allow_networks = allowed.split_whitespace().map(|network| network.parse().unwrap()).collect();
-        Arc::new(Policy { allow_networks, ..Policy::default() })
+        Arc::new(ArcSwap::from_pointee(Policy { allow_networks, ..Policy::default() }))
     }
 
     #[tokio::test]

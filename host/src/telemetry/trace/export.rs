@@ -107,7 +107,7 @@ impl Exporter {
             }
             for asked in asked {
                 // Whoever asked may have gone.
-                drop(asked.send(()));
+                asked.send(()).ok();
             }
         }
     }
