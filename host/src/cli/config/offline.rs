@@ -61,8 +61,14 @@ fn data(path: &Path) -> Data {
         Err(error) => Data::Fault(format!("{}: {error}", path.display())),
         Ok(metadata) if !metadata.is_dir() => Data::Fault(format!("{} is no folder", path.display())),
         Ok(_) if !may_write(path) => Data::Fault(format!("{} can't be written by this user", path.display())),
-        Ok(_) => Data::Usable { in_use: path.join("store/LOCK").exists() },
+        Ok(_) => Data::Usable { in_use: is_open(&path.join("store/LOCK")) },
     }
+}
+
+/// Whether a process has the store open: it holds a lock on this file.
+fn is_open(lock: &Path) -> bool {
+    let Ok(file) = std::fs::File::options().write(true).open(lock) else { return false };
+    rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err()
 }
 
 /// Whether files can be made in a folder.
