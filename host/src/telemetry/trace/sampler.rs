@@ -46,3 +46,34 @@ impl ShouldSample for Kept {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags};
+
+    use super::*;
+
+    #[test]
+    fn the_parent_decides_then_links_then_the_share() {
+        let context = |sampled| {
+            let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
+            SpanContext::new(TraceId::from(7), SpanId::from(7), flags, true, TraceState::default())
+        };
+        let check = |ratio, parent: Option<bool>, links: &[bool], expected| {
+            set_ratio(ratio);
+            let parent = parent.map(|sampled| Context::new().with_remote_span_context(context(sampled)));
+            let links: Vec<Link> = links.iter().map(|sampled| Link::with_context(context(*sampled))).collect();
+            let decided =
+                Kept.should_sample(parent.as_ref(), TraceId::from(9), "x", &SpanKind::Server, &[], &links).decision;
+            assert_eq!(decided, expected, "{ratio} {parent:?} {links:?}");
+        };
+        let (keep, drop) = (SamplingDecision::RecordAndSample, SamplingDecision::Drop);
+        check(0.0, Some(true), &[], keep.clone());
+        check(1.0, Some(false), &[], drop.clone());
+        check(0.0, None, &[false, true], keep.clone());
+        check(0.0, None, &[false], drop.clone());
+        check(1.0, None, &[false], keep.clone());
+        check(0.0, None, &[], drop);
+        check(1.0, None, &[], keep);
+    }
+}
