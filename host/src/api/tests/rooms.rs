@@ -15,7 +15,7 @@ use crate::access::{self, Access, ContactChange, Principal, StandingChange, Visi
 use crate::audit::{Audit, Retention, SupportIds, Tally};
 use crate::calls::Calls;
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::Public;
+use crate::config::{Config, Live, Overrides, Public};
 use crate::egress::{Egress, Policy};
 use crate::flows::description::{Field, FieldKind, Requirement, SchemeMatch};
 use crate::flows::step::{Context, Event, Failure, FlowToken, Remedy, Step};
@@ -159,7 +159,7 @@ impl World {
             store,
             clock,
             metrics: telemetry::metrics().unwrap(),
-            public,
+            settings: settings(public),
             public_url: "http://127.0.0.1:8420".to_owned(),
         });
         Self { api, router, token, _folder: folder }
@@ -308,4 +308,10 @@ impl Catalog for OnlyFlow {
         let serves = kind == "oauth2" && detail == Some("clientCredentials");
         serves.then(|| Arc::clone(&self.0) as Arc<dyn Flow>).into_iter().collect()
     }
+}
+
+/// Settings with nothing set but this.
+fn settings(public: Public) -> Arc<Live> {
+    let overrides = Overrides { data: Some("/d".into()), key_file: Some("/k".into()), ..Overrides::default() };
+    Live::fixed(Config { public, ..Config::load(&overrides).unwrap() })
 }
