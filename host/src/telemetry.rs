@@ -44,6 +44,10 @@ pub const SERVICES_OPEN: &str = "tokenhost_services_resting";
 pub const EVENTS: &str = "tokenhost_events_total";
 /// Events that were left out, since more came than could be written.
 pub const EVENTS_LOST: &str = "tokenhost_events_lost_total";
+/// Backups, by `outcome`: `made`, `failed`.
+pub const BACKUPS: &str = "tokenhost_backups_total";
+/// When the last backup was made: seconds since 1970.
+pub const BACKUP_LAST_SUCCESS: &str = "tokenhost_backup_last_success_timestamp_seconds";
 /// Always 1, with the `version`.
 pub const BUILD_INFO: &str = "tokenhost_build_info";
 
@@ -124,6 +128,8 @@ fn describe() {
     describe_gauge!(SERVICES_OPEN, "Services that are given a rest, or tried after one");
     describe_counter!(EVENTS, "Events by kind");
     describe_counter!(EVENTS_LOST, "Events left out, since more came than could be written");
+    describe_counter!(BACKUPS, "Backups by outcome");
+    describe_gauge!(BACKUP_LAST_SUCCESS, "When the last backup was made, in seconds since 1970");
     describe_gauge!(BUILD_INFO, "Always 1; the version is the label");
 }
 

@@ -41,6 +41,10 @@ const KEYS: &[(&str, Shape)] = &[
     ("events.retention_days", Shape::Number),
     ("events.retention_records", Shape::Number),
     ("events.personal_token_days", Shape::Numbers),
+    ("backup.folder", Shape::Text),
+    ("backup.every", Shape::Text),
+    ("backup.keep", Shape::Number),
+    ("backup.keep_days", Shape::Number),
     ("log.level", Shape::Text),
     ("log.format", Shape::Text),
 ];
@@ -85,7 +89,8 @@ impl Layers {
         self.texts.insert(key, Given { text, source });
     }
 
-    fn fault(&mut self, key: impl Into<String>, message: impl Into<String>) {
+    /// Notes a fault.
+    pub(super) fn fault(&mut self, key: impl Into<String>, message: impl Into<String>) {
         self.faults.push(ConfigFault { key: key.into(), message: message.into() });
     }
 

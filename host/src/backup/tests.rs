@@ -1,0 +1,1 @@
+//! An archive made of a real store and made into another one.
