@@ -239,3 +239,8 @@ fn automation() {
 fn access() {
     run("access.md", 4);
 }
+
+#[test]
+fn backup() {
+    run("backup.md", 31);
+}

@@ -167,7 +167,8 @@ impl Cut {
 }
 
 /// A file that goes unless it is kept.
-pub(super) struct Temporary {
+#[derive(Debug)]
+pub struct Temporary {
     path: PathBuf,
     file: File,
     is_kept: bool,
@@ -175,7 +176,10 @@ pub(super) struct Temporary {
 
 impl Temporary {
     /// A new file for its owner alone, in the folder of the one that it is to become.
-    pub(super) fn beside(path: &Path) -> Result<Self, BackupError> {
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub fn beside(path: &Path) -> Result<Self, BackupError> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("backup");
         let temporary = path.with_file_name(format!(".{name}.tmp"));
         // Left by a process that was killed.
@@ -185,12 +189,26 @@ impl Temporary {
     }
 
     /// To write to.
-    pub(super) fn file(&self) -> io::Result<File> {
+    ///
+    /// # Errors
+    /// The system has no more files.
+    pub fn file(&self) -> io::Result<File> {
         self.file.try_clone()
     }
 
+    /// Sees that it begins and ends as an archive does, without a key, and gives what stands in the clear.
+    ///
+    /// # Errors
+    /// It is no archive, or cut short.
+    pub fn outline(&self) -> Result<Header, BackupError> {
+        super::read::outline(&self.path)
+    }
+
     /// Gives it its name, over what has it, once what was written is synced.
-    pub(super) fn keep(mut self, path: &Path) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub fn keep(mut self, path: &Path) -> io::Result<()> {
         self.file.sync_all()?;
         std::fs::rename(&self.path, path)?;
         self.is_kept = true;

@@ -19,7 +19,7 @@ pub use self::archive::{ArchiveError, Header, Summary};
 pub use self::error::BackupError;
 pub use self::folder::{Kept, list};
 pub use self::keeper::{Backups, Failure, Parts, Pieces, Standing};
-pub use self::make::{Made, Source, clear, write};
+pub use self::make::{Made, Source, Temporary, clear, write};
 pub use self::mark::Restoration;
 pub use self::read::{Archive, Checked, check, header};
 pub use self::restore::{Restored, restore};

@@ -2,7 +2,7 @@
 //!
 //! What is read was authenticated before it is given out, and an archive that ends before its last frame never ends well.
 
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 
 use aead_stream::{DecryptorBE32, EncryptorBE32};
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305};
@@ -108,6 +108,31 @@ impl<W: Write> FrameWriter<W> {
         self.out.write_all(sealed)?;
         self.written += 4 + sealed.len() as u64;
         Ok(())
+    }
+}
+
+/// Goes over all frames without opening them, after so many bytes of a header: to the last one, after which nothing comes.
+///
+/// # Errors
+/// The archive is cut short, or something follows it; or the file failed.
+pub(in super::super) fn skip(from: &mut (impl Read + Seek), header: u64) -> Result<(), ArchiveError> {
+    let end = from.seek(SeekFrom::End(0))?;
+    let mut at = header;
+    loop {
+        from.seek(SeekFrom::Start(at))?;
+        let mut length = [0; 4];
+        if end < at + 4 {
+            return Err(ArchiveError::CutShort { at: end });
+        }
+        from.read_exact(&mut length)?;
+        let length = u32::from_be_bytes(length);
+        at += 4 + u64::from(length & !LAST);
+        match (length & LAST != 0, at.cmp(&end)) {
+            (_, std::cmp::Ordering::Greater) => return Err(ArchiveError::CutShort { at: end }),
+            (true, std::cmp::Ordering::Equal) => return Ok(()),
+            (true, _) => return Err(ArchiveError::Damaged { at, what: "something follows its end" }),
+            (false, _) => {}
+        }
     }
 }
 

@@ -19,7 +19,7 @@ mod records;
 mod tests;
 
 pub use self::error::ArchiveError;
-pub(super) use self::frames::{FrameReader, FrameWriter};
+pub(super) use self::frames::{FrameReader, FrameWriter, skip};
 pub use self::header::Header;
 pub(super) use self::header::{HeaderRead, WrappedKey};
 pub use self::records::Summary;

@@ -64,6 +64,7 @@ impl Home {
             access: tokenhost::access::Policy::default(),
             audit: tokenhost::config::Audit::default(),
             events: tokenhost::config::Events::default(),
+            backup: None,
             log: Log::default(),
         };
         let token = daemon::init(&config).await?.token.expose_secret().to_owned();
