@@ -30,8 +30,10 @@ async fn refused(daemon: &Daemon, arguments: &[&str], code: i32) -> String {
 
 /// Makes an application and gives its id and token.
 async fn application(client: &Client, name: &str) -> Option<(String, String)> {
-    let new = json!({"name": name, "profiles": ["REST Services User"], "scopes": ["REST/JSON"], "allowed_organizations": []});
-    let made = client.try_send("POST", "/v1/application-tokens", "application/json", new.to_string().into()).await.ok()?;
+    let new =
+        json!({"name": name, "profiles": ["REST Services User"], "scopes": ["REST/JSON"], "allowed_organizations": []});
+    let made =
+        client.try_send("POST", "/v1/application-tokens", "application/json", new.to_string().into()).await.ok()?;
     let made = made.expect(201);
     Some((made["id"].as_str()?.to_owned(), made["token"].as_str()?.to_owned()))
 }
@@ -48,7 +50,8 @@ async fn rotating() -> (Mock, Arc<Mutex<Vec<String>>>) {
     let mock = Mock::start(move |seen| {
         noted.lock().unwrap().extend(seen.form.get("refresh_token").cloned());
         let number = count.fetch_add(1, Ordering::Relaxed);
-        let token = json!({"access_token": format!("a{number}"), "refresh_token": format!("r{number}"), "expires_in": 3600});
+        let token =
+            json!({"access_token": format!("a{number}"), "refresh_token": format!("r{number}"), "expires_in": 3600});
         mock::json(200, &token)
     });
     (mock.await, sent)
@@ -170,7 +173,10 @@ async fn a_provider_that_replaces_refresh_tokens_never_sees_an_old_one_again() {
     assert_eq!(provider.log().await.last().unwrap()["grant_type"], "refresh_token");
 
     let status = client.get("/v1/status").await.expect(200);
-    assert_eq!((&status["daemon"]["restored"]["uncertain"], &status["attention"][0]["kind"]), (&json!(1), &json!("restored")));
+    assert_eq!(
+        (&status["daemon"]["restored"]["uncertain"], &status["attention"][0]["kind"]),
+        (&json!(1), &json!("restored"))
+    );
     let told = other.command(&["status"]).output().await.unwrap();
     let told = String::from_utf8(told.stdout).unwrap();
     assert!(told.contains("tokenhost restore acknowledge") && told.contains("deleted or rebuilt since"), "{told}");
@@ -188,7 +194,8 @@ async fn where_only_a_person_gets_a_token_the_old_one_is_tried_once_after_its_ac
     let (mock, sent) = rotating().await;
     let mut daemon = Daemon::start().await;
     let client = daemon.client();
-    let code = json!({"authorizationUrl": format!("{}/a", mock.url), "tokenUrl": format!("{}/token", mock.url), "scopes": {}});
+    let code =
+        json!({"authorizationUrl": format!("{}/a", mock.url), "tokenUrl": format!("{}/token", mock.url), "scopes": {}});
     let scheme = json!({"type": "oauth2", "flows": {"authorizationCode": code}});
     let document = json!({"openapi": "3.1.0", "info": {"title": "A mock", "version": "1"}, "paths": {},
         "components": {"securitySchemes": {"oauth2": scheme}}});
@@ -264,9 +271,11 @@ async fn the_command_line_takes_looks_through_and_refuses() {
     let records = client.get("/v1/audit?action=backup.&limit=100").await.expect(200);
     let actions: Vec<_> = records["items"].as_array().unwrap().iter().map(|record| record["action"].as_str()).collect();
     assert!(actions.contains(&Some("backup.make")) && actions.contains(&Some("backup.made")), "{records}");
-    assert!(!std::fs::read_dir(daemon.data()).unwrap().any(|entry| {
-        entry.unwrap().file_name().to_string_lossy().starts_with("copy-")
-    }));
+    assert!(
+        !std::fs::read_dir(daemon.data())
+            .unwrap()
+            .any(|entry| { entry.unwrap().file_name().to_string_lossy().starts_with("copy-") })
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -126,6 +126,7 @@ mod tests {
     use super::super::journal::AttemptStory;
     use super::super::key::TokenKey;
     use super::super::plan::Cause;
+    use super::super::record::StoredToken;
     use super::super::record::tests::stored_token;
     use super::*;
     use crate::flows::step::Purpose;
@@ -136,9 +137,9 @@ mod tests {
         TokenKey::of(&name.parse().unwrap())
     }
 
-    async fn put(store: &MemoryStore, name: &str, has_refresh: bool, change: impl FnOnce(&mut TokenRecord)) {
+    async fn put(store: &MemoryStore, name: &str, token: &StoredToken, change: impl FnOnce(&mut TokenRecord)) {
         let mut record = TokenRecord::new(key(name), Ulid::nil());
-        record.succeed(3, stored_token(has_refresh));
+        record.succeed(3, token.clone());
         change(&mut record);
         let mut batch = Batch::synced();
         Ledger::put_token(&mut batch, &record, None).unwrap();
@@ -175,40 +176,45 @@ mod tests {
         id
     }
 
-    #[tokio::test]
-    async fn what_a_provider_may_have_replaced_is_uncertain_and_what_was_under_way_has_ended() {
-        let store = MemoryStore::new();
-        put(&store, "none", false, |_| {}).await;
-        put(&store, "unknown", true, |record| record.connecting = Some(Ulid::new())).await;
-        put(&store, "rotates", true, |record| record.rotates = Some(true)).await;
-        put(&store, "keeps", true, |record| record.rotates = Some(false)).await;
-        put(&store, "sent", true, |record| record.rotates = Some(false)).await;
-        put(&store, "spent", true, |record| record.refresh = RefreshState::Spent).await;
-        put(&store, "stalled", true, |record| record.refresh = RefreshState::Spent).await;
-        let sent = put_attempt(&store, "sent", Stage::Sent { spends: true, held: None }, None).await;
-        let stalled = Stage::Sent { spends: false, held: None };
-        let failed = Outcome::Failed { code: "x".into(), message: "y".into() };
-        let held = put_attempt(&store, "stalled", stalled, Some(failed.clone())).await;
+    #[test]
+    fn what_a_provider_may_have_replaced_is_uncertain_and_what_was_under_way_has_ended() {
+        // They are sealed by a runtime of their own.
+        let (with, without) = (stored_token(true), stored_token(false));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let store = MemoryStore::new();
+            put(&store, "none", &without, |_| {}).await;
+            put(&store, "unknown", &with, |record| record.connecting = Some(Ulid::new())).await;
+            put(&store, "rotates", &with, |record| record.rotates = Some(true)).await;
+            put(&store, "keeps", &with, |record| record.rotates = Some(false)).await;
+            put(&store, "sent", &with, |record| record.rotates = Some(false)).await;
+            put(&store, "spent", &with, |record| record.refresh = RefreshState::Spent).await;
+            put(&store, "stalled", &with, |record| record.refresh = RefreshState::Spent).await;
+            let sent = put_attempt(&store, "sent", Stage::Sent { spends: true, held: None }, None).await;
+            let stalled = Stage::Sent { spends: false, held: None };
+            let failed = Outcome::Failed { code: "x".into(), message: "y".into() };
+            let held = put_attempt(&store, "stalled", stalled, Some(failed.clone())).await;
 
-        let (since, now) = (DateTime::from_timestamp(5, 0).unwrap(), DateTime::from_timestamp(9, 0).unwrap());
-        let doubts = after_restore(&store, since, now).await.unwrap();
-        assert_eq!(doubts, Doubts { interrupted: 1, uncertain: 3, certain: 1 });
-        let check = async |name: &str, expected| assert_eq!(refresh_of(&store, name).await, expected, "{name}");
-        check("none", (RefreshState::Ready, false)).await;
-        check("unknown", (RefreshState::Uncertain, true)).await;
-        check("rotates", (RefreshState::Uncertain, true)).await;
-        check("keeps", (RefreshState::Ready, false)).await;
-        check("sent", (RefreshState::Uncertain, false)).await;
-        check("spent", (RefreshState::Spent, false)).await;
-        check("stalled", (RefreshState::Spent, false)).await;
-        assert!(OPEN.list(&store, &[], Page { limit: 9, ..Page::default() }).await.unwrap().is_empty());
-        for (name, id, outcome) in [("sent", sent, Outcome::Interrupted), ("stalled", held, failed)] {
-            let attempt = ATTEMPTS.get(&store, &[name, &id.to_string()]).await.unwrap().unwrap().value;
-            assert_eq!(attempt.story.outcome, Some(outcome));
-            assert_eq!(attempt.story.notes, [NOTE]);
-        }
-        let commits = store.commits();
-        let again = after_restore(&store, since, now).await.unwrap();
-        assert_eq!((again, store.commits()), (Doubts { interrupted: 0, ..doubts }, commits), "once is enough");
+            let (since, now) = (DateTime::from_timestamp(5, 0).unwrap(), DateTime::from_timestamp(9, 0).unwrap());
+            let doubts = after_restore(&store, since, now).await.unwrap();
+            assert_eq!(doubts, Doubts { interrupted: 1, uncertain: 3, certain: 1 });
+            let check = async |name: &str, expected| assert_eq!(refresh_of(&store, name).await, expected, "{name}");
+            check("none", (RefreshState::Ready, false)).await;
+            check("unknown", (RefreshState::Uncertain, true)).await;
+            check("rotates", (RefreshState::Uncertain, true)).await;
+            check("keeps", (RefreshState::Ready, false)).await;
+            check("sent", (RefreshState::Uncertain, false)).await;
+            check("spent", (RefreshState::Spent, false)).await;
+            check("stalled", (RefreshState::Spent, false)).await;
+            assert!(OPEN.list(&store, &[], Page { limit: 9, ..Page::default() }).await.unwrap().is_empty());
+            for (name, id, outcome) in [("sent", sent, Outcome::Interrupted), ("stalled", held, failed)] {
+                let attempt = ATTEMPTS.get(&store, &[name, &id.to_string()]).await.unwrap().unwrap().value;
+                assert_eq!(attempt.story.outcome, Some(outcome));
+                assert_eq!(attempt.story.notes, [NOTE]);
+            }
+            let commits = store.commits();
+            let again = after_restore(&store, since, now).await.unwrap();
+            assert_eq!((again, store.commits()), (Doubts { interrupted: 0, ..doubts }, commits), "once is enough");
+        });
     }
 }
