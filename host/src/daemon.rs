@@ -66,6 +66,8 @@ pub struct Daemon {
     notices: Arc<Notices>,
     /// Its webhooks, whose deliveries under way end before it does.
     webhooks: Arc<Webhooks>,
+    /// Its backups, of which one under way ends before it does.
+    backups: Arc<Backups>,
     /// Its accounts of uses, written down once nobody comes any more.
     accounts: Arc<Accounts>,
     /// Its store, closed last.
@@ -241,11 +243,12 @@ impl Daemon {
         let stop = CancellationToken::new();
         let serving = tokio::spawn(api::serve(listener, router, config.connections, stop.clone().cancelled_owned()));
         tokio::spawn(stop.clone().run_until_cancelled_owned(upkeep(metrics, Arc::downgrade(&store))));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(async move { backups.keep().await }));
+        let keeping = Arc::clone(&backups);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
         let keeping = Arc::clone(&accounts);
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), resumed, "ready");
-        Ok(Self { address, api, tokens, notices, webhooks, accounts, store, stop, serving })
+        Ok(Self { address, api, tokens, notices, webhooks, backups, accounts, store, stop, serving })
     }
 
     /// Where it listens.
@@ -262,6 +265,7 @@ impl Daemon {
         self.api.stop();
         self.stop.cancel();
         self.notices.stop();
+        self.backups.stop();
         // Together: calls under way may be waiting for the attempts.
         let (served, (), ()) = tokio::join!(self.serving, self.tokens.shutdown(), self.webhooks.stop());
         served.context("the server failed")?;

@@ -5,6 +5,7 @@
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -67,6 +68,8 @@ pub struct Backups {
     /// Held while one is made.
     turn: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<State>,
+    /// Whether the daemon stops.
+    stopping: Arc<AtomicBool>,
 }
 
 /// What is known of those that are made by themselves.
@@ -125,7 +128,7 @@ impl Backups {
         if let Some(last) = state.last {
             metrics::gauge!(telemetry::BACKUP_LAST_SUCCESS).set(last.timestamp() as f64);
         }
-        Arc::new(Self { parts, turn: Arc::default(), state: Mutex::new(state) })
+        Arc::new(Self { parts, turn: Arc::default(), state: Mutex::new(state), stopping: Arc::default() })
     }
 
     /// Begins an archive of this moment.
@@ -140,7 +143,7 @@ impl Backups {
         let (me, handle) = (Arc::clone(self), Handle::current());
         tokio::task::spawn_blocking(move || {
             let taker = Taker { to: sender.clone(), handle: handle.clone() };
-            let outcome = cut.write(BufWriter::with_capacity(PIECE, taker), |_| {}).map(|(_, made)| made);
+            let outcome = cut.write(BufWriter::with_capacity(PIECE, taker), me.unless_stopping()).map(|(_, made)| made);
             if let Err(error) = &outcome {
                 tracing::error!("a backup that somebody asked for can't be finished: {error}");
                 // What comes doesn't end as an archive does, and the connection says so too.
@@ -163,6 +166,20 @@ impl Backups {
                 drop(self.make_scheduled(schedule).await);
             }
             tokio::time::sleep(ROUND).await;
+        }
+    }
+
+    /// Ends the one under way, as where the daemon stops: nothing of it is left.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends a backup under way once the daemon stops.
+    fn unless_stopping(&self) -> impl FnMut(u64) -> io::Result<()> + use<> {
+        let stopping = Arc::clone(&self.stopping);
+        move |_| match stopping.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("the daemon stops")),
+            false => Ok(()),
         }
     }
 
@@ -253,7 +270,8 @@ impl Backups {
         folder::clear(&folder, &instance(&self.parts.keyring));
         let cut = self.cut().await?;
         let path = folder.join(folder::name_of(cut.header()));
-        blocking(move || cut.write_file(&path, |_| {})).await
+        let go_on = self.unless_stopping();
+        blocking(move || cut.write_file(&path, go_on)).await
     }
 
     /// Remembers that one failed, and tells it.

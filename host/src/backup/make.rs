@@ -58,7 +58,7 @@ pub async fn write(source: &Source, file: &Path) -> Result<Made, BackupError> {
     // What a daemon counted that was killed isn't in the store yet.
     let cut = Cut::at_once(source, Some(COUNTS)).await?;
     let file = file.to_owned();
-    blocking(move || cut.write_file(&file, |_| {})).await
+    blocking(move || cut.write_file(&file, |_| Ok(()))).await
 }
 
 /// Runs what blocks where it blocks nobody.
@@ -135,12 +135,16 @@ impl Cut {
         &self.header
     }
 
-    /// Writes all of it, and tells the bytes written now and then. It blocks.
-    pub(super) fn write<W: Write>(self, mut out: W, mut progress: impl FnMut(u64)) -> Result<(W, Made), ArchiveError> {
+    /// Writes all of it, and tells the bytes written now and then; an error ends it. It blocks.
+    pub(super) fn write<W: Write>(
+        self,
+        mut out: W,
+        mut progress: impl FnMut(u64) -> io::Result<()>,
+    ) -> Result<(W, Made), ArchiveError> {
         let (bound, written) = self.header.write(&mut out)?;
         let mut records = RecordWriter::new(FrameWriter::new(out, &self.key, bound, written));
         self.frozen.each::<EntryError>(b"", |key, revision, value| {
-            progress(records.written());
+            progress(records.written()).map_err(ArchiveError::from)?;
             Ok(records.entry(key, revision, value)?)
         })?;
         for (name, mut file) in self.files {
@@ -148,12 +152,16 @@ impl Cut {
             records.file(&name, size, &mut file)?;
         }
         let (out, summary, bytes) = records.finish(self.frozen.revision())?;
-        progress(bytes);
+        progress(bytes)?;
         Ok((out, Made { id: self.header.id, made_at: self.header.made_at, summary, bytes }))
     }
 
     /// The same into a file, which has its name only once all of it is on disk. One of that name must not exist.
-    pub(super) fn write_file(self, path: &Path, progress: impl FnMut(u64)) -> Result<Made, BackupError> {
+    pub(super) fn write_file(
+        self,
+        path: &Path,
+        progress: impl FnMut(u64) -> io::Result<()>,
+    ) -> Result<Made, BackupError> {
         if path.exists() {
             return Err(BackupError::Exists(path.display().to_string()));
         }

@@ -307,3 +307,29 @@ async fn one_is_given_at_a_time_and_who_goes_away_stops_it() {
     assert!(checked.summary.bytes > 8 << 20);
     assert!(second.name.starts_with(&format!("tokenhost-{}-2026", checked.header.instance)), "{}", second.name);
 }
+
+/// Takes some minutes and 3 GiB of disk: `cargo test --workspace --lib backup::tests -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "it takes long; run it where what is kept in memory while a backup is made or read has changed"]
+async fn a_gibibyte_takes_no_more_memory_than_a_little() {
+    let peak = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap().to_owned();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
+    };
+    let world = World::new().await;
+    for number in 0..16_384_u32 {
+        let (mut batch, mut noise) = (Batch::buffered(), vec![0; 65_536]);
+        getrandom::fill(&mut noise).unwrap();
+        batch.put(format!("thing\0{number:06}\0").into_bytes(), noise);
+        world.store.commit(batch).await.unwrap();
+    }
+    let began = std::time::Instant::now();
+    let before = peak();
+    let archive = world.archive().await;
+    let (made, made_in) = (peak(), began.elapsed());
+    world.restore(&archive, "new", false).await.unwrap();
+    let (restored, restored_in) = (peak(), began.elapsed() - made_in);
+    println!("peak {before} MiB before, {made} MiB made in {made_in:?}, {restored} MiB restored in {restored_in:?}");
+    assert!(restored < before + 200, "{before} {made} {restored}");
+}
