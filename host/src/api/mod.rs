@@ -20,6 +20,7 @@ mod flows;
 mod form;
 mod forward_auth;
 mod identity;
+mod inside;
 mod integrations;
 mod introspect;
 mod login;
@@ -57,6 +58,7 @@ use utoipa::{IntoParams, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::connect::CALLBACK;
+pub use self::inside::{Answer, Inside, Visitor};
 use self::problem::{Code, Problem};
 pub use self::server::{listen, serve};
 pub use self::state::{Api, Rooms};

@@ -221,6 +221,10 @@ impl Store for MemoryStore {
     async fn commit(&self, batch: Batch) -> Result<Revision, StoreError> {
         self.lock().commit(batch)
     }
+
+    fn revision(&self) -> Revision {
+        self.lock().revision
+    }
 }
 
 impl fmt::Debug for MemoryStore {

@@ -153,6 +153,9 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError::Conflict`] where an expectation doesn't hold; nothing was written then. Otherwise the storage failed.
     async fn commit(&self, batch: Batch) -> Result<Revision, StoreError>;
+
+    /// The revision of the last commit: what was read since it was this is still so while it is this.
+    fn revision(&self) -> Revision;
 }
 
 /// Why the store couldn't do it.

@@ -79,6 +79,7 @@ impl RocksStore {
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let database = Arc::new(Database::open(folder)?);
         let revision = database.with(check_format)?;
+        database.committed.store(revision, Ordering::Release);
         let (queue, requests) = mpsc::channel(QUEUE);
         let committer = Committer::new(Arc::clone(&database), requests, revision);
         let thread = std::thread::Builder::new()
@@ -160,6 +161,10 @@ impl Store for RocksStore {
         self.send(Request::Commit(batch, answer)).await?;
         answered.await.map_err(|_| closed())?
     }
+
+    fn revision(&self) -> Revision {
+        self.database.committed.load(Ordering::Acquire)
+    }
 }
 
 impl fmt::Debug for RocksStore {
@@ -178,6 +183,8 @@ pub(super) struct Database {
     pub(super) failed: AtomicBool,
     /// Synced writes so far.
     pub(super) syncs: AtomicU64,
+    /// The last revision that readers see.
+    pub(super) committed: AtomicU64,
 }
 
 impl Database {
@@ -189,6 +196,7 @@ impl Database {
             handle: RwLock::new(Some(open_handle(folder)?)),
             failed: AtomicBool::new(false),
             syncs: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
         })
     }
 
