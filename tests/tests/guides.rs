@@ -244,3 +244,13 @@ fn access() {
 fn keys() {
     run("keys.md", 8);
 }
+
+#[test]
+fn monitoring() {
+    run("monitoring.md", 9);
+}
+
+#[test]
+fn backup() {
+    run("backup.md", 31);
+}

@@ -86,7 +86,7 @@ async fn rotate(
         return Err(caller.refuse(Reason::OrganizationNotAllowed, "it is about all tokens").await);
     }
     let now = api.clock.now();
-    let end = end(rotation.accept_until, api.access.policy.allow_fallback_token, now);
+    let end = end(rotation.accept_until, api.access.policy().allow_fallback_token, now);
     let end = end.map_err(|fault| Problem::invalid(vec![fault]))?;
     api.access.rotate_pepper(end.unwrap_or(now)).await?;
     let message = "the pepper was rotated: tokens made before have to be rebuilt";

@@ -6,8 +6,10 @@ mod agent;
 mod application_token;
 mod attempt;
 mod audit;
+mod backup;
 mod client;
 mod completion;
+mod config;
 #[cfg(test)]
 mod daemon_tests;
 mod doctor;
@@ -28,6 +30,7 @@ mod personal_token;
 mod plugin;
 mod problem;
 mod profile;
+mod restore;
 mod serve;
 mod standing;
 mod status;
@@ -86,6 +89,7 @@ enum Command {
     Init(init::Init),
     Serve(serve::Serve),
     Status(status::Status),
+    Config(config::Config),
     Model(model::Model),
     Integration(integration::Integration),
     Token(token::Token),
@@ -104,6 +108,8 @@ enum Command {
     Audit(audit::Audit),
     Key(key::Key),
     Pepper(audit::Pepper),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Plugin(plugin::Plugin),
     Completion(completion::Completion),
 }
@@ -156,11 +162,14 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::VerifyToken(verify) => verify.run(output).await,
             Command::Me(me) => me.run(output).await,
             Command::Status(status) => status.run(output).await,
+            Command::Config(config) => config.run(output).await,
             Command::Event(event) => event.run(output).await,
             Command::Webhook(webhook) => webhook.run(output).await,
             Command::Audit(audit) => audit.run(output).await,
             Command::Key(key) => key.run(output).await,
             Command::Pepper(pepper) => pepper.run(output).await,
+            Command::Backup(backup) => backup.run(output).await,
+            Command::Restore(restore) => restore.run(output).await,
             Command::Plugin(plugin) => plugin.run(output).await,
             Command::Completion(completion) => completion.run(output),
         }

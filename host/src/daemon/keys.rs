@@ -1,15 +1,17 @@
 //! Master keys from where the settings say: at the start, and anew whenever keys are to change.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
-use crate::config::{Config, KeySource};
+use crate::config::{Config, KeySource, Live};
 use crate::seal::{self, MasterKey, MasterKeys, SealError};
 
 /// The master key in use.
 ///
 /// # Errors
 /// The file, the text or the command gives none.
-pub(super) async fn master_key(config: &Config) -> Result<MasterKey, SealError> {
+pub(crate) async fn master_key(config: &Config) -> Result<MasterKey, SealError> {
     read(config, &config.key, "key").await
 }
 
@@ -28,11 +30,11 @@ async fn read(config: &Config, source: &KeySource, setting: &str) -> Result<Mast
 }
 
 /// The settings of a running daemon, read anew each time: what the operator changed in the file counts.
-pub(super) struct Sources(pub(super) Config);
+pub(super) struct Sources(pub(super) Arc<Live>);
 
 impl Sources {
     fn now(&self) -> Result<Config, SealError> {
-        self.0.again().map_err(|error| SealError::Settings(error.to_string()))
+        self.0.read().map_err(|error| SealError::Settings(error.to_string()))
     }
 }
 

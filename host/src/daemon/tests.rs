@@ -19,7 +19,6 @@ fn config(folder: &Path) -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         key: KeySource::File(folder.join("keys/master.key")),
         key_next: None,
-        origin: Overrides::default(),
         flows: folder.to_owned(),
         public: Public::default(),
         connections: 100,
@@ -27,7 +26,10 @@ fn config(folder: &Path) -> Config {
         access: crate::access::Policy::default(),
         audit: crate::config::Audit::default(),
         events: crate::config::Events::default(),
+        backup: None,
         log: Log::default(),
+        telemetry: crate::config::Telemetry::default(),
+        resolved: Vec::new(),
     }
 }
 

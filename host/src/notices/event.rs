@@ -55,6 +55,8 @@ kinds! {
     WebhookDisabled "webhook.disabled" Error;
     /// A data key, the master key or the pepper was rotated, or a rotation was ended.
     KeyRotated "key.rotated" Info;
+    /// A scheduled backup couldn't be made.
+    BackupFailed "backup.failed" Error;
     /// Somebody tests a webhook. Delivered to that one only, and kept nowhere.
     WebhookTest "webhook.test" Info;
 }

@@ -25,7 +25,7 @@ use super::{Batch, Entry, Revision, Scan, Store, StoreError, prefix_end};
 /// The format written here, and the newest that is understood. A change of what records mean raises it.
 const FORMAT: u64 = 1;
 /// Where the format stands: 8 bytes, big-endian.
-const FORMAT_KEY: &[u8] = b"\0meta/format";
+pub(super) const FORMAT_KEY: &[u8] = b"\0meta/format";
 /// Where the last batch's revision stands; each group of commits writes it.
 const REVISION_KEY: &[u8] = b"\0meta/revision";
 /// The first key that a caller may have.
@@ -68,6 +68,17 @@ pub struct RocksStore {
     queue: Option<mpsc::Sender<Request>>,
     /// The committer's thread.
     committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How large a store is, and how it fares.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Bytes by kind: tables and log on the disk, live data as estimated, write buffers and cache in memory.
+    pub bytes: [(&'static str, u64); 5],
+    /// Whether writes are held back until compaction catches up.
+    pub stalled: bool,
+    /// Whether the last write failed.
+    pub failed: bool,
 }
 
 impl RocksStore {
@@ -114,6 +125,33 @@ impl RocksStore {
     /// How many times a group of commits was synced to disk since the store was opened.
     pub fn syncs(&self) -> u64 {
         self.database.syncs.load(Ordering::Relaxed)
+    }
+
+    /// How large the store is, and how it fares.
+    pub fn figures(&self) -> Figures {
+        let property = |name: &str| {
+            let read = self.database.with(|db| db.property_int_value(name).map_err(classify));
+            read.ok().flatten().unwrap_or(0)
+        };
+        let is_log = |path: &Path| path.extension().is_some_and(|extension| extension == "log");
+        let entries = std::fs::read_dir(&self.database.folder).into_iter().flatten().flatten();
+        let logs = entries.filter(|entry| is_log(&entry.path())).filter_map(|entry| entry.metadata().ok());
+        Figures {
+            bytes: [
+                ("tables", property("rocksdb.total-sst-files-size")),
+                ("log", logs.map(|log| log.len()).sum()),
+                ("live", property("rocksdb.estimate-live-data-size")),
+                ("memory", property("rocksdb.cur-size-all-mem-tables")),
+                ("cache", property("rocksdb.block-cache-usage")),
+            ],
+            stalled: property("rocksdb.is-write-stopped") != 0 || property("rocksdb.actual-delayed-write-rate") != 0,
+            failed: self.database.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What readers and the committer share.
+    pub(super) fn database(&self) -> &Arc<Database> {
+        &self.database
     }
 
     /// Queues a request.
@@ -196,7 +234,7 @@ impl Database {
     }
 
     /// Does something with the open database.
-    fn with<T>(&self, work: impl FnOnce(&DB) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&DB) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let handle = self.handle.read().unwrap_or_else(PoisonError::into_inner);
         work(handle.as_ref().ok_or_else(closed)?)
     }
@@ -328,14 +366,19 @@ fn entry(key: &[u8], stored: Vec<u8>) -> Result<Entry, StoreError> {
 
 /// The revision before a stored value.
 fn read_revision(stored: &[u8]) -> Result<Revision, StoreError> {
-    let (revision, _) = stored
+    split_revision(stored).map(|(revision, _)| revision)
+}
+
+/// The revision before a stored value, and the value.
+pub(super) fn split_revision(stored: &[u8]) -> Result<(Revision, &[u8]), StoreError> {
+    let (revision, value) = stored
         .split_first_chunk::<REVISION_BYTES>()
         .ok_or_else(|| StoreError::Storage("a stored value is cut short; restore the folder from a backup".into()))?;
-    Ok(Revision::from_be_bytes(*revision))
+    Ok((Revision::from_be_bytes(*revision), value))
 }
 
 /// Makes the folder, or takes the rights of others on it away.
-fn make_private(folder: &Path) -> Result<(), StoreError> {
+pub(super) fn make_private(folder: &Path) -> Result<(), StoreError> {
     let fault = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full(error.to_string()),
         _ => StoreError::Storage(format!("{}: {error}", folder.display())),
@@ -352,7 +395,7 @@ fn make_private(folder: &Path) -> Result<(), StoreError> {
 }
 
 /// RocksDB's options.
-fn options() -> Options {
+pub(super) fn options() -> Options {
     let mut tables = BlockBasedOptions::default();
     let mut cache = LruCacheOptions::default();
     cache.set_capacity(BLOCK_CACHE_BYTES);
@@ -406,14 +449,7 @@ fn open_handle(folder: &Path) -> Result<DB, StoreError> {
 
 /// Checks whose database this is, marks a new one, and returns its last revision.
 fn check_format(db: &DB) -> Result<Revision, StoreError> {
-    let number = |key: &[u8]| -> Result<Option<u64>, StoreError> {
-        let Some(stored) = db.get_pinned(key).map_err(classify)? else { return Ok(None) };
-        let bytes = <[u8; 8]>::try_from(&*stored);
-        bytes
-            .map(|bytes| Some(u64::from_be_bytes(bytes)))
-            .map_err(|_| StoreError::Storage("its format is damaged".into()))
-    };
-    match number(FORMAT_KEY)? {
+    match number(db, FORMAT_KEY)? {
         Some(found) if found > FORMAT => return Err(StoreError::TooNew { found, known: FORMAT }),
         Some(_) => {}
         None => {
@@ -427,7 +463,14 @@ fn check_format(db: &DB) -> Result<Revision, StoreError> {
             write(db, writes, true)?;
         }
     }
-    Ok(number(REVISION_KEY)?.unwrap_or(0))
+    Ok(number(db, REVISION_KEY)?.unwrap_or(0))
+}
+
+/// A number that the store keeps of itself.
+pub(super) fn number(db: &DB, key: &[u8]) -> Result<Option<u64>, StoreError> {
+    let Some(stored) = db.get_pinned(key).map_err(classify)? else { return Ok(None) };
+    let bytes = <[u8; 8]>::try_from(&*stored);
+    bytes.map(|bytes| Some(u64::from_be_bytes(bytes))).map_err(|_| StoreError::Storage("its format is damaged".into()))
 }
 
 /// What RocksDB's error means. It tells kinds of input and output errors apart only in its text.
