@@ -122,7 +122,7 @@ mod tests {
             "",
             Some("kms 'open"),
             &[],
-            Err("key_command (TOKENHOST_KEY_COMMAND or --key-command): a quotation mark"),
+            Err("key_command (--key-command): a quotation mark"),
         );
         check("", Some("''"), &[], Err("must name a program"));
     }

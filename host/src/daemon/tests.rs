@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::config::{Egress as EgressSettings, KeySource, Log, Overrides, Public};
+use crate::config::{Egress as EgressSettings, KeySource, Log, Public};
 use crate::seal::MasterKey;
 
 /// Settings for a daemon in this folder.
