@@ -65,6 +65,8 @@ impl Home {
             audit: tokenhost::config::Audit::default(),
             events: tokenhost::config::Events::default(),
             log: Log::default(),
+            telemetry: tokenhost::config::Telemetry::default(),
+            resolved: Vec::new(),
         };
         let token = daemon::init(&config).await?.token.expose_secret().to_owned();
         Ok(Self { folder, config, token })
