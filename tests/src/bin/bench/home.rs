@@ -64,6 +64,7 @@ impl Home {
             access: tokenhost::access::Policy::default(),
             audit: tokenhost::config::Audit::default(),
             events: tokenhost::config::Events::default(),
+            backup: None,
             log: Log::default(),
             telemetry: tokenhost::config::Telemetry::default(),
             resolved: Vec::new(),
