@@ -92,6 +92,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         writeln!(std::io::stdout(), "listening on http://{}", daemon.address).and_then(|()| std::io::stdout().flush()),
     );
     notify(sd_notify::NotifyState::Ready);
+    if let Some(patience) = sd_notify::watchdog_enabled() {
+        tokio::spawn(tell_of_life(patience / 2));
+    }
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -388,6 +391,14 @@ async fn upkeep(metrics: metrics_exporter_prometheus::PrometheusHandle, store: s
         drop(store);
         metrics.run_upkeep();
         tokio::time::sleep(UPKEEP).await;
+    }
+}
+
+/// Tells the service manager every so often that tasks go on here, until the process ends.
+async fn tell_of_life(every: Duration) {
+    loop {
+        notify(sd_notify::NotifyState::Watchdog);
+        tokio::time::sleep(every).await;
     }
 }
 

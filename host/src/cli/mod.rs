@@ -18,6 +18,7 @@ mod flow;
 mod help_tests;
 mod init;
 mod integration;
+mod manual;
 mod me;
 mod model;
 mod noun;
@@ -104,6 +105,8 @@ enum Command {
     Pepper(audit::Pepper),
     Plugin(plugin::Plugin),
     Completion(completion::Completion),
+    #[command(name = "man")]
+    Manual(manual::Manual),
 }
 
 /// Runs the command line of this process, says on stderr what went wrong, and gives the exit code.
@@ -160,6 +163,7 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::Pepper(pepper) => pepper.run(output).await,
             Command::Plugin(plugin) => plugin.run(output).await,
             Command::Completion(completion) => completion.run(output),
+            Command::Manual(manual) => manual.run(output),
         }
     })
 }
