@@ -32,6 +32,7 @@ mod serve;
 mod standing;
 mod status;
 mod token;
+mod upgrade;
 mod user;
 mod values;
 mod webhook;
@@ -85,6 +86,7 @@ Environment of the commands that talk to a daemon:
 enum Command {
     Init(init::Init),
     Serve(serve::Serve),
+    Upgrade(upgrade::Upgrade),
     Status(status::Status),
     Model(model::Model),
     Integration(integration::Integration),
@@ -143,6 +145,7 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
         match cli.command {
             Command::Init(init) => init.run(output).await,
             Command::Serve(serve) => serve.run().await,
+            Command::Upgrade(upgrade) => upgrade.run(output).await,
             Command::Model(model) => model.run(output).await,
             Command::Integration(integration) => integration.run(output).await,
             Command::Token(token) => token.run(output).await,
