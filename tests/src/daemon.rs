@@ -98,6 +98,18 @@ impl Daemon {
         daemon
     }
 
+    /// A daemon over a folder that holds `data` and `keys/master.key` of another one, and no process on it yet. The token is
+    /// its first administrator's.
+    pub fn over(folder: tempfile::TempDir, token: String) -> Self {
+        small_flows(&folder.path().join("flows"));
+        Self { options: Options::default(), folder, token, running: None }
+    }
+
+    /// With one more variable from its next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.options.env.push((name.to_owned(), value.to_owned()));
+    }
+
     /// The executable with this daemon's settings in its environment, and nothing else in it.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(executable());
