@@ -24,6 +24,8 @@ version=${DEB_VERSION:-$("$program" --version | cut -d' ' -f2)-1}
 architecture=$(dpkg --print-architecture)
 day=$(date -u -d "@$SOURCE_DATE_EPOCH" +%F)
 tree=$work/tokenhost
+# Of dpkg-deb: how, and how hard.
+read -ra compression <<<"-Z${DEB_COMPRESSION:-xz}"
 umask 022
 
 # put MODE SOURCE TARGET; `-`: standard input.
@@ -92,5 +94,5 @@ for script in postinst prerm postrm; do put 755 "$here/debian/$script" DEBIAN/$s
 
 find "$tree" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 package=$out/tokenhost_${version}_$architecture.deb
-dpkg-deb --root-owner-group -Z"${DEB_COMPRESSION:-xz}" --build "$tree" "$package" >/dev/null
+dpkg-deb --root-owner-group "${compression[@]}" --build "$tree" "$package" >/dev/null
 echo "$package"

@@ -135,6 +135,8 @@ npm_packages() {
 }
 
 npm_packages tests
+# Built into the daemon.
+npm_packages host/console
 for manifest in "$root"/plugins/*/package.json; do
     npm_packages "plugins/$(basename "$(dirname "$manifest")")"
 done

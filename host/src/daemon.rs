@@ -16,11 +16,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, Access};
-use crate::api::{self, Api, Rooms};
+use crate::api::{self, Api, Inside, Rooms};
 use crate::audit::{Audit, Retention, SupportIds, Tally};
 use crate::calls::Calls;
 use crate::clock::SystemClock;
 use crate::config::{Config, KeySource};
+use crate::console;
 use crate::egress::{Egress, Limits, Policy};
 use crate::flows::compile::Compiler;
 use crate::flows::registry::Flows;
@@ -229,6 +230,7 @@ impl Daemon {
             public: config.public,
             public_url,
         });
+        let router = router.clone().merge(console::router(Inside::new(api.clone(), router)));
         let stop = CancellationToken::new();
         let serving = tokio::spawn(api::serve(listener, router, config.connections, stop.clone().cancelled_owned()));
         tokio::spawn(stop.clone().run_until_cancelled_owned(upkeep(metrics, Arc::downgrade(&store))));

@@ -8,11 +8,12 @@
 //
 // Prints one line of JSON at the end: where the person ended, and what the page said. Exit code 1: it got stuck.
 
-import { execFileSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 
 import { chromium } from 'playwright-core';
+
+import { executablePath } from './chromium.mjs';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -26,13 +27,6 @@ const { values, positionals } = parseArgs({
 const [start] = positionals;
 /** Clicks after which a person gives up: signing in, consenting and confirming a code are four pages. */
 const MOST = 12;
-
-const find = (name) => execFileSync('sh', ['-c', `command -v ${name} || true`], { encoding: 'utf8' }).trim();
-const executablePath = process.env.CHROMIUM || find('chromium') || find('chromium-browser') || find('google-chrome');
-if (!executablePath) {
-  console.error('there is no chromium: run `make tools`');
-  process.exit(2);
-}
 
 const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 const seen = async (page, response) => ({

@@ -10,6 +10,7 @@
     reason = "a harness for tests: what goes wrong in it ends the test"
 )]
 
+pub mod browser;
 pub mod client;
 pub mod daemon;
 pub mod mock;

@@ -167,16 +167,52 @@ struct Answer {
     milliseconds: u64,
 }
 
+/// An attempt in the history of an integration.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AttemptSummary {
+    /// Its id.
+    id: String,
+    /// `acquire`, `refresh` or `revoke`.
+    purpose: &'static str,
+    /// When it began.
+    started_at: Time,
+    /// How it ended: `token`, `failed`, `revoked`, `interrupted` or `void`; `running`: it goes on.
+    result: &'static str,
+}
+
+impl From<AttemptStory> for AttemptSummary {
+    fn from(story: AttemptStory) -> Self {
+        Self {
+            id: story.id.to_string(),
+            purpose: purpose(story.purpose),
+            started_at: story.started_at.into(),
+            result: match story.outcome {
+                None => "running",
+                Some(tokens::Outcome::Token { .. }) => "token",
+                Some(tokens::Outcome::Failed { .. }) => "failed",
+                Some(tokens::Outcome::Revoked) => "revoked",
+                Some(tokens::Outcome::Interrupted) => "interrupted",
+                Some(tokens::Outcome::Void) => "void",
+            },
+        }
+    }
+}
+
+/// What an attempt is for.
+fn purpose(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Acquire => "acquire",
+        Purpose::Refresh => "refresh",
+        Purpose::Revoke => "revoke",
+    }
+}
+
 impl From<AttemptStory> for Attempt {
     fn from(story: AttemptStory) -> Self {
         Self {
             id: story.id.to_string(),
             key: story.key.to_string(),
-            purpose: match story.purpose {
-                Purpose::Acquire => "acquire",
-                Purpose::Refresh => "refresh",
-                Purpose::Revoke => "revoke",
-            },
+            purpose: purpose(story.purpose),
             cause: match story.cause {
                 Cause::Needed => "needed",
                 Cause::Ageing => "ageing",

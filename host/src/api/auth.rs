@@ -16,6 +16,7 @@ use super::bulk::FILE_BYTES;
 use super::caller::{Caller, audited};
 use super::credentials::{self, Credential, PARAMETER};
 use super::form::{self, AROUND_FILE, FORM_BYTES, Form};
+use super::inside::Entered;
 use super::login;
 use super::peer;
 use super::problem::{Code, Problem};
@@ -35,7 +36,10 @@ impl Api {
 
     /// From where a request comes.
     pub(super) fn address(&self, parts: &Parts) -> Option<IpAddr> {
-        peer::of_parts(parts, &self.access.policy.trusted_proxies)
+        match parts.extensions.get() {
+            Some(Entered { address, .. }) => *address,
+            None => peer::of_parts(parts, &self.access.policy.trusted_proxies),
+        }
     }
 }
 
@@ -63,6 +67,13 @@ async fn identify(
     form: Option<&Form>,
     address: Option<IpAddr>,
 ) -> Result<Arc<Principal>, Denial> {
+    if let Some(Entered { principal, .. }) = parts.extensions.get() {
+        // Let in at the page already, in another scope than this route's, perhaps.
+        return match principal.token.map(|_| principal.admitted(route.scope, &api.access.scopes)) {
+            Some(Err(reason)) => Err(Refused::of(principal, reason).into()),
+            _ => Ok(Arc::clone(principal)),
+        };
+    }
     let policy = &api.access.policy;
     let query = parts.uri.query().unwrap_or_default();
     let mut in_query: Vec<String> = form_urlencoded::parse(query.as_bytes())

@@ -64,6 +64,11 @@ impl Caller {
         Self(Arc::new(Inner { api, principal, route, address, notes: Mutex::default() }))
     }
 
+    /// Who it is.
+    pub(super) fn principal(&self) -> Arc<Principal> {
+        Arc::clone(&self.0.principal)
+    }
+
     /// From where the call came.
     pub(super) fn address(&self) -> Option<IpAddr> {
         self.0.address

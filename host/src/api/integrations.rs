@@ -9,13 +9,13 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::input::texts;
 pub(super) use self::input::{Change, NewIntegration, given};
-use self::view::{Integration, IntegrationSummary};
+use self::view::{Integration, IntegrationSummary, With};
 use super::body::Json;
 use super::caller::Caller;
 use super::models::name;
@@ -73,19 +73,45 @@ impl From<IntegrationError> for Problem {
     }
 }
 
+/// Which integrations, and what is shown of them.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used; `list` reads the parameters")]
+struct Search {
+    /// A part of the name
+    q: Option<String>,
+    /// What is shown besides, separated by commas: `token` (how its token is, and what is missing for one) and `attempts` (how the last
+    /// 20 ended)
+    with: Option<String>,
+}
+
 /// Lists the integrations, by name
-#[utoipa::path(get, path = "/v1/integrations", tag = "integrations", params(super::Paging),
+#[utoipa::path(get, path = "/v1/integrations", tag = "integrations", params(super::Paging, Search),
     responses((status = 200, description = "A page of integrations", body = Page<IntegrationSummary>)))]
 async fn list(
     State(api): State<Api>,
     caller: Caller,
     uri: Uri,
 ) -> Result<axum::Json<Page<IntegrationSummary>>, Problem> {
-    let wanted = Wanted::<Name>::of(&uri)?;
-    let shown = |name: &Name, organization: &Name| caller.may_on(Right::ReadIntegrations, name, organization);
-    let shown: Option<Visible<'_>> = if caller.may_everywhere(Right::ReadIntegrations) { None } else { Some(&shown) };
+    let mut query = Query::of(&uri);
+    let wanted = Wanted::<Name>::read(&mut query);
+    let part = query.text("q").map(|part| part.to_lowercase());
+    let with = query.choice("with", With::of_names, With::NAMES).unwrap_or_default();
+    query.finish()?;
+    let everything = caller.may_everywhere(Right::ReadIntegrations);
+    let fits = |name: &Name| part.as_ref().is_none_or(|part| name.as_str().contains(part));
+    let shown = |name: &Name, organization: &Name| {
+        fits(name) && (everything || caller.may_on(Right::ReadIntegrations, name, organization))
+    };
+    let shown: Option<Visible<'_>> = if everything && part.is_none() { None } else { Some(&shown) };
     let read = api.integrations.list(wanted.after.as_ref(), wanted.to_read(), shown).await?;
-    Ok(axum::Json(wanted.page(read, |integration| integration.name.to_string(), IntegrationSummary::from)))
+    let page = wanted.page(read, |integration| integration.name.to_string(), |it| it);
+    let mut items = Vec::with_capacity(page.items.len());
+    for integration in page.items {
+        let name = integration.name.clone();
+        items.push(IntegrationSummary::from(integration).with(&api, &name, with).await?);
+    }
+    Ok(axum::Json(Page { items, next: page.next }))
 }
 
 /// Makes an integration

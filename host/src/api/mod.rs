@@ -19,6 +19,7 @@ mod flows;
 mod form;
 mod forward_auth;
 mod identity;
+mod inside;
 mod integrations;
 mod introspect;
 mod login;
@@ -56,6 +57,7 @@ use utoipa::{IntoParams, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::connect::CALLBACK;
+pub use self::inside::{Answer, Inside, Visitor};
 use self::problem::{Code, Problem};
 pub use self::server::{listen, serve};
 pub use self::state::{Api, Rooms};

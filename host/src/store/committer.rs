@@ -128,6 +128,7 @@ impl Committer {
         }
         metrics::counter!(telemetry::STORE_COMMITS).increment(last - self.revision);
         self.revision = last;
+        self.database.committed.store(last, Ordering::Release);
         for ((_, answer), outcome) in waiting.into_iter().zip(outcomes) {
             // A caller that went away needs no answer.
             drop(answer.send(outcome));

@@ -72,12 +72,14 @@ async fn expectations_decide_the_whole_batch() {
         ];
         for (index, (expected, goes_through)) in cases.into_iter().enumerate() {
             let key = format!("case {index}");
+            let before = store.revision();
             let mut batch = puts(&[(key.as_str(), "x"), ("common", key.as_str())]);
             for (key, revision) in expected {
                 batch.expect(*key, *revision);
             }
             let outcome = store.commit(batch).await;
             assert_eq!(outcome.is_ok(), goes_through, "{expected:?}");
+            assert_eq!(store.revision(), *outcome.as_ref().unwrap_or(&before), "{expected:?}");
             assert!(outcome.is_ok() || matches!(outcome, Err(StoreError::Conflict)));
             assert_eq!(read(&*store, &key).await.is_some(), goes_through, "{expected:?}");
             let common = read(&*store, "common").await.unwrap().0;

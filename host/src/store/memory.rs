@@ -235,6 +235,10 @@ impl Store for MemoryStore {
         let state = self.lock();
         state.alive().map(|()| state.format.unwrap_or(FORMAT))
     }
+
+    fn revision(&self) -> Revision {
+        self.lock().revision
+    }
 }
 
 impl fmt::Debug for MemoryStore {

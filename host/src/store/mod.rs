@@ -158,6 +158,9 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The storage failed.
     async fn format(&self) -> Result<u64, StoreError>;
+
+    /// The revision of the last commit: what was read since it was this is still so while it is this.
+    fn revision(&self) -> Revision;
 }
 
 /// The format that this program writes, and the newest that it understands. A change of what records mean, or of which there

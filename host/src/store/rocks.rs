@@ -87,6 +87,7 @@ impl RocksStore {
     pub fn open_any(folder: &Path) -> Result<Self, StoreError> {
         let database = Arc::new(Database::open(folder)?);
         let revision = database.with(|db| check_format(db, FORMAT))?;
+        database.committed.store(revision, Ordering::Release);
         let (queue, requests) = mpsc::channel(QUEUE);
         let committer = Committer::new(Arc::clone(&database), requests, revision);
         let thread = std::thread::Builder::new()
@@ -181,6 +182,10 @@ impl Store for RocksStore {
     async fn format(&self) -> Result<u64, StoreError> {
         self.database.format()
     }
+
+    fn revision(&self) -> Revision {
+        self.database.committed.load(Ordering::Acquire)
+    }
 }
 
 impl fmt::Debug for RocksStore {
@@ -199,6 +204,8 @@ pub(super) struct Database {
     pub(super) failed: AtomicBool,
     /// Synced writes so far.
     pub(super) syncs: AtomicU64,
+    /// The last revision that readers see.
+    pub(super) committed: AtomicU64,
 }
 
 impl Database {
@@ -210,6 +217,7 @@ impl Database {
             handle: RwLock::new(Some(open_handle(folder)?)),
             failed: AtomicBool::new(false),
             syncs: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
         })
     }
 

@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::attempts::AttemptSummary;
 use super::super::problem::{Fault, Problem};
 use super::super::revision::tagged;
 use super::super::state::Api;
@@ -17,7 +18,11 @@ use super::input::Uncertain;
 use super::parameters::Parameter;
 use crate::calls::guard;
 use crate::integrations;
+use crate::name::Name;
 use crate::tokens::TokenKey;
+
+/// Attempts that a list shows of each integration.
+const HISTORY: usize = 20;
 
 /// An integration, without its secrets.
 #[derive(Debug, Serialize, ToSchema)]
@@ -164,6 +169,54 @@ pub(super) struct IntegrationSummary {
     flow: String,
     /// When it was last changed.
     updated_at: Time,
+    /// How its token is, where that is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<TokenStatus>,
+    /// What must be set before a token can be got, where how its token is is asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<Fault>,
+    /// Its last attempts, the newest first, where these are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<Vec<AttemptSummary>>,
+}
+
+/// What a list of integrations is to show besides.
+#[derive(Clone, Copy, Default)]
+pub(super) struct With {
+    pub(super) token: bool,
+    pub(super) attempts: bool,
+}
+
+impl With {
+    /// The names that it has in a query.
+    pub(super) const NAMES: &[&str] = &["token", "attempts"];
+
+    /// What a list of names, separated by commas, asks for.
+    pub(super) fn of_names(names: &str) -> Option<Self> {
+        names.split(',').try_fold(Self::default(), |with, name| match name {
+            "token" => Some(Self { token: true, ..with }),
+            "attempts" => Some(Self { attempts: true, ..with }),
+            _ => None,
+        })
+    }
+}
+
+impl IntegrationSummary {
+    /// With what was asked for besides.
+    pub(super) async fn with(mut self, api: &Api, name: &Name, with: With) -> Result<Self, Problem> {
+        // One that was deleted meanwhile is listed as it was read.
+        if with.token
+            && let Ok(integration) = api.integrations.read(name).await
+        {
+            self.token = Some(api.tokens.status(&TokenKey::of(name)).await?.into());
+            self.missing = missing(api, &integration);
+        }
+        if with.attempts {
+            let stories = api.tokens.attempts(name, None, HISTORY).await?;
+            self.attempts = Some(stories.into_iter().map(AttemptSummary::from).collect());
+        }
+        Ok(self)
+    }
 }
 
 impl From<integrations::IntegrationSummary> for IntegrationSummary {
@@ -175,6 +228,9 @@ impl From<integrations::IntegrationSummary> for IntegrationSummary {
             scheme: integration.scheme,
             flow: integration.flow,
             updated_at: integration.updated_at.into(),
+            token: None,
+            missing: Vec::new(),
+            attempts: None,
         }
     }
 }

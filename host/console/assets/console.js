@@ -1,0 +1,85 @@
+// What pages do beyond forms and links: times that count down, values that are copied, work that shows how long it takes,
+// and parts that are asked for again when something happened. Pages work without it.
+
+'use strict';
+
+/** How long at least between two looks at what happened: many events make one. */
+const REST = 1000;
+
+const units = [[172800, 86400, 'days'], [7200, 3600, 'h'], [120, 60, 'min'], [0, 1, 's']];
+
+/** Seconds in one unit, as the server writes them. */
+function inWords(seconds) {
+  const [, size, unit] = units.find(([from]) => seconds >= from);
+  return `${Math.floor(seconds / size)} ${unit}`;
+}
+
+function countDown() {
+  for (const element of document.querySelectorAll('[data-until]')) {
+    const seconds = Math.max(0, Math.floor((Date.parse(element.dataset.until) - Date.now()) / 1000));
+    const text = 'seconds' in element.dataset ? `${seconds} s` : inWords(seconds);
+    if (element.textContent !== text) element.textContent = text;
+  }
+  for (const element of document.querySelectorAll('.htmx-request [data-taken]')) {
+    element.dataset.taken = Number(element.dataset.taken) + 1;
+    element.textContent = `${element.dataset.taken} s`;
+  }
+}
+setInterval(countDown, 1000);
+
+/** Says something to who can't see what changed, and to who can. */
+function say(text) {
+  const place = document.getElementById('said');
+  if (place) place.textContent = text;
+}
+
+document.addEventListener('click', async (event) => {
+  const button = event.target.closest('[data-copy]');
+  if (!button) return;
+  const source = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(source.textContent.trim());
+    button.textContent = 'Copied';
+    say('Copied');
+  } catch {
+    getSelection().selectAllChildren(source);
+    say('Press Ctrl+C to copy');
+  }
+});
+
+// A form that is being sent isn't sent twice.
+document.addEventListener('submit', (event) => {
+  if (event.defaultPrevented || event.target.hasAttribute('hx-post')) return;
+  for (const button of event.target.querySelectorAll('button:not([name])')) setTimeout(() => (button.disabled = true));
+});
+addEventListener('pageshow', () => document.querySelectorAll('button[disabled]').forEach((it) => (it.disabled = false)));
+
+document.addEventListener('htmx:beforeRequest', (event) => {
+  for (const output of event.target.querySelectorAll('[data-taken]')) {
+    output.dataset.taken = 0;
+    output.textContent = '';
+  }
+});
+// Problems come as parts of pages too, and are shown where the answer would stand.
+document.addEventListener('htmx:beforeSwap', (event) => {
+  const { status } = event.detail.xhr;
+  if (status >= 400) {
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+  }
+});
+document.addEventListener('htmx:sendError', () => say('The daemon can’t be reached'));
+
+// Parts with hx-trigger="happened from:body" are asked for again when the daemon tells that something happened.
+if (document.querySelector('[hx-trigger*="happened"]')) {
+  let pending;
+  const source = new EventSource('/v1/events/stream');
+  const happened = () => {
+    pending ??= setTimeout(() => {
+      pending = undefined;
+      document.body.dispatchEvent(new CustomEvent('happened'));
+    }, REST);
+  };
+  for (const kind of document.body.dataset.events.split(' ')) source.addEventListener(kind, happened);
+  addEventListener('pagehide', () => source.close());
+}

@@ -1,0 +1,38 @@
+//! Paths of the API and of pages, out of parts that may hold anything.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// A path of these segments.
+pub(super) fn path(segments: &[&str]) -> String {
+    segments.iter().fold(String::new(), |mut path, segment| {
+        path.push('/');
+        path.extend(utf8_percent_encode(segment, NON_ALPHANUMERIC));
+        path
+    })
+}
+
+/// A path with these parameters; those without a value are left out.
+pub(super) fn with(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    match query.finish().as_str() {
+        "" => path.to_owned(),
+        query => format!("{path}?{query}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_dont_get_out_of_their_place() {
+        assert_eq!(path(&["v1", "models", "../x?y"]), "/v1/models/%2E%2E%2Fx%3Fy");
+        assert_eq!(with("/v1/audit", &[("q", Some("a&b=c")), ("cursor", None)]), "/v1/audit?q=a%26b%3Dc");
+        assert_eq!(with("/v1/audit", &[("q", None)]), "/v1/audit");
+    }
+}

@@ -1,0 +1,57 @@
+//! The console: pages for people's browsers, made from what the API answers. One file per page or noun.
+//!
+//! It is a client of the API in the same process (`api::Inside`): it holds no right, check or rule of its own, reads no room
+//! below, and sees no secret, since no call that it makes shows one. Pages are templates of the folder `console/`, work without
+//! scripts where that is possible, and load nothing from elsewhere.
+
+mod address;
+mod assets;
+mod fields;
+mod overview;
+mod page;
+mod templates;
+mod visit;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Redirect;
+use axum::routing::get;
+
+use self::overview::Overviews;
+use self::templates::Templates;
+use crate::api::Inside;
+
+/// What all pages share. Cheap to clone.
+#[derive(Clone)]
+struct Console(Arc<Shared>);
+
+/// What is behind [`Console`].
+struct Shared {
+    /// The API.
+    inside: Inside,
+    /// The pages' templates.
+    templates: Templates,
+    /// Overviews that are still true.
+    overviews: Overviews,
+}
+
+impl std::ops::Deref for Console {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// The console's routes, over the API.
+pub fn router(inside: Inside) -> Router {
+    let shared = Shared { inside, templates: Templates::new(), overviews: Overviews::new() };
+    Router::new()
+        .route("/", get(|| async { Redirect::to("/console/") }))
+        .route("/console", get(|| async { Redirect::permanent("/console/") }))
+        .merge(assets::routes())
+        .merge(overview::routes())
+        .layer(axum::middleware::map_response(page::protect))
+        .with_state(Console(Arc::new(shared)))
+}
