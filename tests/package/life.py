@@ -178,7 +178,8 @@ def main():
     before = left()
 
     say("install")
-    printed = run("dpkg", "-i", "/tmp/0.deb")
+    # Images of containers often leave out what people read.
+    printed = run("dpkg", "-i", "--path-include=/usr/share/*", "/tmp/0.deb")
     command = re.search(r"sudo -u tokenhost (tokenhost init .*)", printed).group(1)
     for path, mode, owner in [(DATA, 0o700, "tokenhost:tokenhost"), ("/etc/tokenhost", 0o1770, "root:tokenhost"),
                               (CONFIG, 0o640, "root:tokenhost"), ("/etc/tokenhost-agent", 0o750, "root:tokenhost-agent")]:
@@ -203,6 +204,7 @@ def main():
     say("start")
     service = Service()
     assert get("/healthz")[0] == 200 and get("/readyz")[0] == 200
+    run("tokenhost", "status", "--ready", "--daemon", f"http://127.0.0.1:{PORT}")
     assert get("/v1/models")[0] == 401
     with urllib.request.urlopen(f"{issuer}/openapi.json", timeout=PATIENCE) as answer, open("/tmp/crm.json", "wb") as file:
         file.write(answer.read())
