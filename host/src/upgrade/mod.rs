@@ -50,7 +50,7 @@ trait Step: Send + Sync {
     async fn total(&self, store: &dyn Store) -> Result<u64, StoreError>;
 
     /// Adds to a batch what is to be written for the next `limit` records at most after this key, and returns the key of the
-    /// last one, and how many they were. Without a key it is done. The same part may come twice, with the same outcome.
+    /// last one, and how many they were. Without a key it is done. What it adds is written together with that key, or not at all.
     async fn part(
         &self,
         store: &dyn Store,
