@@ -74,6 +74,10 @@ cargo tree --manifest-path "$root/Cargo.toml" --locked --offline -p tokenhost -e
 for guide in "$root"/README.md "$root"/docs/*.md; do
     put 644 "$guide" "$doc/$(basename "$guide")"
 done
+# What the guides show.
+for image in "$root"/docs/images/*; do
+    put 644 "$image" "$doc/images/$(basename "$image")"
+done
 put 644 "$here/credential.conf" $doc/examples/credential.conf
 mkdir -p "$tree/usr/share/lintian/overrides"
 put 644 "$here/debian/lintian-overrides" usr/share/lintian/overrides/tokenhost
