@@ -244,3 +244,13 @@ fn automation() {
 fn access() {
     run("access.md", 4);
 }
+
+#[test]
+fn monitoring() {
+    run("monitoring.md", 9);
+}
+
+#[test]
+fn backup() {
+    run("backup.md", 31);
+}

@@ -44,12 +44,9 @@ fn text<'a>(expected: &'a Value, name: &str) -> &'a str {
 async fn format_1_is_found_in_full() {
     let (folder, expected) = unpack(1);
     let token = text(&expected, "administrator").to_owned();
-    let settings = [("TOKENHOST_CONFIG", folder.path().join("tokenhost.toml"))];
-    std::fs::write(&settings[0].1, "[access]\npersonal_tokens_allowed_profiles = ['REST Services User']\n").unwrap();
-    let mut daemon = Daemon::over(folder, token);
-    for (name, value) in settings {
-        daemon.set(name, value.to_str().unwrap());
-    }
+    let settings = folder.path().join("tokenhost.toml");
+    std::fs::write(&settings, "[access]\npersonal_tokens_allowed_profiles = ['REST Services User']\n").unwrap();
+    let mut daemon = Daemon::over(folder, token).with_env("TOKENHOST_CONFIG", settings.to_str().unwrap());
 
     let plan = daemon.command(&["upgrade", "--check", "--json"]).output().await.unwrap();
     let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();

@@ -6,8 +6,10 @@ mod agent;
 mod application_token;
 mod attempt;
 mod audit;
+mod backup;
 mod client;
 mod completion;
+mod config;
 #[cfg(test)]
 mod daemon_tests;
 mod doctor;
@@ -28,6 +30,7 @@ mod personal_token;
 mod plugin;
 mod problem;
 mod profile;
+mod restore;
 mod serve;
 mod standing;
 mod status;
@@ -88,6 +91,7 @@ enum Command {
     Serve(serve::Serve),
     Upgrade(upgrade::Upgrade),
     Status(status::Status),
+    Config(config::Config),
     Model(model::Model),
     Integration(integration::Integration),
     Token(token::Token),
@@ -105,6 +109,8 @@ enum Command {
     Webhook(webhook::Webhook),
     Audit(audit::Audit),
     Pepper(audit::Pepper),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Plugin(plugin::Plugin),
     Completion(completion::Completion),
     #[command(name = "man")]
@@ -160,10 +166,13 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::VerifyToken(verify) => verify.run(output).await,
             Command::Me(me) => me.run(output).await,
             Command::Status(status) => status.run(output).await,
+            Command::Config(config) => config.run(output).await,
             Command::Event(event) => event.run(output).await,
             Command::Webhook(webhook) => webhook.run(output).await,
             Command::Audit(audit) => audit.run(output).await,
             Command::Pepper(pepper) => pepper.run(output).await,
+            Command::Backup(backup) => backup.run(output).await,
+            Command::Restore(restore) => restore.run(output).await,
             Command::Plugin(plugin) => plugin.run(output).await,
             Command::Completion(completion) => completion.run(output),
             Command::Manual(manual) => manual.run(output),

@@ -66,6 +66,17 @@ pub struct RocksStore {
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// How large a store is, and how it fares.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Bytes by kind: tables and log on the disk, live data as estimated, write buffers and cache in memory.
+    pub bytes: [(&'static str, u64); 5],
+    /// Whether writes are held back until compaction catches up.
+    pub stalled: bool,
+    /// Whether the last write failed.
+    pub failed: bool,
+}
+
 impl RocksStore {
     /// Opens the store in this folder, which is made, readable by its owner only, where there is none.
     ///
@@ -136,6 +147,33 @@ impl RocksStore {
             checkpoint.create_checkpoint(folder).map_err(classify)
         })?;
         make_private(folder)
+    }
+
+    /// How large the store is, and how it fares.
+    pub fn figures(&self) -> Figures {
+        let property = |name: &str| {
+            let read = self.database.with(|db| db.property_int_value(name).map_err(classify));
+            read.ok().flatten().unwrap_or(0)
+        };
+        let is_log = |path: &Path| path.extension().is_some_and(|extension| extension == "log");
+        let entries = std::fs::read_dir(&self.database.folder).into_iter().flatten().flatten();
+        let logs = entries.filter(|entry| is_log(&entry.path())).filter_map(|entry| entry.metadata().ok());
+        Figures {
+            bytes: [
+                ("tables", property("rocksdb.total-sst-files-size")),
+                ("log", logs.map(|log| log.len()).sum()),
+                ("live", property("rocksdb.estimate-live-data-size")),
+                ("memory", property("rocksdb.cur-size-all-mem-tables")),
+                ("cache", property("rocksdb.block-cache-usage")),
+            ],
+            stalled: property("rocksdb.is-write-stopped") != 0 || property("rocksdb.actual-delayed-write-rate") != 0,
+            failed: self.database.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What readers and the committer share.
+    pub(super) fn database(&self) -> &Arc<Database> {
+        &self.database
     }
 
     /// Queues a request.
@@ -222,7 +260,7 @@ impl Database {
     }
 
     /// Does something with the open database.
-    fn with<T>(&self, work: impl FnOnce(&DB) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&DB) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let handle = self.handle.read().unwrap_or_else(PoisonError::into_inner);
         work(handle.as_ref().ok_or_else(closed)?)
     }
@@ -359,14 +397,19 @@ fn entry(key: &[u8], stored: Vec<u8>) -> Result<Entry, StoreError> {
 
 /// The revision before a stored value.
 fn read_revision(stored: &[u8]) -> Result<Revision, StoreError> {
-    let (revision, _) = stored
+    split_revision(stored).map(|(revision, _)| revision)
+}
+
+/// The revision before a stored value, and the value.
+pub(super) fn split_revision(stored: &[u8]) -> Result<(Revision, &[u8]), StoreError> {
+    let (revision, value) = stored
         .split_first_chunk::<REVISION_BYTES>()
         .ok_or_else(|| StoreError::Storage("a stored value is cut short; restore the folder from a backup".into()))?;
-    Ok(Revision::from_be_bytes(*revision))
+    Ok((Revision::from_be_bytes(*revision), value))
 }
 
 /// Makes the folder, or takes the rights of others on it away.
-fn make_private(folder: &Path) -> Result<(), StoreError> {
+pub(super) fn make_private(folder: &Path) -> Result<(), StoreError> {
     let fault = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full(error.to_string()),
         _ => StoreError::Storage(format!("{}: {error}", folder.display())),
@@ -383,7 +426,7 @@ fn make_private(folder: &Path) -> Result<(), StoreError> {
 }
 
 /// RocksDB's options.
-fn options() -> Options {
+pub(super) fn options() -> Options {
     let mut tables = BlockBasedOptions::default();
     let mut cache = LruCacheOptions::default();
     cache.set_capacity(BLOCK_CACHE_BYTES);
@@ -436,7 +479,7 @@ fn open_handle(folder: &Path) -> Result<DB, StoreError> {
 }
 
 /// A number that the store keeps for itself.
-fn number(db: &DB, key: &[u8]) -> Result<Option<u64>, StoreError> {
+pub(super) fn number(db: &DB, key: &[u8]) -> Result<Option<u64>, StoreError> {
     let Some(stored) = db.get_pinned(key).map_err(classify)? else { return Ok(None) };
     let bytes = <[u8; 8]>::try_from(&*stored);
     bytes.map(|bytes| Some(u64::from_be_bytes(bytes))).map_err(|_| StoreError::Storage("its format is damaged".into()))

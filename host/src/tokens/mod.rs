@@ -19,6 +19,7 @@ mod parts;
 mod plan;
 mod record;
 mod reparse;
+mod restored;
 mod revoke;
 mod schedule;
 mod token;
@@ -35,10 +36,11 @@ pub use self::keeper::Tokens;
 pub use self::key::TokenKey;
 pub use self::plan::Cause;
 pub use self::reparse::Reparsed;
+pub use self::restored::{Doubts, after_restore};
 pub use self::revoke::Revocation;
 pub use self::token::{ManualToken, Served, Token};
 pub use self::view::{Awaiting, FailureView, Rejection, State, Status, Verdict};
-pub use self::watch::Attention;
+pub use self::watch::{Attention, Census};
 
 #[cfg(test)]
 mod tests;
