@@ -68,7 +68,8 @@ async fn format_1_is_found_in_full() {
     }
     // Inbound ones are verified, and their uses counted from where they were.
     let me = async |name: &str| Client::new(daemon.url(), Some(text(&expected, name))).get("/v1/me").await.status;
-    assert_eq!(me("application").await, 200);
+    // Known, and no more: it has no profile that opens this door.
+    assert_eq!(me("application").await, 403);
     assert_eq!(me("deleted").await, 401);
     // Personal tokens live ten years at most, and this one was made in 2026.
     assert_eq!(me("personal").await, 200);
