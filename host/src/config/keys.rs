@@ -118,12 +118,7 @@ mod tests {
         check("", Some("a"), both, Err("key and key_command in the environment and the flags"));
         check("key_command = 'kms get'", None, &[], Err("must be an array of strings: a program and its arguments"));
         check("key_command = []", None, &[], Err("must name a program"));
-        check(
-            "",
-            Some("kms 'open"),
-            &[],
-            Err("key_command (--key-command): a quotation mark"),
-        );
+        check("", Some("kms 'open"), &[], Err("key_command (--key-command): a quotation mark"));
         check("", Some("''"), &[], Err("must name a program"));
     }
 }
