@@ -241,6 +241,11 @@ fn access() {
 }
 
 #[test]
+fn monitoring() {
+    run("monitoring.md", 9);
+}
+
+#[test]
 fn backup() {
     run("backup.md", 31);
 }

@@ -46,6 +46,7 @@ impl Backup {
                 if every.is_some() || keep.is_some() || keep_days.is_some() {
                     layers.fault(
                         "backup.folder",
+                        None,
                         "must be set where anything else of [backup] is: no backup is made without it",
                     );
                 }

@@ -26,6 +26,8 @@ fn config(folder: &Path) -> Config {
         events: crate::config::Events::default(),
         backup: None,
         log: Log::default(),
+        telemetry: crate::config::Telemetry::default(),
+        resolved: Vec::new(),
     }
 }
 

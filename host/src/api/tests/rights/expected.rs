@@ -122,6 +122,8 @@ pub(super) const EXPECTED: &[(&str, &str, Place, &str)] = &[
     ("POST /v1/webhooks/{webhook}/test", "A", Everywhere, "tps"),
     ("POST /v1/webhooks/{webhook}/secret", "A", Everywhere, "tps"),
     ("POST /v1/pepper/rotate", "A", Everywhere, "tps"),
+    ("GET /v1/config", "A", Everywhere, "tps"),
+    ("POST /v1/config/reload", "A", Everywhere, "tps"),
     ("GET /v1/backup", "A", Everywhere, "tps"),
     ("GET /v1/backups", "A", Everywhere, "tps"),
     ("POST /v1/restore/acknowledge", "A", Everywhere, "tps"),
