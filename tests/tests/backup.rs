@@ -121,7 +121,8 @@ async fn all_that_was_acknowledged_before_is_in_it_while_everything_goes_on() {
         let listed = client.get("/v1/application-tokens?limit=1000").await.expect(200);
         for one in listed["items"].as_array().unwrap() {
             if tokens.contains_key(one["name"].as_str().unwrap()) {
-                let one = client.get(&format!("/v1/application-tokens/{}", one["id"].as_str().unwrap())).await.expect(200);
+                let one =
+                    client.get(&format!("/v1/application-tokens/{}", one["id"].as_str().unwrap())).await.expect(200);
                 // Once before the backup, and once just now.
                 assert_eq!(one["use_count"], 2, "{one}");
             }
