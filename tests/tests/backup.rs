@@ -274,7 +274,7 @@ async fn the_command_line_takes_looks_through_and_refuses() {
     // Its own folder is served.
     assert!(refused(&daemon, &["restore", path], 1).await.contains("isn't empty"));
     assert!(refused(&daemon, &["restore", "--force", path], 1).await.contains("in use"));
-    assert!(refused(&daemon, &["backup"], 2).await.contains("Usage"));
+    assert!(refused(&daemon, &["backup"], 2).await.contains("name the file to write"));
     // Who may not operate everything is refused; the log says who took one.
     let (_, weak) = application(&client, "weak").await.unwrap();
     assert_eq!(Client::new(daemon.url(), Some(&weak)).get("/v1/backup").await.status, 403);
