@@ -214,8 +214,8 @@ impl Store for Meddled {
         self.store.format().await
     }
 
-    async fn revision(&self) -> Result<Revision, StoreError> {
-        self.store.revision().await
+    fn revision(&self) -> Revision {
+        self.store.revision()
     }
 
     async fn commit(&self, batch: Batch) -> Result<Revision, StoreError> {
