@@ -54,7 +54,7 @@ impl Ledger {
         Self::write_token(batch, &self.fresh(record), read)
     }
 
-    /// The same as it is sealed: where there is no key.
+    /// The same for a record that was just read: its values stay as they were sealed.
     pub(super) fn write_token(
         batch: &mut Batch,
         record: &TokenRecord,
@@ -87,7 +87,7 @@ impl Ledger {
         Self::write_attempt(batch, &self.fresh(attempt))
     }
 
-    /// The same as it is sealed: where there is no key.
+    /// The same for a record that was just read: its values stay as they were sealed.
     pub(super) fn write_attempt(batch: &mut Batch, attempt: &AttemptRecord) -> Result<(), StoreError> {
         let (integration, id) = (attempt.story.key.integration(), attempt.story.id.to_string());
         ATTEMPTS.put(batch, &[integration, &id], attempt)?;
