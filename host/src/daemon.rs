@@ -7,6 +7,7 @@ mod init;
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ use crate::store::rocks::RocksStore;
 use crate::store::{Store, StoreError};
 use crate::telemetry;
 use crate::tokens::{Margin, Tokens};
+use crate::upgrade::{self, Plan, Told, UpgradeError};
 use crate::webhooks::{self, Webhooks};
 
 pub use self::init::{InitOutcome, init, rebuild};
@@ -100,6 +102,9 @@ pub async fn run(overrides: Overrides, config: Config) -> anyhow::Result<()> {
         writeln!(std::io::stdout(), "listening on http://{}", daemon.address).and_then(|()| std::io::stdout().flush()),
     );
     notify(sd_notify::NotifyState::Ready);
+    if let Some(patience) = sd_notify::watchdog_enabled() {
+        tokio::spawn(tell_of_life(patience / 2));
+    }
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -132,7 +137,7 @@ impl Daemon {
         // Fails where a provider is installed already, which is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         let clock = SystemClock::shared();
-        let store = open_store(&config)?;
+        let store = open_store(&config, true, &mut |told| report_upgrade(&told)).await?;
         let master = master_key(&config)?;
         let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let keyring = Arc::new(Keyring::load_or_create(&*shared, &master).await?);
@@ -417,13 +422,48 @@ fn report(folded: Result<(), StoreError>) {
     }
 }
 
-/// Opens the store of a data folder that was initialised.
-fn open_store(config: &Config) -> anyhow::Result<Arc<RocksStore>> {
+/// Opens the store of a data folder that was initialised, and upgrades one of an earlier format first; with a copy of it as
+/// it was, where `copy`.
+async fn open_store(
+    config: &Config,
+    copy: bool,
+    tell: &mut (dyn FnMut(Told) + Send),
+) -> anyhow::Result<Arc<RocksStore>> {
+    let folder = store_folder(config)?;
+    Ok(Arc::new(upgrade::open(&folder, copy, &*SystemClock::shared(), tell).await?))
+}
+
+/// Where the database of a data folder is that was initialised.
+fn store_folder(config: &Config) -> anyhow::Result<PathBuf> {
     let folder = config.data.join(STORE);
     if !folder.exists() {
         bail!("there is no data in {}; run `tokenhost init` first, or set `data`", config.data.display());
     }
-    Ok(Arc::new(RocksStore::open(&folder)?))
+    Ok(folder)
+}
+
+/// What an upgrade of the data folder would do. The daemon must be stopped.
+///
+/// # Errors
+/// There is no data, it is in use, damaged or too new.
+pub async fn upgrade_plan(config: &Config) -> anyhow::Result<Plan> {
+    Ok(upgrade::check(&store_folder(config)?).await?)
+}
+
+/// Upgrades the data folder, as [`Daemon::start`] does by itself. The daemon must be stopped.
+///
+/// # Errors
+/// As for [`upgrade_plan`]; there isn't enough room on the disk.
+pub async fn upgrade(config: &Config, copy: bool, tell: &mut (dyn FnMut(Told) + Send)) -> anyhow::Result<()> {
+    let store = open_store(config, copy, tell).await?;
+    Ok(store.close().await.map_err(UpgradeError::from)?)
+}
+
+/// Tells the log how far an upgrade came, and the service manager that the start takes longer for it.
+fn report_upgrade(told: &Told) {
+    tracing::info!("upgrade: {told}");
+    notify(sd_notify::NotifyState::ExtendTimeoutUsec(60_000_000));
+    notify(sd_notify::NotifyState::Status(&format!("upgrade: {told}")));
 }
 
 /// The master key, from where the settings say.
@@ -468,6 +508,14 @@ async fn upkeep(metrics: metrics_exporter_prometheus::PrometheusHandle, gauges: 
     while gauges.collect() {
         telemetry::upkeep(&metrics);
         tokio::time::sleep(UPKEEP).await;
+    }
+}
+
+/// Tells the service manager every so often that tasks go on here, until the process ends.
+async fn tell_of_life(every: Duration) {
+    loop {
+        notify(sd_notify::NotifyState::Watchdog);
+        tokio::time::sleep(every).await;
     }
 }
 

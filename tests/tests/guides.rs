@@ -226,6 +226,11 @@ fn operators() {
 }
 
 #[test]
+fn install() {
+    run("install.md", 5);
+}
+
+#[test]
 fn authors() {
     run("authors.md", 2);
 }

@@ -109,6 +109,7 @@ const PAGE_OF: &str = "Page_";
         (name = "personal-tokens", description = "Tokens for programs that act as a user."),
         (name = "me", description = "Everyone's own data, and users' own personal tokens."),
         (name = "backups", description = "The whole daemon in one sealed file, made while it serves."),
+        (name = "config", description = "The daemon's settings: what they are, where each was given, read again without a restart."),
         (name = "operations", description = "Health, metrics, and this description."),
     ),
     components(schemas(problem::Body)),

@@ -20,6 +20,7 @@ mod flow;
 mod help_tests;
 mod init;
 mod integration;
+mod manual;
 mod me;
 mod model;
 mod noun;
@@ -34,6 +35,7 @@ mod serve;
 mod standing;
 mod status;
 mod token;
+mod upgrade;
 mod user;
 mod values;
 mod webhook;
@@ -87,6 +89,7 @@ Environment of the commands that talk to a daemon:
 enum Command {
     Init(init::Init),
     Serve(serve::Serve),
+    Upgrade(upgrade::Upgrade),
     Status(status::Status),
     Config(config::Config),
     Model(model::Model),
@@ -110,6 +113,8 @@ enum Command {
     Restore(restore::Restore),
     Plugin(plugin::Plugin),
     Completion(completion::Completion),
+    #[command(name = "man")]
+    Manual(manual::Manual),
 }
 
 /// Runs the command line of this process, says on stderr what went wrong, and gives the exit code.
@@ -146,6 +151,7 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
         match cli.command {
             Command::Init(init) => init.run(output).await,
             Command::Serve(serve) => serve.run().await,
+            Command::Upgrade(upgrade) => upgrade.run(output).await,
             Command::Model(model) => model.run(output).await,
             Command::Integration(integration) => integration.run(output).await,
             Command::Token(token) => token.run(output).await,
@@ -169,6 +175,7 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::Restore(restore) => restore.run(output).await,
             Command::Plugin(plugin) => plugin.run(output).await,
             Command::Completion(completion) => completion.run(output),
+            Command::Manual(manual) => manual.run(output),
         }
     })
 }

@@ -77,7 +77,7 @@ pub async fn init(config: &Config) -> anyhow::Result<InitOutcome> {
 /// # Errors
 /// The data folder was never initialised, is in use or damaged, or the key is missing or wrong.
 pub async fn rebuild(config: &Config) -> anyhow::Result<InitOutcome> {
-    let store: Arc<dyn Store> = open_store(config)?;
+    let store: Arc<dyn Store> = open_store(config, true, &mut |told| super::report_upgrade(&told)).await?;
     let keyring = Keyring::load_or_create(&*store, &master_key(config)?).await?;
     let (access, audit) = open_access(store, keyring, SystemClock::shared()).await?;
     let token = access.rebuild_named(&FIRST_ADMINISTRATOR.parse()?).await?;
