@@ -4,6 +4,7 @@
 
 mod gauges;
 mod init;
+mod keys;
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,7 +23,7 @@ use crate::audit::{Actor, Audit, Entry, Outcome, Retention, SupportIds, Tally};
 use crate::backup::{self, Backups};
 use crate::calls::Calls;
 use crate::clock::SystemClock;
-use crate::config::{Config, KeySource, Live, Overrides};
+use crate::config::{Config, Live, Overrides};
 use crate::console;
 use crate::egress::{Egress, Limits, Policy};
 use crate::flows::compile::Compiler;
@@ -31,7 +32,7 @@ use crate::flows::{Catalog, Engine, EngineOptions};
 use crate::integrations::{Integrations, Models};
 use crate::notices::{self, Notices};
 use crate::organizations::Organizations;
-use crate::seal::{Keyring, MasterKey};
+use crate::seal::{Custody, Keyring, Resealer, SETTLING};
 use crate::shelf::{self, Shelf};
 use crate::store::rocks::RocksStore;
 use crate::store::{Store, StoreError};
@@ -39,6 +40,9 @@ use crate::telemetry;
 use crate::tokens::{Margin, Tokens};
 use crate::upgrade::{self, Plan, Told, UpgradeError};
 use crate::webhooks::{self, Webhooks};
+
+use self::keys::Sources;
+pub(crate) use self::keys::master_key;
 
 pub use self::init::{InitOutcome, init, rebuild};
 
@@ -138,10 +142,12 @@ impl Daemon {
         drop(rustls::crypto::ring::default_provider().install_default());
         let clock = SystemClock::shared();
         let store = open_store(&config, true, &mut |told| report_upgrade(&told)).await?;
-        let master = master_key(&config)?;
+        let master = master_key(&config).await?;
         let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let keyring = Arc::new(Keyring::load_or_create(&*shared, &master).await?);
-        drop(master);
+        let sources = Box::new(Sources(Arc::clone(&settings)));
+        let custody =
+            Custody::open(Arc::clone(&shared), Arc::clone(&keyring), master, sources, Arc::clone(&clock)).await?;
         let policy = Policy {
             allow_networks: config.egress.allow.clone(),
             allow_http: config.egress.http,
@@ -239,6 +245,10 @@ impl Daemon {
             settings: Arc::clone(&settings),
         };
         let accounts = Arc::new(accounts);
+        let mut kinds = crate::tokens::sealed_kinds();
+        kinds.extend([crate::integrations::sealed_kind(), webhooks.sealed_kind()]);
+        let resealer = Resealer::new(Arc::new(custody), Arc::clone(&shared), Arc::clone(&clock), kinds, SETTLING);
+        let resealer = Arc::new(resealer);
         give_settings(&settings, &access, &audit, &notices, &egress, &calls);
         metrics::gauge!(telemetry::HTTP_CONNECTIONS_LIMIT).set(config.connections as f64);
         let gauges = gauges::Gauges {
@@ -250,6 +260,7 @@ impl Daemon {
             data: config.data.clone(),
         };
         let (api, router) = api::router(Rooms {
+            keys: Arc::clone(&resealer),
             access,
             audit,
             tally,
@@ -277,6 +288,7 @@ impl Daemon {
         tokio::spawn(stop.clone().run_until_cancelled_owned(upkeep(metrics, gauges)));
         let keeping = Arc::clone(&backups);
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move { resealer.run().await }));
         let keeping = Arc::clone(&accounts);
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), resumed, "ready");
@@ -464,17 +476,6 @@ fn report_upgrade(told: &Told) {
     tracing::info!("upgrade: {told}");
     notify(sd_notify::NotifyState::ExtendTimeoutUsec(60_000_000));
     notify(sd_notify::NotifyState::Status(&format!("upgrade: {told}")));
-}
-
-/// The master key, from where the settings say.
-///
-/// # Errors
-/// There is none there, or none that may be used.
-pub(crate) fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
-    Ok(match &config.key {
-        KeySource::File(path) => MasterKey::from_file(path, &config.data)?,
-        KeySource::Given(text) => MasterKey::from_text("the setting `key` (TOKENHOST_KEY)", text)?,
-    })
 }
 
 /// The flows that ship. One that can't be loaded is named in the log, and stops nothing.

@@ -246,6 +246,11 @@ fn access() {
 }
 
 #[test]
+fn keys() {
+    run("keys.md", 8);
+}
+
+#[test]
 fn monitoring() {
     run("monitoring.md", 9);
 }

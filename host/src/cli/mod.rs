@@ -20,6 +20,7 @@ mod flow;
 mod help_tests;
 mod init;
 mod integration;
+mod key;
 mod manual;
 mod me;
 mod model;
@@ -108,6 +109,7 @@ enum Command {
     Event(event::Event),
     Webhook(webhook::Webhook),
     Audit(audit::Audit),
+    Key(key::Key),
     Pepper(audit::Pepper),
     Backup(backup::Backup),
     Restore(restore::Restore),
@@ -170,6 +172,7 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::Event(event) => event.run(output).await,
             Command::Webhook(webhook) => webhook.run(output).await,
             Command::Audit(audit) => audit.run(output).await,
+            Command::Key(key) => key.run(output).await,
             Command::Pepper(pepper) => pepper.run(output).await,
             Command::Backup(backup) => backup.run(output).await,
             Command::Restore(restore) => restore.run(output).await,
