@@ -1,4 +1,8 @@
-//! Integration models over HTTP: import, replace, look at, delete.
+//! Integration models over HTTP: import, replace, look at, delete. What a document holds is in `contents`, what another one
+//! would change in `compare`.
+
+mod compare;
+mod contents;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
@@ -29,7 +33,12 @@ const REQUEST_BYTES: usize = 16 << 10;
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list, import)).routes(routes!(get, replace, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list, import))
+        .routes(routes!(get, replace, delete))
+        .routes(routes!(compare::compare))
+        .routes(routes!(contents::operations))
+        .routes(routes!(contents::offers))
 }
 
 /// Where the daemon is to fetch a document.
@@ -126,11 +135,16 @@ struct ModelSummary {
     imported_at: Time,
 }
 
+impl From<crate::openapi::Warning> for Warning {
+    fn from(warning: crate::openapi::Warning) -> Self {
+        Self { pointer: warning.pointer, message: warning.message }
+    }
+}
+
 impl Model {
     fn of(model: integrations::Model, flows: &Flows) -> Self {
         let document = model.document;
         let server = |server: crate::openapi::Server| Server { url: server.url, description: server.description };
-        let warning = |warning: crate::openapi::Warning| Warning { pointer: warning.pointer, message: warning.message };
         Self {
             name: model.name.to_string(),
             organization: model.organization.to_string(),
@@ -140,7 +154,7 @@ impl Model {
             servers: document.servers.into_iter().map(server).collect(),
             schemes: document.schemes.into_iter().map(|scheme| Scheme::of(scheme, flows)).collect(),
             operations: document.operations.len(),
-            warnings: document.warnings.into_iter().map(warning).collect(),
+            warnings: document.warnings.into_iter().map(Warning::from).collect(),
             imported_at: model.imported_at.into(),
             bytes: model.bytes,
             digest: model.digest,
