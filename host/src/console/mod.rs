@@ -6,10 +6,18 @@
 
 mod address;
 mod assets;
+mod attempts;
+mod authentication;
 mod fields;
+mod flows;
+mod integration_new;
+mod integrations;
+mod models;
 mod overview;
 mod page;
 mod templates;
+mod tokens;
+mod upload;
 mod visit;
 
 use std::sync::Arc;
@@ -52,6 +60,12 @@ pub fn router(inside: Inside) -> Router {
         .route("/console", get(|| async { Redirect::permanent("/console/") }))
         .merge(assets::routes())
         .merge(overview::routes())
+        .merge(models::routes())
+        .merge(integration_new::routes())
+        .merge(integrations::routes())
+        .merge(tokens::routes())
+        .merge(attempts::routes())
+        .merge(flows::routes())
         .layer(axum::middleware::map_response(page::protect))
         .with_state(Console(Arc::new(shared)))
 }
