@@ -146,7 +146,7 @@ async fn create(
     Query::of(&uri).finish()?;
     let made = make(&api, &caller, new, false).await?;
     let location = format!("/v1/integrations/{}", made.name);
-    let made = Integration::of(&api, made, None).await?;
+    let made = Integration::of(&api, made, None).await?.seen_by(&caller);
     Ok(([(header::LOCATION, location)], made.answer(StatusCode::CREATED)).into_response())
 }
 
@@ -190,9 +190,13 @@ pub(super) async fn make(
 #[utoipa::path(get, path = "/v1/integrations/{integration}", tag = "integrations",
     params(("integration" = String, Path, description = "Its name")),
     responses((status = 200, description = "The integration", body = Integration, headers(("ETag" = String)))))]
-async fn get(State(api): State<Api>, Path(integration): Path<String>) -> Result<Response, Problem> {
+async fn get(
+    State(api): State<Api>,
+    Path(integration): Path<String>,
+    caller: Caller,
+) -> Result<Response, Problem> {
     let read = api.integrations.read(&name(&integration, "integration")?).await?;
-    Ok(Integration::of(&api, read, None).await?.answer(StatusCode::OK))
+    Ok(Integration::of(&api, read, None).await?.seen_by(&caller).answer(StatusCode::OK))
 }
 
 /// Changes an integration
@@ -219,7 +223,8 @@ async fn change(
         caller.note_detail("dry_run", "true");
     }
     let changed = alter(&api, &caller, &name, change, expected(&headers)?, dry_run).await?;
-    Ok(Integration::of(&api, changed.integration, Some(changed.dropped)).await?.answer(StatusCode::OK))
+    let changed = Integration::of(&api, changed.integration, Some(changed.dropped)).await?;
+    Ok(changed.seen_by(&caller).answer(StatusCode::OK))
 }
 
 /// Changes an integration, which the caller may change as it is; in a dry run, finds out what that would come to.

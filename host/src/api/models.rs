@@ -78,6 +78,8 @@ struct Model {
     bytes: u64,
     /// The document's SHA-256, in hexadecimal.
     digest: String,
+    /// What the caller may do about it, of `write_models` and, in a new integration's default organization, `write_integrations`.
+    rights: Vec<&'static str>,
 }
 
 /// Where an API is served.
@@ -142,7 +144,9 @@ impl From<crate::openapi::Warning> for Warning {
 }
 
 impl Model {
-    fn of(model: integrations::Model, flows: &Flows) -> Self {
+    fn of(model: integrations::Model, flows: &Flows, caller: &Caller) -> Self {
+        let may = |right: &Right| caller.may_in(*right, &model.organization);
+        let rights = [Right::WriteModels, Right::WriteIntegrations].into_iter().filter(may).map(Right::as_str).collect();
         let document = model.document;
         let server = |server: crate::openapi::Server| Server { url: server.url, description: server.description };
         Self {
@@ -158,6 +162,7 @@ impl Model {
             imported_at: model.imported_at.into(),
             bytes: model.bytes,
             digest: model.digest,
+            rights,
         }
     }
 }
@@ -262,15 +267,19 @@ async fn import(State(api): State<Api>, caller: Caller, request: Request) -> Res
     let organization = organization.unwrap_or_else(|| caller.organization.clone());
     caller.require_in(Right::WriteModels, &organization).await?;
     let location = format!("/v1/models/{name}");
-    let model = Model::of(api.models.import(name, Some(organization), &document, false).await?, &api.flows);
+    let model = Model::of(api.models.import(name, Some(organization), &document, false).await?, &api.flows, &caller);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(model)).into_response())
 }
 
 /// Shows a model
 #[utoipa::path(get, path = "/v1/models/{model}", tag = "models", params(("model" = String, Path, description = "Its name")),
     responses((status = 200, description = "The model", body = Model)))]
-async fn get(State(api): State<Api>, Path(model): Path<String>) -> Result<axum::Json<Model>, Problem> {
-    Ok(axum::Json(Model::of(api.models.get(&name(&model, "model")?).await?, &api.flows)))
+async fn get(
+    State(api): State<Api>,
+    Path(model): Path<String>,
+    caller: Caller,
+) -> Result<axum::Json<Model>, Problem> {
+    Ok(axum::Json(Model::of(api.models.get(&name(&model, "model")?).await?, &api.flows, &caller)))
 }
 
 /// Imports a model in place of another, or as a new one
@@ -296,7 +305,7 @@ async fn replace(
     }
     let _permit = api.large.acquire().await.map_err(Problem::internal)?;
     let (document, _) = document(&api, &caller, request).await?;
-    Ok(axum::Json(Model::of(api.models.import(name, organization, &document, true).await?, &api.flows)))
+    Ok(axum::Json(Model::of(api.models.import(name, organization, &document, true).await?, &api.flows, &caller)))
 }
 
 /// Deletes a model that no integration is made from
