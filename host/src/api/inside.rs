@@ -97,7 +97,7 @@ impl Inside {
 
     /// Whether people sign in with a form.
     pub fn has_form(&self) -> bool {
-        self.api.access.policy.allowed_login_types.contains(&LoginType::Form)
+        self.api.access.policy().allowed_login_types.contains(&LoginType::Form)
     }
 
     /// Finds out who makes this request for a page, and refuses as the API does, in the same words.
