@@ -190,11 +190,7 @@ pub(super) async fn make(
 #[utoipa::path(get, path = "/v1/integrations/{integration}", tag = "integrations",
     params(("integration" = String, Path, description = "Its name")),
     responses((status = 200, description = "The integration", body = Integration, headers(("ETag" = String)))))]
-async fn get(
-    State(api): State<Api>,
-    Path(integration): Path<String>,
-    caller: Caller,
-) -> Result<Response, Problem> {
+async fn get(State(api): State<Api>, Path(integration): Path<String>, caller: Caller) -> Result<Response, Problem> {
     let read = api.integrations.read(&name(&integration, "integration")?).await?;
     Ok(Integration::of(&api, read, None).await?.seen_by(&caller).answer(StatusCode::OK))
 }

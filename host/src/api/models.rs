@@ -146,7 +146,8 @@ impl From<crate::openapi::Warning> for Warning {
 impl Model {
     fn of(model: integrations::Model, flows: &Flows, caller: &Caller) -> Self {
         let may = |right: &Right| caller.may_in(*right, &model.organization);
-        let rights = [Right::WriteModels, Right::WriteIntegrations].into_iter().filter(may).map(Right::as_str).collect();
+        let rights =
+            [Right::WriteModels, Right::WriteIntegrations].into_iter().filter(may).map(Right::as_str).collect();
         let document = model.document;
         let server = |server: crate::openapi::Server| Server { url: server.url, description: server.description };
         Self {
@@ -274,11 +275,7 @@ async fn import(State(api): State<Api>, caller: Caller, request: Request) -> Res
 /// Shows a model
 #[utoipa::path(get, path = "/v1/models/{model}", tag = "models", params(("model" = String, Path, description = "Its name")),
     responses((status = 200, description = "The model", body = Model)))]
-async fn get(
-    State(api): State<Api>,
-    Path(model): Path<String>,
-    caller: Caller,
-) -> Result<axum::Json<Model>, Problem> {
+async fn get(State(api): State<Api>, Path(model): Path<String>, caller: Caller) -> Result<axum::Json<Model>, Problem> {
     Ok(axum::Json(Model::of(api.models.get(&name(&model, "model")?).await?, &api.flows, &caller)))
 }
 

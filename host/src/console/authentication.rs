@@ -20,7 +20,8 @@ pub(super) fn values(fields: &Fields) -> Value {
     for name in fields.all("unset") {
         values.insert(name.to_owned(), Value::Null);
     }
-    for (name, value) in fields.under(SECRET).filter(|(name, value)| !name.starts_with(TRANSPORT) && !value.is_empty()) {
+    for (name, value) in fields.under(SECRET).filter(|(name, value)| !name.starts_with(TRANSPORT) && !value.is_empty())
+    {
         values.insert(name.to_owned(), lines(value).into());
     }
     Value::Object(values)
@@ -118,6 +119,9 @@ mod tests {
             json!({"schemes": {"api key": {"fields": {"client_id": "x"}}}}),
         );
         check(&[("secret.transport.client_key", "k")], json!({"fields": {}, "transport": {"client_key": "k"}}));
-        check(&[("settings.default_lifetime", "soon")], json!({"fields": {}, "settings": {"default_lifetime": "soon"}}));
+        check(
+            &[("settings.default_lifetime", "soon")],
+            json!({"fields": {}, "settings": {"default_lifetime": "soon"}}),
+        );
     }
 }

@@ -54,7 +54,8 @@ pub(super) async fn values(visit: &Visit, integration: &str) -> Result<Context, 
     }
     let list = address::with(&in_api(integration, &["attempts"]), &[("limit", Some(ATTEMPTS))]);
     let attempts = visit.get_if_allowed(&list).await?;
-    let model = visit.get_if_allowed(&address::path(&["v1", "models", found["model"].as_str().unwrap_or_default()])).await?;
+    let model =
+        visit.get_if_allowed(&address::path(&["v1", "models", found["model"].as_str().unwrap_or_default()])).await?;
     Ok(context! { integration => found, at => at(integration), flows, attempts, model })
 }
 

@@ -80,7 +80,9 @@ mod tests {
         let mut body = String::new();
         for (name, content) in parts {
             let file = if *name == FILE { "; filename=\"x.json\"" } else { "" };
-            body.push_str(&format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{content}\r\n"));
+            body.push_str(&format!(
+                "--b\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{content}\r\n"
+            ));
         }
         body.push_str("--b--\r\n");
         let mut request = Request::new(Body::from(body));
@@ -99,7 +101,11 @@ mod tests {
         let octets = "application/octet-stream";
         check(&[("name", "crm"), ("file", "{}"), ("document", "a"), ("url", "b")], (octets, "{}")).await;
         check(&[("name", "crm"), ("file", ""), ("document", "a: b\r\n")], (octets, "a: b\r\n")).await;
-        check(&[("name", "crm"), ("file", ""), ("document", ""), ("url", " b ")], ("application/json", r#"{"url":"b"}"#)).await;
+        check(
+            &[("name", "crm"), ("file", ""), ("document", ""), ("url", " b ")],
+            ("application/json", r#"{"url":"b"}"#),
+        )
+        .await;
         check(&[("name", "crm"), ("file", "")], (octets, "")).await;
     }
 

@@ -54,7 +54,9 @@ impl Comparison {
         let schemes = &self.difference.schemes;
         for scheme in integration.schemes() {
             if schemes.removed.iter().any(|removed| removed == scheme) {
-                notes.push(format!("its scheme {scheme} is gone; calls of operations that required it have none to use"));
+                notes.push(format!(
+                    "its scheme {scheme} is gone; calls of operations that required it have none to use"
+                ));
             } else if let Some(change) = schemes.of(scheme) {
                 let what = change.notes.join("; ");
                 notes.push(format!("its scheme {scheme} differs, and it keeps what it has: {what}"));

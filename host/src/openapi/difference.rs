@@ -80,12 +80,7 @@ impl Changes {
 }
 
 /// What differs between two lists of things that have names.
-fn changes<T>(
-    from: &[T],
-    to: &[T],
-    name: impl Fn(&T) -> String,
-    notes: impl Fn(&T, &T) -> Vec<String>,
-) -> Changes {
+fn changes<T>(from: &[T], to: &[T], name: impl Fn(&T) -> String, notes: impl Fn(&T, &T) -> Vec<String>) -> Changes {
     let named = |things: &'_ [T]| -> BTreeMap<String, usize> {
         // The first of several with one name counts.
         things.iter().enumerate().rev().map(|(place, thing)| (name(thing), place)).collect()
@@ -198,12 +193,23 @@ mod tests {
 
     #[test]
     fn every_kind_of_change_is_told() {
-        let from = document(&["https://a", "https://b"], "https://idp/1", json!({
-            "/x": {"get": {"operationId": "x"}, "put": {}}, "/y": {"get": {}}}));
-        let to = document(&["https://b", "https://a"], "https://idp/2", json!({
-            "/x": {"get": {"operationId": "z", "security": []}, "post": {}}, "/y": {"get": {}}}));
+        let from = document(
+            &["https://a", "https://b"],
+            "https://idp/1",
+            json!({
+            "/x": {"get": {"operationId": "x"}, "put": {}}, "/y": {"get": {}}}),
+        );
+        let to = document(
+            &["https://b", "https://a"],
+            "https://idp/2",
+            json!({
+            "/x": {"get": {"operationId": "z", "security": []}, "post": {}}, "/y": {"get": {}}}),
+        );
         let found = Difference::between(&from, &to);
-        assert_eq!((found.operations.added, found.operations.removed), (vec!["POST /x".to_owned()], vec!["PUT /x".to_owned()]));
+        assert_eq!(
+            (found.operations.added, found.operations.removed),
+            (vec!["POST /x".to_owned()], vec!["PUT /x".to_owned()])
+        );
         let notes = |changes: &[Change]| -> Vec<String> {
             changes.iter().map(|change| format!("{}: {}", change.name, change.notes.join("; "))).collect()
         };

@@ -162,7 +162,7 @@ test('a person connects with a code, and the page learns of it by itself', async
   await page.getByRole('button', { name: 'Connect a person' }).first().click();
   const code = (await page.locator('#code').innerText()).trim();
   await accessible(page);
-  const approved = await fetch(`${world.device_approve_url}?user_code=${encodeURIComponent(code)}&username=ada`);
+  const approved = await fetch(`${world.device_approve_url}?user_code=${encodeURIComponent(code)}&username=ada`, { method: 'POST' });
   assert.ok(approved.ok, await approved.text());
   await page.getByText('Connected.').waitFor({ timeout: 30_000 });
 });

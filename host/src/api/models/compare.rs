@@ -111,7 +111,8 @@ impl From<openapi::Changes> for Changes {
         changes.removed.truncate(NAMED);
         changes.changed.truncate(NAMED);
         let more = all - changes.added.len() - changes.removed.len() - changes.changed.len();
-        let changed = changes.changed.into_iter().map(|change| Change { name: brief(change.name), notes: change.notes });
+        let changed =
+            changes.changed.into_iter().map(|change| Change { name: brief(change.name), notes: change.notes });
         let briefly = |names: Vec<String>| names.into_iter().map(brief).collect();
         Self { added: briefly(changes.added), removed: briefly(changes.removed), changed: changed.collect(), more }
     }

@@ -8,6 +8,7 @@ mod events;
 mod export;
 mod import;
 mod login;
+mod models;
 mod organizations;
 mod own;
 mod principals;
