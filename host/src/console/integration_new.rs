@@ -42,7 +42,13 @@ async fn show(visit: Visit) -> Page {
 }
 
 /// What the form with the fields needs.
-async fn form(visit: &Visit, model: &str, scheme: &str, flow: &str, detail: Option<&str>) -> Result<Context, Failure> {
+pub(super) async fn form(
+    visit: &Visit,
+    model: &str,
+    scheme: &str,
+    flow: &str,
+    detail: Option<&str>,
+) -> Result<Context, Failure> {
     let found = visit.get(&address::path(&["v1", "models", model])).await?;
     let offers = visit.get(&address::path(&["v1", "models", model, "schemes", scheme])).await?;
     let fits = |offer: &&Value| offer["flow"] == flow && (detail.is_none() || offer["detail"].as_str() == detail);

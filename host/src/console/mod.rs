@@ -8,6 +8,7 @@ mod address;
 mod assets;
 mod attempts;
 mod authentication;
+mod binding;
 mod fields;
 mod flows;
 mod integration_new;
@@ -63,6 +64,7 @@ pub fn router(inside: Inside) -> Router {
         .merge(models::routes())
         .merge(integration_new::routes())
         .merge(integrations::routes())
+        .merge(binding::routes())
         .merge(tokens::routes())
         .merge(attempts::routes())
         .merge(flows::routes())

@@ -15,6 +15,7 @@ use super::{Scheme, name};
 
 /// An operation of a model.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelOperation)]
 pub(super) struct Operation {
     /// The HTTP method.
     method: String,
