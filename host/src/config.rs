@@ -4,6 +4,7 @@
 //! at once, by key. It doesn't look at what the settings point to: a missing folder is the business of who opens it.
 
 mod access;
+mod backup;
 pub mod catalog;
 mod events;
 mod layers;
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 
 pub use self::access::{Access, Audit, External, LoginType, SHIPPED_SCOPES};
+pub use self::backup::Backup;
 pub use self::events::Events;
 use self::layers::Layers;
 pub use self::live::{Live, Reloaded};
@@ -98,6 +100,8 @@ pub struct Config {
     pub audit: Audit,
     /// How events are kept and told.
     pub events: Events,
+    /// Backups that are made by themselves.
+    pub backup: Option<Backup>,
     /// How the daemon logs.
     pub log: Log,
     /// Where traces go.
@@ -248,6 +252,7 @@ impl Config {
             access: Access::read(&mut layers),
             audit: Audit::read(&mut layers),
             events: Events::read(&mut layers),
+            backup: Backup::read(&mut layers),
             log: Log {
                 level: layers.read("log.level", Log::default().level, |text| {
                     let filter = tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned());
@@ -364,6 +369,25 @@ mod tests {
         let config = load("key_file = '/k'", Overrides::default(), &[("TOKENHOST_KEY", "abc"), HOME[0]]).unwrap();
         assert!(matches!(config.key, KeySource::Given(_)));
         assert!(!format!("{config:?}").contains("abc"));
+    }
+
+    #[test]
+    fn backups_are_scheduled_where_a_folder_is_set() {
+        let check = |file: &str, expected: Result<Option<(u64, u32, Option<u32>)>, &str>| {
+            let found = load(file, Overrides::default(), HOME).map(|config| config.backup);
+            let found =
+                found.map(|backup| backup.map(|backup| (backup.every.as_secs(), backup.keep, backup.keep_days)));
+            match expected {
+                Ok(expected) => assert_eq!(found, Ok(expected), "{file}"),
+                Err(part) => assert!(found.is_err_and(|faults| faults.concat().contains(part)), "{file}"),
+            }
+        };
+        check("", Ok(None));
+        check("[backup]\nfolder = '/b'", Ok(Some((86_400, 7, None))));
+        check("[backup]\nfolder = '/b'\nevery = '6h'\nkeep = 3\nkeep_days = 30", Ok(Some((21_600, 3, Some(30)))));
+        check("[backup]\nevery = '6h'", Err("backup.folder: must be set"));
+        check("[backup]\nfolder = '/b'\nkeep = 0", Err("backup.keep in FILE: must be a number from 1"));
+        check("[backup]\nfolder = '/b'\nevery = '6'", Err("e.g. 24h"));
     }
 
     #[test]

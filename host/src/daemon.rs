@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{self, Access};
 use crate::api::{self, Api, Inside, Rooms};
 use crate::audit::{Actor, Audit, Entry, Outcome, Retention, SupportIds, Tally};
+use crate::backup::{self, Backups};
 use crate::calls::Calls;
 use crate::clock::SystemClock;
 use crate::config::{Config, KeySource, Live, Overrides};
@@ -40,13 +41,13 @@ use crate::webhooks::{self, Webhooks};
 pub use self::init::{InitOutcome, init, rebuild};
 
 /// The database, within the data folder.
-const STORE: &str = "store";
+const STORE: &str = backup::STORE;
 /// Installed flows, within the data folder.
-const INSTALLED: &str = "flows";
+const INSTALLED: &str = backup::FLOWS;
 /// Compiled code of flows, within the data folder. Can be deleted at any time.
 const COMPILED: &str = "compiled";
 /// How often inbound tokens were used, within the data folder.
-const COUNTS: &str = "usage";
+const COUNTS: &str = backup::COUNTS;
 
 /// How often metrics are tidied and the store's own numbers are read.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -67,6 +68,8 @@ pub struct Daemon {
     notices: Arc<Notices>,
     /// Its webhooks, whose deliveries under way end before it does.
     webhooks: Arc<Webhooks>,
+    /// Its backups, of which one under way ends before it does.
+    backups: Arc<Backups>,
     /// Its accounts of uses, written down once nobody comes any more.
     accounts: Arc<Accounts>,
     /// Its store, closed last.
@@ -173,6 +176,18 @@ impl Daemon {
         });
         let access = Arc::new(access.await?);
         let support = SupportIds::new(&keyring);
+        backup::clear(&config.data);
+        let backups = Backups::new(backup::Parts {
+            store: Arc::clone(&shared),
+            disk: Some(Arc::clone(&store)),
+            keyring: Arc::clone(&keyring),
+            access: Arc::clone(&access),
+            notices: Arc::clone(&notices),
+            audit: Arc::clone(&audit),
+            clock: Arc::clone(&clock),
+            data: config.data.clone(),
+            schedule: config.backup.clone(),
+        });
         let models = Arc::new(Models::new(Arc::clone(&shared), Arc::clone(&clock), Arc::clone(&organizations)));
         let integrations = Arc::new(Integrations::new(
             Arc::clone(&shared),
@@ -244,6 +259,7 @@ impl Daemon {
             egress,
             notices: Arc::clone(&notices),
             webhooks: Arc::clone(&webhooks),
+            backups: Arc::clone(&backups),
             store: shared,
             clock,
             metrics: metrics.clone(),
@@ -254,10 +270,12 @@ impl Daemon {
         let stop = CancellationToken::new();
         let serving = tokio::spawn(api::serve(listener, router, config.connections, stop.clone().cancelled_owned()));
         tokio::spawn(stop.clone().run_until_cancelled_owned(upkeep(metrics, gauges)));
+        let keeping = Arc::clone(&backups);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
         let keeping = Arc::clone(&accounts);
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), resumed, "ready");
-        Ok(Self { address, api, tokens, notices, webhooks, accounts, store, settings, stop, serving })
+        Ok(Self { address, api, tokens, notices, webhooks, backups, accounts, store, settings, stop, serving })
     }
 
     /// Reads the settings again, as on SIGHUP: what can change without a restart does, and the audit log tells of it. Where one
@@ -304,6 +322,7 @@ impl Daemon {
         self.api.stop();
         self.stop.cancel();
         self.notices.stop();
+        self.backups.stop();
         // Together: calls under way may be waiting for the attempts.
         let (served, (), ()) = tokio::join!(self.serving, self.tokens.shutdown(), self.webhooks.stop());
         served.context("the server failed")?;
@@ -408,7 +427,10 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<RocksStore>> {
 }
 
 /// The master key, from where the settings say.
-fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
+///
+/// # Errors
+/// There is none there, or none that may be used.
+pub(crate) fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
     Ok(match &config.key {
         KeySource::File(path) => MasterKey::from_file(path, &config.data)?,
         KeySource::Given(text) => MasterKey::from_text("the setting `key` (TOKENHOST_KEY)", text)?,

@@ -244,3 +244,8 @@ fn access() {
 fn monitoring() {
     run("monitoring.md", 9);
 }
+
+#[test]
+fn backup() {
+    run("backup.md", 31);
+}

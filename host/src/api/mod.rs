@@ -6,6 +6,7 @@
 mod attempts;
 mod audit;
 mod auth;
+mod backups;
 mod body;
 mod bulk;
 mod caller;
@@ -107,6 +108,7 @@ const PAGE_OF: &str = "Page_";
         (name = "application-tokens", description = "Principals of their own for programs, each known by its token."),
         (name = "personal-tokens", description = "Tokens for programs that act as a user."),
         (name = "me", description = "Everyone's own data, and users' own personal tokens."),
+        (name = "backups", description = "The whole daemon in one sealed file, made while it serves."),
         (name = "operations", description = "Health, metrics, and this description."),
     ),
     components(schemas(problem::Body)),
@@ -162,6 +164,7 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(audit::routes())
         .merge(pepper::routes())
         .merge(settings::routes())
+        .merge(backups::routes())
         .merge(login::routes())
         .merge(principals::routes())
         .merge(events::routes())

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use super::events::Streams;
 use crate::access::Access;
 use crate::audit::{Audit, SupportIds, Tally};
+use crate::backup::Backups;
 use crate::calls::Calls;
 use crate::clock::SharedClock;
 use crate::config::Live;
@@ -51,6 +52,7 @@ pub struct Rooms {
     pub egress: Arc<Egress>,
     pub notices: Arc<Notices>,
     pub webhooks: Arc<Webhooks>,
+    pub backups: Arc<Backups>,
     /// Asked by `/readyz` whether it answers.
     pub store: Arc<dyn Store>,
     pub clock: SharedClock,

@@ -218,6 +218,18 @@ impl Client {
         self.begin(Method::GET, path, query).await
     }
 
+    /// The next piece of such an answer; none at its end.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(super) async fn piece(&self, answer: &mut reqwest::Response) -> Result<Option<bytes::Bytes>, Failure> {
+        let broken = |error: reqwest::Error| {
+            Failure::of(Exit::Unreachable, format!("the answer of {} broke off: {}", self.base, chain(&error)))
+                .hint("The daemon's log may say why.")
+        };
+        answer.chunk().await.map_err(broken)
+    }
+
     /// A call without a body whose answer is JSON documents, one a line, each given as soon as it comes.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod agent;
 mod application_token;
 mod attempt;
 mod audit;
+mod backup;
 mod client;
 mod completion;
 mod config;
@@ -28,6 +29,7 @@ mod personal_token;
 mod plugin;
 mod problem;
 mod profile;
+mod restore;
 mod serve;
 mod standing;
 mod status;
@@ -104,6 +106,8 @@ enum Command {
     Webhook(webhook::Webhook),
     Audit(audit::Audit),
     Pepper(audit::Pepper),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Plugin(plugin::Plugin),
     Completion(completion::Completion),
 }
@@ -161,6 +165,8 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::Webhook(webhook) => webhook.run(output).await,
             Command::Audit(audit) => audit.run(output).await,
             Command::Pepper(pepper) => pepper.run(output).await,
+            Command::Backup(backup) => backup.run(output).await,
+            Command::Restore(restore) => restore.run(output).await,
             Command::Plugin(plugin) => plugin.run(output).await,
             Command::Completion(completion) => completion.run(output),
         }

@@ -128,6 +128,10 @@ pub const SETTINGS: &[Setting] = &[
     live("events.retention_days", "30", "Days that an event is kept."),
     live("events.retention_records", "50000", "Events of either kind kept at most."),
     live("events.personal_token_days", "7,1", "How many days before its end a personal token is told of."),
+    restart("backup.folder", "", "The folder of backups that are made by themselves. Without one, none is made."),
+    restart("backup.every", "24h", "How often one is made: a number with `m`, `h` or `d`."),
+    restart("backup.keep", "7", "How many are kept: the newest."),
+    restart("backup.keep_days", "", "Days that one is kept at most; the newest stays."),
     live("log.level", "info", "Least severe level to log, or a filter by module.").env("TOKENHOST_LOG_LEVEL"),
     restart("log.format", "text", "`text` or `json` lines.").env("TOKENHOST_LOG_FORMAT"),
     restart(

@@ -46,6 +46,10 @@ const KEYS: &[(&str, Shape)] = &[
     ("events.retention_days", Shape::Number),
     ("events.retention_records", Shape::Number),
     ("events.personal_token_days", Shape::Numbers),
+    ("backup.folder", Shape::Text),
+    ("backup.every", Shape::Text),
+    ("backup.keep", Shape::Number),
+    ("backup.keep_days", Shape::Number),
     ("log.level", Shape::Text),
     ("log.format", Shape::Text),
     ("telemetry.otlp_endpoint", Shape::Text),
@@ -111,7 +115,8 @@ impl Layers {
         self.texts.insert(key, Given { text, origin });
     }
 
-    fn fault(&mut self, key: impl Into<String>, origin: Option<Origin>, message: impl Into<String>) {
+    /// Notes a fault.
+    pub(super) fn fault(&mut self, key: impl Into<String>, origin: Option<Origin>, message: impl Into<String>) {
         self.faults.push(ConfigFault { key: key.into(), origin, message: message.into() });
     }
 

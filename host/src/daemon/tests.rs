@@ -24,6 +24,7 @@ fn config(folder: &Path) -> Config {
         access: crate::access::Policy::default(),
         audit: crate::config::Audit::default(),
         events: crate::config::Events::default(),
+        backup: None,
         log: Log::default(),
         telemetry: crate::config::Telemetry::default(),
         resolved: Vec::new(),

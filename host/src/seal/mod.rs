@@ -15,6 +15,9 @@ pub use self::master::MasterKey;
 pub use self::sealed::{KeyId, Sealed};
 use crate::store::StoreError;
 
+/// What the keys of the records of wrapped keys begin with in the store. Wrapped, they may stand in the clear.
+pub const KEYS_PREFIX: &[u8] = b"key\0";
+
 /// Bytes of every key here.
 pub const KEY_BYTES: usize = 32;
 

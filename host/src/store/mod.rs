@@ -4,6 +4,7 @@
 //! most of them through [`table`].
 
 mod committer;
+mod copy;
 pub mod memory;
 pub mod rocks;
 pub mod table;
@@ -15,6 +16,8 @@ mod durability;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+
+pub use self::copy::{Filling, Frozen};
 
 /// Grows with every committed batch of a store; an entry has that of the batch that last wrote it.
 pub type Revision = u64;

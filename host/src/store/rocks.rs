@@ -25,7 +25,7 @@ use super::{Batch, Entry, Revision, Scan, Store, StoreError, prefix_end};
 /// The format written here, and the newest that is understood. A change of what records mean raises it.
 const FORMAT: u64 = 1;
 /// Where the format stands: 8 bytes, big-endian.
-const FORMAT_KEY: &[u8] = b"\0meta/format";
+pub(super) const FORMAT_KEY: &[u8] = b"\0meta/format";
 /// Where the last batch's revision stands; each group of commits writes it.
 const REVISION_KEY: &[u8] = b"\0meta/revision";
 /// The first key that a caller may have.
@@ -149,6 +149,11 @@ impl RocksStore {
         }
     }
 
+    /// What readers and the committer share.
+    pub(super) fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
+
     /// Queues a request.
     async fn send(&self, request: Request) -> Result<(), StoreError> {
         self.queue.as_ref().ok_or_else(closed)?.send(request).await.map_err(|_| closed())
@@ -229,7 +234,7 @@ impl Database {
     }
 
     /// Does something with the open database.
-    fn with<T>(&self, work: impl FnOnce(&DB) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&DB) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let handle = self.handle.read().unwrap_or_else(PoisonError::into_inner);
         work(handle.as_ref().ok_or_else(closed)?)
     }
@@ -361,14 +366,19 @@ fn entry(key: &[u8], stored: Vec<u8>) -> Result<Entry, StoreError> {
 
 /// The revision before a stored value.
 fn read_revision(stored: &[u8]) -> Result<Revision, StoreError> {
-    let (revision, _) = stored
+    split_revision(stored).map(|(revision, _)| revision)
+}
+
+/// The revision before a stored value, and the value.
+pub(super) fn split_revision(stored: &[u8]) -> Result<(Revision, &[u8]), StoreError> {
+    let (revision, value) = stored
         .split_first_chunk::<REVISION_BYTES>()
         .ok_or_else(|| StoreError::Storage("a stored value is cut short; restore the folder from a backup".into()))?;
-    Ok(Revision::from_be_bytes(*revision))
+    Ok((Revision::from_be_bytes(*revision), value))
 }
 
 /// Makes the folder, or takes the rights of others on it away.
-fn make_private(folder: &Path) -> Result<(), StoreError> {
+pub(super) fn make_private(folder: &Path) -> Result<(), StoreError> {
     let fault = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full(error.to_string()),
         _ => StoreError::Storage(format!("{}: {error}", folder.display())),
@@ -385,7 +395,7 @@ fn make_private(folder: &Path) -> Result<(), StoreError> {
 }
 
 /// RocksDB's options.
-fn options() -> Options {
+pub(super) fn options() -> Options {
     let mut tables = BlockBasedOptions::default();
     let mut cache = LruCacheOptions::default();
     cache.set_capacity(BLOCK_CACHE_BYTES);
@@ -439,14 +449,7 @@ fn open_handle(folder: &Path) -> Result<DB, StoreError> {
 
 /// Checks whose database this is, marks a new one, and returns its last revision.
 fn check_format(db: &DB) -> Result<Revision, StoreError> {
-    let number = |key: &[u8]| -> Result<Option<u64>, StoreError> {
-        let Some(stored) = db.get_pinned(key).map_err(classify)? else { return Ok(None) };
-        let bytes = <[u8; 8]>::try_from(&*stored);
-        bytes
-            .map(|bytes| Some(u64::from_be_bytes(bytes)))
-            .map_err(|_| StoreError::Storage("its format is damaged".into()))
-    };
-    match number(FORMAT_KEY)? {
+    match number(db, FORMAT_KEY)? {
         Some(found) if found > FORMAT => return Err(StoreError::TooNew { found, known: FORMAT }),
         Some(_) => {}
         None => {
@@ -460,7 +463,14 @@ fn check_format(db: &DB) -> Result<Revision, StoreError> {
             write(db, writes, true)?;
         }
     }
-    Ok(number(REVISION_KEY)?.unwrap_or(0))
+    Ok(number(db, REVISION_KEY)?.unwrap_or(0))
+}
+
+/// A number that the store keeps of itself.
+pub(super) fn number(db: &DB, key: &[u8]) -> Result<Option<u64>, StoreError> {
+    let Some(stored) = db.get_pinned(key).map_err(classify)? else { return Ok(None) };
+    let bytes = <[u8; 8]>::try_from(&*stored);
+    bytes.map(|bytes| Some(u64::from_be_bytes(bytes))).map_err(|_| StoreError::Storage("its format is damaged".into()))
 }
 
 /// What RocksDB's error means. It tells kinds of input and output errors apart only in its text.

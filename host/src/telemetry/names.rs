@@ -70,6 +70,8 @@ metrics! {
     WEBHOOK_BACKLOG = Gauge "tokenhost_webhook_backlog", "Events that are tried again, over all webhooks";
     WEBHOOKS_DOWN = Gauge "tokenhost_webhooks_down", "Webhooks to which nothing can be delivered";
     EVENTS = Counter "tokenhost_events_total", "Events by kind";
+    BACKUPS = Counter "tokenhost_backups_total", "Backups by outcome: made, failed";
+    BACKUP_LAST_SUCCESS = Gauge "tokenhost_backup_last_success_timestamp_seconds", "When the last backup was made, in seconds since 1970";
     EVENTS_LOST = Counter "tokenhost_events_lost_total", "Events left out, since more came than could be written";
     AUDIT_RECORDS = Counter "tokenhost_audit_records_total", "Records written to the audit log";
     AUDIT_BROKEN = Gauge "tokenhost_audit_broken", "1 where the last verification found that the audit log was altered";

@@ -35,6 +35,12 @@ pub(super) struct TokenRecord {
     /// What is known of its refresh token.
     #[serde(default)]
     pub(super) refresh: RefreshState,
+    /// Whether the provider has ever given another refresh token for the one it was sent; unknown until one was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rotates: Option<bool>,
+    /// When the backup was made that this came from, until there is a newer token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) restored: Option<DateTime<Utc>>,
     /// Failures since the last success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<FailureRecord>,
@@ -68,7 +74,7 @@ pub(super) enum RefreshState {
     /// Never sent, or sent and answered.
     #[default]
     Ready,
-    /// Sent, and no complete answer came.
+    /// Sent, and no complete answer came; or from a backup, and perhaps replaced since.
     Uncertain,
     /// Refused by the provider, or sent twice without an answer: the end of it.
     Spent,
@@ -177,6 +183,8 @@ impl TokenRecord {
             generation: 0,
             token: None,
             refresh: RefreshState::Ready,
+            rotates: None,
+            restored: None,
             failure: None,
             rejected_at: None,
             last_rejection_at: None,
@@ -217,11 +225,19 @@ impl TokenRecord {
             .is_some_and(|token| token.refresh_token.is_some() && token.refresh_expires_at.is_none_or(|end| end > now))
     }
 
+    /// Takes down whether the provider gave another refresh token for the one it was sent. Once is enough.
+    pub(super) fn learn_rotation(&mut self, seen: Option<bool>) {
+        if self.rotates != Some(true) {
+            self.rotates = seen.or(self.rotates);
+        }
+    }
+
     /// Puts the next generation in, which ends all that was known of the last one.
     pub(super) fn succeed(&mut self, generation: u64, token: StoredToken) {
         self.generation = generation;
         self.token = Some(token);
         self.refresh = RefreshState::Ready;
+        self.restored = None;
         self.failure = None;
         self.rejected_at = None;
         self.stalled = None;

@@ -13,6 +13,7 @@ use super::super::{Api, Rooms, router, server};
 use crate::access::application::ApplicationChange;
 use crate::access::{self, Access, ContactChange, Principal, StandingChange, Visit};
 use crate::audit::{Audit, Retention, SupportIds, Tally};
+use crate::backup::{self, Backups};
 use crate::calls::Calls;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, Live, Overrides, Public};
@@ -106,7 +107,7 @@ impl World {
             Arc::clone(&catalog),
             Arc::clone(&egress),
         ));
-        let hooks = Arc::clone(&keyring);
+        let (hooks, sealing) = (Arc::clone(&keyring), Arc::clone(&keyring));
         let tokens = Tokens::new(
             Arc::clone(&store),
             keyring,
@@ -141,7 +142,19 @@ impl World {
             egress: Arc::clone(&egress),
         };
         let webhooks = Arc::new(Webhooks::open(webhooks).await.unwrap());
+        let backups = Backups::new(backup::Parts {
+            store: Arc::clone(&store),
+            disk: None,
+            keyring: sealing,
+            access: Arc::clone(&access),
+            notices: Arc::clone(&notices),
+            audit: Arc::clone(&audit),
+            clock: Arc::clone(&clock),
+            data: folder.path().to_owned(),
+            schedule: None,
+        });
         let (api, router) = router(Rooms {
+            backups,
             access,
             audit,
             tally,

@@ -139,7 +139,13 @@ impl Attempt {
         attempt.asking = start.asking;
         if start.again {
             attempt.refresh = RefreshState::Spent;
-            attempt.note("the refresh token was sent before and no answer came; it is tried once more");
+            match start.token.restored {
+                Some(made_at) => attempt.note(&format!(
+                    "the refresh token comes from the backup of {}, and the provider may have replaced it since; it is tried once",
+                    made_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+                )),
+                None => attempt.note("the refresh token was sent before and no answer came; it is tried once more"),
+            }
         }
         Ok(attempt)
     }

@@ -196,6 +196,7 @@ impl Attempt {
             Last::Answered(_, left_at) => left_at,
             Last::Nothing | Last::Unanswered(..) => self.parts.clock.now(),
         };
+        let rotates = self.rotates(&flow_token);
         let mut token = match self.next(flow_token, left_at) {
             Ok(token) => token,
             Err(message) => return Err(self.fail("invalid_token_response", message, Remedy::Retry(None), None).await),
@@ -209,6 +210,7 @@ impl Attempt {
             let sealed = StoredToken::seal(&token, &self.record.story.key, &parts.ledger.keyring)?;
             let ended = self.end(outcome, |record| {
                 record.succeed(token.generation, sealed.clone());
+                record.learn_rotation(rotates);
                 record.attended = attended;
                 record.proven.clone_from(&proven);
             });
@@ -230,6 +232,13 @@ impl Attempt {
             };
         });
         ended.await.err().unwrap_or(Ended::Revoked)
+    }
+
+    /// Whether the provider gave another refresh token for the one it was sent; none where none was sent.
+    fn rotates(&self, new: &FlowToken) -> Option<bool> {
+        let sent = self.present.as_ref().filter(|_| self.record.story.purpose == Purpose::Refresh)?;
+        let (old, new) = (sent.refresh_token.as_ref()?.expose_secret(), new.refresh_token.as_ref());
+        Some(new.is_some_and(|new| !new.expose_secret().is_empty() && new.expose_secret() != old))
     }
 
     /// The next generation. After a refresh, what is absent keeps its old value.

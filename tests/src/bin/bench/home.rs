@@ -64,7 +64,10 @@ impl Home {
             access: tokenhost::access::Policy::default(),
             audit: tokenhost::config::Audit::default(),
             events: tokenhost::config::Events::default(),
+            backup: None,
             log: Log::default(),
+            telemetry: tokenhost::config::Telemetry::default(),
+            resolved: Vec::new(),
         };
         let token = daemon::init(&config).await?.token.expose_secret().to_owned();
         Ok(Self { folder, config, token })
