@@ -26,6 +26,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
+use tokio::sync::Semaphore;
 
 use self::overview::Overviews;
 use self::templates::Templates;
@@ -43,6 +44,8 @@ struct Shared {
     templates: Templates,
     /// Overviews that are still true.
     overviews: Overviews,
+    /// Turns to have an upload in memory.
+    uploads: Arc<Semaphore>,
 }
 
 impl std::ops::Deref for Console {
@@ -55,7 +58,7 @@ impl std::ops::Deref for Console {
 
 /// The console's routes, over the API.
 pub fn router(inside: Inside) -> Router {
-    let shared = Shared { inside, templates: Templates::new(), overviews: Overviews::new() };
+    let shared = Shared { inside, templates: Templates::new(), overviews: Overviews::new(), uploads: upload::turns() };
     Router::new()
         .route("/", get(|| async { Redirect::to("/console/") }))
         .route("/console", get(|| async { Redirect::permanent("/console/") }))

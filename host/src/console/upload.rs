@@ -1,16 +1,25 @@
 //! What a form with a file sends (RFC 7578): its other inputs, and the content of the one file.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::Console;
 use super::fields::Fields;
 
 /// The largest upload: of a file, or of what is pasted, as much as the API takes, and the other inputs.
 const BYTES: u64 = 66 << 20;
+/// How long an upload may take.
+const TIME: Duration = Duration::from_secs(120);
+/// Uploads that are in memory at once; others wait.
+const AT_ONCE: usize = 4;
 /// The most inputs.
 const INPUTS: usize = 200;
 /// The input that is the file.
@@ -24,6 +33,13 @@ pub(super) struct Upload {
     pub(super) fields: Fields,
     /// The file's content. None: none was chosen.
     pub(super) file: Option<Bytes>,
+    /// Its turn; none: it needs none.
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+/// Turns to have an upload in memory.
+pub(super) fn turns() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(AT_ONCE))
 }
 
 impl Upload {
@@ -38,10 +54,21 @@ impl Upload {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Upload {
+impl FromRequest<Console> for Upload {
     type Rejection = Response;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
+    async fn from_request(request: Request, console: &Console) -> Result<Self, Response> {
+        let turn = Arc::clone(&console.uploads).acquire_owned().await;
+        let turn = turn.map_err(|_| StatusCode::SERVICE_UNAVAILABLE.into_response())?;
+        let upload = tokio::time::timeout(TIME, Self::read(request)).await;
+        let upload = upload.map_err(|_| StatusCode::REQUEST_TIMEOUT.into_response())??;
+        Ok(Self { _turn: Some(turn), ..upload })
+    }
+}
+
+impl Upload {
+    /// The upload of a request.
+    async fn read(request: Request) -> Result<Self, Response> {
         let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let boundary = multer::parse_boundary(content_type.unwrap_or_default());
         let boundary = boundary.map_err(|_| StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response())?;
@@ -69,7 +96,7 @@ async fn read(body: Body, boundary: String) -> Result<Upload, multer::Error> {
             _ => return Err(multer::Error::IncompleteStream),
         }
     }
-    Ok(Upload { fields: Fields::of(pairs), file })
+    Ok(Upload { fields: Fields::of(pairs), file, _turn: None })
 }
 
 #[cfg(test)]
@@ -93,7 +120,7 @@ mod tests {
     #[tokio::test]
     async fn a_document_comes_as_a_file_pasted_or_by_url() {
         async fn check(parts: &[(&str, &str)], expected: (&str, &str)) {
-            let upload = Upload::from_request(form(parts), &()).await.ok().unwrap();
+            let upload = Upload::read(form(parts)).await.ok().unwrap();
             assert_eq!(upload.fields.text("name"), Some("crm"));
             let (content_type, document) = upload.document();
             assert_eq!((content_type, std::str::from_utf8(&document).unwrap()), expected, "{parts:?}");
@@ -113,10 +140,10 @@ mod tests {
     async fn what_is_no_such_form_is_refused() {
         let mut other = form(&[]);
         other.headers_mut().insert(header::CONTENT_TYPE, "text/plain".parse().unwrap());
-        let refused = Upload::from_request(other, &()).await.err().unwrap();
+        let refused = Upload::read(other).await.err().unwrap();
         assert_eq!(refused.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
         let many = vec![("x", "y"); INPUTS + 1];
-        let refused = Upload::from_request(form(&many), &()).await.err().unwrap();
+        let refused = Upload::read(form(&many)).await.err().unwrap();
         assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
     }
 }
