@@ -386,7 +386,7 @@ mod tests {
         check("[backup]\nfolder = '/b'", Ok(Some((86_400, 7, None))));
         check("[backup]\nfolder = '/b'\nevery = '6h'\nkeep = 3\nkeep_days = 30", Ok(Some((21_600, 3, Some(30)))));
         check("[backup]\nevery = '6h'", Err("backup.folder: must be set"));
-        check("[backup]\nfolder = '/b'\nkeep = 0", Err("backup.keep in FILE: must be a number from 1"));
+        check("[backup]\nfolder = '/b'\nkeep = 0", Err("backup.keep (FILE:3:8): must be a number from 1"));
         check("[backup]\nfolder = '/b'\nevery = '6'", Err("e.g. 24h"));
     }
 
@@ -405,7 +405,9 @@ mod tests {
 
     #[test]
     fn every_default_in_the_catalog_is_the_one_that_is_used() {
-        let mut file = String::new();
+        // Nothing else of [backup] may be set without its folder.
+        let folder = "backup.folder = '/b'\n";
+        let mut file = folder.to_owned();
         let mut told = String::new();
         for setting in catalog::SETTINGS.iter().filter(|setting| !setting.secret) {
             let Some(default) = setting.fixed_default().filter(|default| !default.is_empty()) else { continue };
@@ -416,13 +418,14 @@ mod tests {
             };
             let forms = [format!("'{default}'"), list("'"), default.to_owned(), list("")];
             let taken = forms.iter().map(|form| format!("{} = {form}\n", setting.key));
-            let line = taken.into_iter().find(|line| load(line, Overrides::default(), HOME).is_ok());
+            let line =
+                taken.into_iter().find(|line| load(&format!("{folder}{line}"), Overrides::default(), HOME).is_ok());
             file += &line.unwrap_or_else(|| panic!("{} takes no {default}", setting.key));
             told += setting.key;
         }
         assert!(told.contains("log.level") && told.contains("events.personal_token_days"), "{told}");
         let shown = |config: Config| format!("{:?}", Config { resolved: Vec::new(), ..config });
-        let (set, unset) = (load(&file, Overrides::default(), HOME), load("", Overrides::default(), HOME));
+        let (set, unset) = (load(&file, Overrides::default(), HOME), load(folder, Overrides::default(), HOME));
         assert_eq!(shown(set.unwrap()), shown(unset.unwrap()));
     }
 
