@@ -7,6 +7,7 @@ mod access;
 mod backup;
 pub mod catalog;
 mod events;
+mod keys;
 mod layers;
 mod live;
 mod origin;
@@ -18,11 +19,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use secrecy::SecretString;
 
 pub use self::access::{Access, Audit, External, LoginType, SHIPPED_SCOPES};
 pub use self::backup::Backup;
 pub use self::events::Events;
+pub use self::keys::KeySource;
 use self::layers::Layers;
 pub use self::live::{Live, Reloaded};
 pub use self::origin::{Difference, Origin, Resolved, differences};
@@ -52,6 +53,15 @@ pub struct Overrides {
     /// File of the master key [default: ${XDG_CONFIG_HOME:-~/.config}/tokenhost/master.key]; TOKENHOST_KEY has the key itself
     #[arg(long, env = "TOKENHOST_KEY_FILE", value_name = "FILE")]
     pub key_file: Option<String>,
+    /// Command that prints the master key, e.g. of a key-management service; split into words as a shell does, and run without one
+    #[arg(long, env = "TOKENHOST_KEY_COMMAND", value_name = "COMMAND")]
+    pub key_command: Option<String>,
+    /// File of the master key that is to take its place [default: the key's file with `.next` behind its name]
+    #[arg(long, env = "TOKENHOST_KEY_NEXT_FILE", value_name = "FILE")]
+    pub key_next_file: Option<String>,
+    /// Command that prints the master key that is to take its place
+    #[arg(long, env = "TOKENHOST_KEY_NEXT_COMMAND", value_name = "COMMAND")]
+    pub key_next_command: Option<String>,
     /// Folder of flow components [default: `flows` beside the executable]
     #[arg(long, env = "TOKENHOST_FLOWS", value_name = "FOLDER")]
     pub flows: Option<String>,
@@ -86,6 +96,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Where the master key comes from.
     pub key: KeySource,
+    /// Where the one comes from that is to take its place, if that is said.
+    pub key_next: Option<KeySource>,
     /// The folder of flow components.
     pub flows: PathBuf,
     /// What may be read without a token.
@@ -108,15 +120,6 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// All settings as they may be shown, each with where it was given.
     pub resolved: Vec<Resolved>,
-}
-
-/// Where the master key comes from.
-#[derive(Clone, Debug)]
-pub enum KeySource {
-    /// A file; `init` makes it.
-    File(PathBuf),
-    /// The setting itself. Child processes don't get it: they are started with an empty environment.
-    Given(SecretString),
 }
 
 /// What may be read without a token besides health.
@@ -218,14 +221,12 @@ impl Config {
             let base = base.or_else(|| environment("HOME").map(|home| Path::new(&home).join(below_home)));
             base.map(|base| base.join(place)).ok_or("no HOME to derive the default from; give it a path")
         };
+        let data = layers.path("data", || home("XDG_DATA_HOME", ".local/share", "tokenhost"));
+        let key = KeySource::read(&mut layers, || home("XDG_CONFIG_HOME", ".config", "tokenhost/master.key"));
         let mut config = Self {
-            data: layers.path("data", || home("XDG_DATA_HOME", ".local/share", "tokenhost")),
-            key: match layers.take("key") {
-                Some(text) => KeySource::Given(text.into()),
-                None => KeySource::File(
-                    layers.path("key_file", || home("XDG_CONFIG_HOME", ".config", "tokenhost/master.key")),
-                ),
-            },
+            data,
+            key_next: KeySource::read_next(&mut layers, &key),
+            key,
             flows: layers.path("flows", || {
                 let executable = std::env::current_exe().ok();
                 let beside = executable.as_deref().and_then(Path::parent).map(|folder| folder.join("flows"));

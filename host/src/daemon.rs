@@ -4,9 +4,11 @@
 
 mod gauges;
 mod init;
+mod keys;
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ use crate::audit::{Actor, Audit, Entry, Outcome, Retention, SupportIds, Tally};
 use crate::backup::{self, Backups};
 use crate::calls::Calls;
 use crate::clock::SystemClock;
-use crate::config::{Config, KeySource, Live, Overrides};
+use crate::config::{Config, Live, Overrides};
 use crate::console;
 use crate::egress::{Egress, Limits, Policy};
 use crate::flows::compile::Compiler;
@@ -30,13 +32,17 @@ use crate::flows::{Catalog, Engine, EngineOptions};
 use crate::integrations::{Integrations, Models};
 use crate::notices::{self, Notices};
 use crate::organizations::Organizations;
-use crate::seal::{Keyring, MasterKey};
+use crate::seal::{Custody, Keyring, Resealer, SETTLING};
 use crate::shelf::{self, Shelf};
 use crate::store::rocks::RocksStore;
 use crate::store::{Store, StoreError};
 use crate::telemetry;
 use crate::tokens::{Margin, Tokens};
+use crate::upgrade::{self, Plan, Told, UpgradeError};
 use crate::webhooks::{self, Webhooks};
+
+use self::keys::Sources;
+pub(crate) use self::keys::master_key;
 
 pub use self::init::{InitOutcome, init, rebuild};
 
@@ -100,6 +106,9 @@ pub async fn run(overrides: Overrides, config: Config) -> anyhow::Result<()> {
         writeln!(std::io::stdout(), "listening on http://{}", daemon.address).and_then(|()| std::io::stdout().flush()),
     );
     notify(sd_notify::NotifyState::Ready);
+    if let Some(patience) = sd_notify::watchdog_enabled() {
+        tokio::spawn(tell_of_life(patience / 2));
+    }
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -132,11 +141,13 @@ impl Daemon {
         // Fails where a provider is installed already, which is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         let clock = SystemClock::shared();
-        let store = open_store(&config)?;
-        let master = master_key(&config)?;
+        let store = open_store(&config, true, &mut |told| report_upgrade(&told)).await?;
+        let master = master_key(&config).await?;
         let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let keyring = Arc::new(Keyring::load_or_create(&*shared, &master).await?);
-        drop(master);
+        let sources = Box::new(Sources(Arc::clone(&settings)));
+        let custody =
+            Custody::open(Arc::clone(&shared), Arc::clone(&keyring), master, sources, Arc::clone(&clock)).await?;
         let policy = Policy {
             allow_networks: config.egress.allow.clone(),
             allow_http: config.egress.http,
@@ -234,6 +245,10 @@ impl Daemon {
             settings: Arc::clone(&settings),
         };
         let accounts = Arc::new(accounts);
+        let mut kinds = crate::tokens::sealed_kinds();
+        kinds.extend([crate::integrations::sealed_kind(), webhooks.sealed_kind()]);
+        let resealer = Resealer::new(Arc::new(custody), Arc::clone(&shared), Arc::clone(&clock), kinds, SETTLING);
+        let resealer = Arc::new(resealer);
         give_settings(&settings, &access, &audit, &notices, &egress, &calls);
         metrics::gauge!(telemetry::HTTP_CONNECTIONS_LIMIT).set(config.connections as f64);
         let gauges = gauges::Gauges {
@@ -245,6 +260,7 @@ impl Daemon {
             data: config.data.clone(),
         };
         let (api, router) = api::router(Rooms {
+            keys: Arc::clone(&resealer),
             access,
             audit,
             tally,
@@ -272,6 +288,7 @@ impl Daemon {
         tokio::spawn(stop.clone().run_until_cancelled_owned(upkeep(metrics, gauges)));
         let keeping = Arc::clone(&backups);
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move { resealer.run().await }));
         let keeping = Arc::clone(&accounts);
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), resumed, "ready");
@@ -417,24 +434,48 @@ fn report(folded: Result<(), StoreError>) {
     }
 }
 
-/// Opens the store of a data folder that was initialised.
-fn open_store(config: &Config) -> anyhow::Result<Arc<RocksStore>> {
+/// Opens the store of a data folder that was initialised, and upgrades one of an earlier format first; with a copy of it as
+/// it was, where `copy`.
+async fn open_store(
+    config: &Config,
+    copy: bool,
+    tell: &mut (dyn FnMut(Told) + Send),
+) -> anyhow::Result<Arc<RocksStore>> {
+    let folder = store_folder(config)?;
+    Ok(Arc::new(upgrade::open(&folder, copy, &*SystemClock::shared(), tell).await?))
+}
+
+/// Where the database of a data folder is that was initialised.
+fn store_folder(config: &Config) -> anyhow::Result<PathBuf> {
     let folder = config.data.join(STORE);
     if !folder.exists() {
         bail!("there is no data in {}; run `tokenhost init` first, or set `data`", config.data.display());
     }
-    Ok(Arc::new(RocksStore::open(&folder)?))
+    Ok(folder)
 }
 
-/// The master key, from where the settings say.
+/// What an upgrade of the data folder would do. The daemon must be stopped.
 ///
 /// # Errors
-/// There is none there, or none that may be used.
-pub(crate) fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
-    Ok(match &config.key {
-        KeySource::File(path) => MasterKey::from_file(path, &config.data)?,
-        KeySource::Given(text) => MasterKey::from_text("the setting `key` (TOKENHOST_KEY)", text)?,
-    })
+/// There is no data, it is in use, damaged or too new.
+pub async fn upgrade_plan(config: &Config) -> anyhow::Result<Plan> {
+    Ok(upgrade::check(&store_folder(config)?).await?)
+}
+
+/// Upgrades the data folder, as [`Daemon::start`] does by itself. The daemon must be stopped.
+///
+/// # Errors
+/// As for [`upgrade_plan`]; there isn't enough room on the disk.
+pub async fn upgrade(config: &Config, copy: bool, tell: &mut (dyn FnMut(Told) + Send)) -> anyhow::Result<()> {
+    let store = open_store(config, copy, tell).await?;
+    Ok(store.close().await.map_err(UpgradeError::from)?)
+}
+
+/// Tells the log how far an upgrade came, and the service manager that the start takes longer for it.
+fn report_upgrade(told: &Told) {
+    tracing::info!("upgrade: {told}");
+    notify(sd_notify::NotifyState::ExtendTimeoutUsec(60_000_000));
+    notify(sd_notify::NotifyState::Status(&format!("upgrade: {told}")));
 }
 
 /// The flows that ship. One that can't be loaded is named in the log, and stops nothing.
@@ -468,6 +509,14 @@ async fn upkeep(metrics: metrics_exporter_prometheus::PrometheusHandle, gauges: 
     while gauges.collect() {
         telemetry::upkeep(&metrics);
         tokio::time::sleep(UPKEEP).await;
+    }
+}
+
+/// Tells the service manager every so often that tasks go on here, until the process ends.
+async fn tell_of_life(every: Duration) {
+    loop {
+        notify(sd_notify::NotifyState::Watchdog);
+        tokio::time::sleep(every).await;
     }
 }
 

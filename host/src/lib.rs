@@ -31,4 +31,5 @@ pub mod text;
 pub mod tokens;
 pub mod trial;
 mod trusted;
+pub mod upgrade;
 pub mod webhooks;

@@ -98,6 +98,13 @@ impl Daemon {
         daemon
     }
 
+    /// A daemon over a folder that holds `data` and `keys/master.key` of another one, and no process on it yet. The token is
+    /// its first administrator's.
+    pub fn over(folder: tempfile::TempDir, token: String) -> Self {
+        small_flows(&folder.path().join("flows"));
+        Self { options: Options::default(), folder, token, running: None }
+    }
+
     /// The same with one more variable in its environment, from its next start on.
     #[must_use]
     pub fn with_env(mut self, name: &str, value: &str) -> Self {

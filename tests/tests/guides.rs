@@ -226,6 +226,11 @@ fn operators() {
 }
 
 #[test]
+fn install() {
+    run("install.md", 5);
+}
+
+#[test]
 fn authors() {
     run("authors.md", 2);
 }
@@ -238,6 +243,11 @@ fn automation() {
 #[test]
 fn access() {
     run("access.md", 4);
+}
+
+#[test]
+fn keys() {
+    run("keys.md", 8);
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn may_see(who: &Principal, event: &notices::Event) -> bool {
     if who.kind == PrincipalKind::User && event.user.as_ref() == Some(&who.name) {
         return true;
     }
-    if event.webhook.is_some() || event.kind == Kind::BackupFailed {
+    if event.webhook.is_some() || matches!(event.kind, Kind::BackupFailed | Kind::KeyRotated) {
         return who.may_everywhere(Right::Operate);
     }
     match (&event.personal_token, &event.organization, &event.integration, &event.flow) {

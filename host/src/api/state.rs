@@ -26,6 +26,7 @@ use crate::integrations::{Integrations, Models};
 use crate::name::Name;
 use crate::notices::Notices;
 use crate::organizations::Organizations;
+use crate::seal::Resealer;
 use crate::shelf::Shelf;
 use crate::store::Store;
 use crate::telemetry;
@@ -52,6 +53,7 @@ pub struct Rooms {
     pub egress: Arc<Egress>,
     pub notices: Arc<Notices>,
     pub webhooks: Arc<Webhooks>,
+    pub keys: Arc<Resealer>,
     pub backups: Arc<Backups>,
     /// Asked by `/readyz` whether it answers.
     pub store: Arc<dyn Store>,

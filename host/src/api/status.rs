@@ -23,6 +23,7 @@ use crate::access::{Ending, PrincipalKind, Right};
 use crate::backup;
 use crate::calls::Outage;
 use crate::name::Name;
+use crate::seal::MasterStatus;
 use crate::shelf::Standing;
 use crate::tokens::{Concern, ConcernKind};
 use crate::webhooks::{Progress, Webhook};
@@ -71,8 +72,8 @@ struct DaemonStatus {
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 struct Item {
     /// What is wrong: `person_needed`, `failing`, `service_unavailable`, `incomplete`, `flow_missing`, `flow_quarantined`, `flow_not_served`,
-    /// `webhook_disabled`, `webhook_failing`, `expiring`, `personal_token_ending`, `restored`, `backup_failing`. Further kinds may
-    /// follow.
+    /// `webhook_disabled`, `webhook_failing`, `expiring`, `personal_token_ending`, `restored`, `backup_failing`,
+    /// `key_rotation_pending`, `resealing_stuck`. Further kinds may follow.
     kind: &'static str,
     /// `error`: something doesn't work; `warning`: something won't.
     severity: &'static str,
@@ -127,6 +128,7 @@ enum Rank {
     Incomplete,
     Flow,
     Webhook,
+    Keys,
     Backup,
     Restored,
     Expiring,
@@ -219,6 +221,18 @@ impl Item {
         Some((Rank::Webhook, Self { retry_at: progress.next_try_at().map(Time::from), ..item }))
     }
 
+    /// A rotation of the master key that isn't over, and values that can't be sealed anew.
+    fn of_keys(master: MasterStatus, problem: Option<String>) -> Vec<(Rank, Self)> {
+        let subject = || "keys".to_owned();
+        let pending = master.next.map(|next| {
+            let message = format!("two master keys open the data, until the new one ({}) is the setting", next.id);
+            Self::of("key_rotation_pending", subject(), message, "tokenhost key finish".to_owned(), next.since)
+        });
+        let stuck = problem
+            .map(|problem| Self::of("resealing_stuck", subject(), problem, "tokenhost key status".to_owned(), None));
+        pending.into_iter().chain(stuck).map(|item| (Rank::Keys, Self { severity: "warning", ..item })).collect()
+    }
+
     /// That no backups are made any more that should be.
     fn of_backups(standing: backup::Standing) -> Option<(Rank, Self)> {
         let failure = standing.failure?;
@@ -295,6 +309,8 @@ async fn show(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
             webhooks.iter().filter_map(|(webhook, progress)| Item::of_webhook(webhook, progress)).collect();
         healthy.webhooks = Some(webhooks.len().saturating_sub(ill.len()));
         items.extend(ill);
+        let (master, _) = api.keys.custody().status().await?;
+        items.extend(Item::of_keys(master, api.keys.work().1));
         items.extend(api.backups.standing().and_then(Item::of_backups));
         restored = api.backups.restoration().await?;
         let is_news = |restoration: &&backup::Restoration| restoration.is_news(api.clock.now());

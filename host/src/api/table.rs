@@ -215,6 +215,10 @@ pub(super) const TABLE: &[Route] = {
         post("/v1/webhooks/{webhook}/test", right(Operate), "webhook.test"),
         post("/v1/webhooks/{webhook}/secret", right(Operate), "webhook.rotate_secret"),
         post("/v1/pepper/rotate", right(Operate), "pepper.rotate"),
+        get("/v1/keys", right(Operate)),
+        post("/v1/keys/data/rotate", right(Operate), "key.rotate_data"),
+        post("/v1/keys/master/rotate", right(Operate), "key.rotate_master"),
+        post("/v1/keys/master/finish", right(Operate), "key.finish_master"),
         get("/v1/config", right(Operate)),
         post("/v1/config/reload", right(Operate), "config.reload"),
         // It changes nothing, and takes everything away: so it stands in the audit log.

@@ -19,6 +19,7 @@ use crate::clock::SharedClock;
 use crate::seal::MasterKey;
 use crate::store::rocks::RocksStore;
 use crate::store::{Filling, Store, StoreError};
+use crate::upgrade::{self, UpgradeError};
 
 /// Characters of a component's file name at most.
 const MOST_NAME: usize = 200;
@@ -65,9 +66,13 @@ pub async fn restore(
     let store = staging.folder.join(STORE);
     let summary = unpack(&mut archive, &staging.folder, &mut progress)?;
     // From here on as the daemon itself opens it.
-    let opened = RocksStore::open(&store).map_err(|error| match error {
-        StoreError::TooNew { found, known } => BackupError::DatabaseTooNew { path: path.to_owned(), found, known },
-        error => error.into(),
+    // An earlier format is brought to the present one; the archive itself is the copy of how it was.
+    let opened = upgrade::open(&store, false, &*clock, &mut |_| {}).await.map_err(|error| match error {
+        UpgradeError::Store(StoreError::TooNew { found, known }) => {
+            BackupError::DatabaseTooNew { path: path.to_owned(), found, known }
+        }
+        UpgradeError::Store(error) => error.into(),
+        error => StoreError::Storage(error.to_string()).into(),
     })?;
     let opened = Arc::new(opened);
     let shared = Arc::clone(&opened) as Arc<dyn Store>;

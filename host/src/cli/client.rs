@@ -64,7 +64,25 @@ impl Connection {
                 ));
             }
         };
-        Client::new(self.daemon.as_deref().filter(|url| !url.is_empty()).unwrap_or(DEFAULT_URL), &token)
+        Client::new(self.url(), &token)
+    }
+
+    /// Whether the daemon answers calls, which may be asked without a token.
+    ///
+    /// # Errors
+    /// It doesn't answer, is starting or stopping, or can't write; or the URL is none.
+    pub(super) async fn ready(&self) -> Result<(), Failure> {
+        let client = Client::new(self.url(), &SecretString::from("none"))?;
+        let url = client.base.join("readyz").map_err(|error| Failure::usage(format!("{}: {error}", self.url())))?;
+        let answer = client.http.get(url).send().await.map_err(|error| client.unreachable(&error))?;
+        let (status, retry_after) = (answer.status(), retry_after(&answer));
+        let body = answer.bytes().await.map_err(|error| client.unreachable(&error))?;
+        if status.is_success() { Ok(()) } else { Err(Problem::new(status.as_u16(), retry_after, &body).into()) }
+    }
+
+    /// The daemon's URL.
+    fn url(&self) -> &str {
+        self.daemon.as_deref().filter(|url| !url.is_empty()).unwrap_or(DEFAULT_URL)
     }
 }
 

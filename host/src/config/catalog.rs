@@ -91,6 +91,21 @@ pub const SETTINGS: &[Setting] = &[
     restart("key", "", "The master key itself, in place of a file of it.").env("TOKENHOST_KEY").secret(),
     restart("key_file", "<${XDG_CONFIG_HOME:-~/.config}/tokenhost/master.key>", "The file of the master key.")
         .env("TOKENHOST_KEY_FILE"),
+    restart(
+        "key_command",
+        "",
+        "A command that prints the master key, in place of a file of it: program and arguments.",
+    )
+    .env("TOKENHOST_KEY_COMMAND"),
+    live("key_next", "", "The master key itself that is to take its place.").env("TOKENHOST_KEY_NEXT").secret(),
+    live(
+        "key_next_file",
+        "<the key's file with .next behind its name>",
+        "The file of the master key that is to take its place.",
+    )
+    .env("TOKENHOST_KEY_NEXT_FILE"),
+    live("key_next_command", "", "A command that prints the master key that is to take its place.")
+        .env("TOKENHOST_KEY_NEXT_COMMAND"),
     restart("flows", "<the folder flows beside the program>", "The folder of the flows that ship.")
         .env("TOKENHOST_FLOWS"),
     live("public", "", "What may be read without a token besides health: `docs`, `metrics`.").env("TOKENHOST_PUBLIC"),

@@ -10,10 +10,9 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{DB, ReadOptions, WriteBatch, WriteOptions};
 
 use super::rocks::{
-    Database, FORMAT_KEY, RocksStore, classify, make_private, number, options, revision_key, split_revision,
-    with_revision,
+    Database, RocksStore, classify, make_private, number, options, revision_key, split_revision, with_revision,
 };
-use super::{Revision, StoreError, is_reserved, prefix_end};
+use super::{FORMAT_KEY, Revision, StoreError, is_reserved, prefix_end};
 
 /// Bytes that are read ahead while all entries are read.
 const READ_AHEAD: usize = 2 << 20;

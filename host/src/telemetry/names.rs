@@ -82,6 +82,7 @@ metrics! {
     PROCESS_FILES = Gauge "process_open_fds", "Open files of the daemon, connections among them";
     PROCESS_FILES_LIMIT = Gauge "process_max_fds", "Files that it may have open";
     PROCESS_START = Gauge "process_start_time_seconds", "When it was started, in seconds since 1970";
+    SEALED_VALUES = Gauge "tokenhost_sealed_values", "Sealed values, by data key: `present`, or `older`";
     BUILD_INFO = Gauge "tokenhost_build_info", "Always 1; the version is the label";
 }
 

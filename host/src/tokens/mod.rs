@@ -34,6 +34,7 @@ pub use self::expiry::{ExpirySource, Margin};
 pub use self::journal::{AnswerStory, AttemptStory, Outcome, StepStory};
 pub use self::keeper::Tokens;
 pub use self::key::TokenKey;
+pub use self::ledger::sealed_kinds;
 pub use self::plan::Cause;
 pub use self::reparse::Reparsed;
 pub use self::restored::{Doubts, after_restore};

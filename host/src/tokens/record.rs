@@ -15,7 +15,7 @@ use super::token::Token;
 use crate::flows::Description;
 use crate::flows::step::{Placing, Remedy};
 use crate::integrations::Integration;
-use crate::seal::{self, Keyring, SealError, Sealed};
+use crate::seal::{self, Keyring, SealError, Sealed, Sealing, Visit};
 use crate::store::table::Table;
 
 /// The records of keys, by integration and slot.
@@ -249,6 +249,15 @@ impl TokenRecord {
     }
 }
 
+impl Sealing for TokenRecord {
+    fn each_sealed(&mut self, _: &[String], visit: &mut Visit<'_>) -> Result<(), SealError> {
+        match &mut self.token {
+            Some(token) => token.each_sealed(self.generation, &self.key, visit),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What a sealed value is bound to: its record, its generation, and its name.
 fn bound_to(key: &TokenKey, generation: u64, name: &str) -> Vec<u8> {
     let record = TOKENS.key(&[key.integration(), &key.slot()]);
@@ -316,6 +325,24 @@ impl StoredToken {
         })
     }
 
+    /// Shows each sealed value.
+    fn each_sealed(&mut self, generation: u64, key: &TokenKey, visit: &mut Visit<'_>) -> Result<(), SealError> {
+        let named = [
+            ("access_token", &mut self.access_token),
+            ("refresh_token", &mut self.refresh_token),
+            ("placing", &mut self.placing),
+        ];
+        for (name, sealed) in named {
+            if let Some(sealed) = sealed {
+                visit(&bound_to(key, generation, name), sealed)?;
+            }
+        }
+        for (name, sealed) in &mut self.secrets {
+            visit(&bound_to(key, generation, &format!("secrets.{name}")), sealed)?;
+        }
+        Ok(())
+    }
+
     /// When its refresh token ends.
     pub(super) fn refresh_expires_at(&self) -> Option<DateTime<Utc>> {
         self.refresh_expires_at
@@ -334,11 +361,11 @@ pub(super) mod tests {
     use crate::seal::MasterKey;
     use crate::store::memory::MemoryStore;
 
-    fn key() -> TokenKey {
+    pub(in super::super) fn key() -> TokenKey {
         TokenKey::of(&"crm".parse().unwrap())
     }
 
-    fn token(refresh: bool) -> Token {
+    pub(in super::super) fn token(refresh: bool) -> Token {
         Token {
             access_token: Some("secret-a".into()),
             refresh_token: refresh.then(|| "secret-r".into()),

@@ -25,7 +25,7 @@ pub(super) use self::rotation::Proven;
 use self::rotation::Rotation;
 use self::used::Used;
 use super::failure::{self, Ended};
-use super::journal::{AttemptRecord, AttemptStory, Outcome, PersonRecord, Stage, StepStory};
+use super::journal::{AttemptRecord, AttemptStory, Outcome, PersonRecord, Stage, StepStory, bound_to};
 use super::key::TokenKey;
 use super::parts::Parts;
 use super::plan::Cause;
@@ -419,8 +419,3 @@ impl Attempt {
 
 /// The pause before a failed write is tried again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// What an attempt's sealed values are bound to.
-fn bound_to(id: Ulid, name: &str) -> Vec<u8> {
-    format!("attempt/{id}#{name}").into_bytes()
-}

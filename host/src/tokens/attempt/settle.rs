@@ -8,7 +8,6 @@ use secrecy::{ExposeSecret, SecretString};
 use super::super::expiry::{self, Fallback};
 use super::super::failure::{self, Ended};
 use super::super::journal::{Outcome, Stage, StepStory};
-use super::super::ledger::Ledger;
 use super::super::parts::Parts;
 use super::super::record::{FailureRecord, RefreshState, StoredToken, TokenRecord};
 use super::super::token::Token;
@@ -355,7 +354,7 @@ impl Attempt {
         let Some(integration) = integration.filter(|now| now.target == self.record.target) else {
             self.record.story.outcome = Some(Outcome::Void);
             self.record.stage = Stage::Ended;
-            Ledger::put_attempt(&mut batch, &self.record)?;
+            parts.ledger.put_attempt(&mut batch, &self.record)?;
             parts.ledger.store.commit(batch).await?;
             return Ok(Standing::Void);
         };
@@ -378,10 +377,10 @@ impl Attempt {
             }
             change(&mut token);
             integration.expect(&mut batch);
-            Ledger::put_token(&mut batch, &token, read)?;
+            parts.ledger.put_token(&mut batch, &token, read)?;
         }
         self.record.story.outcome = Some(if current { outcome.clone() } else { Outcome::Void });
-        Ledger::put_attempt(&mut batch, &self.record)?;
+        parts.ledger.put_attempt(&mut batch, &self.record)?;
         parts.ledger.prune(&mut batch, self.record.story.key.integration(), self.id()).await?;
         parts.ledger.store.commit(batch).await?;
         if current {

@@ -56,6 +56,7 @@ impl Home {
             data: folder.path().join("data"),
             listen: ([127, 0, 0, 1], 0).into(),
             key: KeySource::File(folder.path().join("key/master.key")),
+            key_next: None,
             flows: built()?.join("flows"),
             public: Public::default(),
             public_url: None,
