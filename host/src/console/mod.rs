@@ -6,10 +6,19 @@
 
 mod address;
 mod assets;
+mod attempts;
+mod authentication;
+mod binding;
 mod fields;
+mod flows;
+mod integration_new;
+mod integrations;
+mod models;
 mod overview;
 mod page;
 mod templates;
+mod tokens;
+mod upload;
 mod visit;
 
 use std::sync::Arc;
@@ -17,6 +26,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
+use tokio::sync::Semaphore;
 
 use self::overview::Overviews;
 use self::templates::Templates;
@@ -34,6 +44,8 @@ struct Shared {
     templates: Templates,
     /// Overviews that are still true.
     overviews: Overviews,
+    /// Turns to have an upload in memory.
+    uploads: Arc<Semaphore>,
 }
 
 impl std::ops::Deref for Console {
@@ -46,12 +58,19 @@ impl std::ops::Deref for Console {
 
 /// The console's routes, over the API.
 pub fn router(inside: Inside) -> Router {
-    let shared = Shared { inside, templates: Templates::new(), overviews: Overviews::new() };
+    let shared = Shared { inside, templates: Templates::new(), overviews: Overviews::new(), uploads: upload::turns() };
     Router::new()
         .route("/", get(|| async { Redirect::to("/console/") }))
         .route("/console", get(|| async { Redirect::permanent("/console/") }))
         .merge(assets::routes())
         .merge(overview::routes())
+        .merge(models::routes())
+        .merge(integration_new::routes())
+        .merge(integrations::routes())
+        .merge(binding::routes())
+        .merge(tokens::routes())
+        .merge(attempts::routes())
+        .merge(flows::routes())
         .layer(axum::middleware::map_response(page::protect))
         .with_state(Console(Arc::new(shared)))
 }
