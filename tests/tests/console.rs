@@ -35,11 +35,9 @@ impl Place {
         let client = place.client();
         let reader = json!({"name": "Reader", "rights": ["read_integrations", "read_models"]});
         client.post("/v1/profiles", &reader).await.expect(201);
-        for (login, profiles) in [
-            ("ada", vec!["Administrator"]),
-            ("rita", vec!["Reader", "REST Services User"]),
-            ("nora", vec![]),
-        ] {
+        for (login, profiles) in
+            [("ada", vec!["Administrator"]), ("rita", vec!["Reader", "REST Services User"]), ("nora", vec![])]
+        {
             let user = json!({"login": login, "profiles": profiles, "password": PASSWORD,
                 "contact": {"name": login, "email": format!("{login}@example.com")}});
             client.post("/v1/users", &user).await.expect(201);

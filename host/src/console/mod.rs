@@ -4,12 +4,22 @@
 //! below, and sees no secret, since no call that it makes shows one. Pages are templates of the folder `console/`, work without
 //! scripts where that is possible, and load nothing from elsewhere.
 
+mod account;
 mod address;
+mod applications;
 mod assets;
+mod audit;
+mod change;
 mod fields;
+mod once;
+mod organizations;
 mod overview;
 mod page;
+mod personal_tokens;
+mod profiles;
+mod standing;
 mod templates;
+mod users;
 mod visit;
 
 use std::sync::Arc;
@@ -18,6 +28,7 @@ use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
 
+use self::once::Forms;
 use self::overview::Overviews;
 use self::templates::Templates;
 use crate::api::Inside;
@@ -34,6 +45,8 @@ struct Shared {
     templates: Templates,
     /// Overviews that are still true.
     overviews: Overviews,
+    /// Forms that were sent already.
+    forms: Forms,
 }
 
 impl std::ops::Deref for Console {
@@ -46,12 +59,19 @@ impl std::ops::Deref for Console {
 
 /// The console's routes, over the API.
 pub fn router(inside: Inside) -> Router {
-    let shared = Shared { inside, templates: Templates::new(), overviews: Overviews::new() };
+    let shared = Shared { inside, templates: Templates::new(), overviews: Overviews::new(), forms: Forms::new() };
     Router::new()
         .route("/", get(|| async { Redirect::to("/console/") }))
         .route("/console", get(|| async { Redirect::permanent("/console/") }))
         .merge(assets::routes())
         .merge(overview::routes())
+        .merge(account::routes())
+        .merge(users::routes())
+        .merge(applications::routes())
+        .merge(personal_tokens::routes())
+        .merge(profiles::routes())
+        .merge(organizations::routes())
+        .merge(audit::routes())
         .layer(axum::middleware::map_response(page::protect))
         .with_state(Console(Arc::new(shared)))
 }
