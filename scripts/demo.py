@@ -45,12 +45,15 @@ def main():
     stage = Stage(folder, clean_environment(tokenhost, folder))
     demo = Demo(stage, folder)
     started, scenes, seen = time.monotonic(), Demo.SCENES, 0
-    failure = code = None
+    failure = code = ended = None
     try:
         for number, scene in enumerate(scenes, 1):
             stage.scene(number, scene.__doc__)
             scene(demo)
             seen += 1
+        # Without the time that somebody looks on.
+        ended = time.monotonic()
+        stage.linger(*demo.console)
     except NotSeen as error:
         failure, code = str(error), 1
     except Interrupted as signal:
@@ -60,7 +63,7 @@ def main():
     finally:
         stage.end()
 
-    seconds = f"{time.monotonic() - started:.0f} s"
+    seconds = f"{(ended or time.monotonic()) - started:.0f} s"
     if failure is None:
         shutil.rmtree(folder)
         stage.write("\n" + stage.paint("1;32", f"demo: {seen} of {len(scenes)} seen") + f" in {seconds}")
@@ -99,6 +102,8 @@ class Demo:
         self.environment = stage.environment
         self.daemon = self.oidc = self.django = None
         self.lifetime = 0
+        # Where it is, and who may sign in with which password.
+        self.console = None
         # Known to the providers and, in files, to the operator. The last scene looks for them where they must not be.
         self.client_secret, self.password = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         # Every access token that the demo has met.
@@ -310,8 +315,31 @@ class Demo:
         code = stage.ended(self.daemon)
         stage.seen("exit code 0", code == 0, code)
 
+    def open_the_console(self):
+        """People have a console"""
+        stage = self.stage
+        stage.why("Pages in the same program: what needs a person first, forms made from what each flow asks for, one's own",
+                  "tokens, the audit log. People sign in with a password, or as the operator's reverse proxy says.")
+        self.serve()
+        password = secrets.token_urlsafe(12)
+        stage.run('tokenhost user create grace --profile Administrator')
+        pathlib.Path(self.folder, "password").write_text(password)
+        stage.run("tokenhost user set-password grace < password")
+        url = self.environment["TOKENHOST_URL"]
+        signed_in = stage.run("curl -s -c cookies -o /dev/null -w '%{http_code}\\n' --data-urlencode login=grace "
+                              f"--data-urlencode password@password {url}/login")
+        stage.seen("she is signed in (303)", signed_in.strip() == "303", signed_in)
+        for name in (ADA, SYNC):
+            self.token(name)
+        page = stage.run(f"curl -s -b cookies {url}/console/", show=lambda text: "")
+        both = [f'href="/console/integrations/{name}"' in page for name in (ADA, SYNC)]
+        stage.seen("the overview shows both integrations, and both are valid",
+                   all(both) and page.count('<span class="state good">valid</span>') == 2)
+        self.console = f"{url}/console/", "grace", password
+
     SCENES = (start_the_daemon, start_the_providers, import_the_documents, create_the_integrations, get_the_tokens,
-              serve_from_memory, renew_ahead, renew_on_demand, kill_the_daemon, look_back, stop_the_daemon)
+              serve_from_memory, renew_ahead, renew_on_demand, kill_the_daemon, look_back, stop_the_daemon,
+              open_the_console)
 
     # --- what they look at ------------------------------------------------------------------------------------------
 

@@ -148,6 +148,16 @@ class Stage:
             time.sleep(0.1)
         self.write(self.paint("33", " now"))
 
+    def linger(self, address, login, password):
+        """Says where the console is. Where a person looks on, nothing ends before they have seen it."""
+        self.write(f"\nThe console: {self.paint('1', address)}   sign in as {login} with the password {password}")
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            self.write("It runs until you press Enter.")
+            try:
+                sys.stdin.readline()
+            except Interrupted:
+                pass
+
     # --- processes --------------------------------------------------------------------------------------------------
 
     def start(self, name, arguments, environment=None):

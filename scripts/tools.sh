@@ -109,6 +109,8 @@ if command -v dpkg-query >/dev/null; then
     need 'the tests of clients' wget
     # People consent in a real browser; `playwright-core` drives it, and brings none of its own.
     need 'the tests with a person' chromium
+    # Its tools check the metrics, the alert rules and the dashboard's queries; nothing is started as a service.
+    need 'the tests of monitoring' prometheus
     # The server alone, without a service: it speaks HTTP Digest.
     need 'the tests of signatures' apache2-bin
     # Only the binary is used, on a configuration of the test's own: where it comes as a service, that isn't to start.

@@ -4,8 +4,12 @@
 //! at once, by key. It doesn't look at what the settings point to: a missing folder is the business of who opens it.
 
 mod access;
+pub mod catalog;
 mod events;
 mod layers;
+mod live;
+mod origin;
+mod telemetry;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -18,6 +22,9 @@ use secrecy::SecretString;
 pub use self::access::{Access, Audit, External, LoginType, SHIPPED_SCOPES};
 pub use self::events::Events;
 use self::layers::Layers;
+pub use self::live::{Live, Reloaded};
+pub use self::origin::{Difference, Origin, Resolved, differences};
+pub use self::telemetry::Telemetry;
 
 /// Connections at once where nothing else is set: room for 10,000 callers and their reconnects.
 const CONNECTIONS: usize = 16_384;
@@ -93,6 +100,10 @@ pub struct Config {
     pub events: Events,
     /// How the daemon logs.
     pub log: Log,
+    /// Where traces go.
+    pub telemetry: Telemetry,
+    /// All settings as they may be shown, each with where it was given.
+    pub resolved: Vec<Resolved>,
 }
 
 /// Where the master key comes from.
@@ -156,17 +167,28 @@ pub struct ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the settings can't be used:")?;
-        self.faults.iter().try_for_each(|fault| write!(f, "\n  {}: {}", fault.key, fault.message))
+        self.faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
     }
 }
 
 /// One thing that is wrong with the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigFault {
-    /// The key and where it was given.
+    /// The key; or a file or line where it is no key.
     pub key: String,
+    /// Where it was given, if it was.
+    pub origin: Option<Origin>,
     /// What is wrong, and what is allowed. Never the value of a secret.
     pub message: String,
+}
+
+impl fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Some(origin) => write!(f, "{} ({origin}): {}", self.key, self.message),
+            None => write!(f, "{}: {}", self.key, self.message),
+        }
+    }
 }
 
 impl Config {
@@ -185,13 +207,14 @@ impl Config {
             layers.read_file(path);
         }
         layers.read_overrides(overrides, environment);
+        let mut resolved = layers.resolved();
 
         let home = |variable: &str, below_home: &str, place: &str| {
             let base = environment(variable).map(PathBuf::from).filter(|path| path.is_absolute());
             let base = base.or_else(|| environment("HOME").map(|home| Path::new(&home).join(below_home)));
             base.map(|base| base.join(place)).ok_or("no HOME to derive the default from; give it a path")
         };
-        let config = Self {
+        let mut config = Self {
             data: layers.path("data", || home("XDG_DATA_HOME", ".local/share", "tokenhost")),
             key: match layers.take("key") {
                 Some(text) => KeySource::Given(text.into()),
@@ -238,7 +261,20 @@ impl Config {
                     _ => Err("must be text or json".to_owned()),
                 }),
             },
+            telemetry: Telemetry::read(&mut layers),
+            resolved: Vec::new(),
         };
+        // What depends on the machine is known only now.
+        for one in &mut resolved {
+            let path = match (one.setting.key, &config.key) {
+                ("data", _) => &config.data,
+                ("flows", _) => &config.flows,
+                ("key_file", KeySource::File(path)) => path,
+                _ => continue,
+            };
+            *one = Resolved::new(one.setting, &path.display().to_string(), one.origin.clone());
+        }
+        config.resolved = resolved;
         if layers.faults.is_empty() { Ok(config) } else { Err(ConfigError { faults: layers.faults }) }
     }
 }
@@ -295,11 +331,7 @@ mod tests {
         let environment = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
         Config::resolve(&overrides, &environment).map_err(|error| {
             let path = path.display().to_string();
-            error
-                .faults
-                .iter()
-                .map(|fault| format!("{}: {}", fault.key, fault.message).replace(&path, "FILE"))
-                .collect()
+            error.faults.iter().map(|fault| fault.to_string().replace(&path, "FILE")).collect()
         })
     }
 
@@ -348,6 +380,69 @@ mod tests {
     }
 
     #[test]
+    fn every_default_in_the_catalog_is_the_one_that_is_used() {
+        let mut file = String::new();
+        let mut told = String::new();
+        for setting in catalog::SETTINGS.iter().filter(|setting| !setting.secret) {
+            let Some(default) = setting.fixed_default().filter(|default| !default.is_empty()) else { continue };
+            // As each type of TOML, until one is taken: which it is, isn't the catalog's business.
+            let list = |quote: &str| {
+                let items: Vec<String> = default.split(',').map(|item| format!("{quote}{item}{quote}")).collect();
+                format!("[{}]", items.join(", "))
+            };
+            let forms = [format!("'{default}'"), list("'"), default.to_owned(), list("")];
+            let taken = forms.iter().map(|form| format!("{} = {form}\n", setting.key));
+            let line = taken.into_iter().find(|line| load(line, Overrides::default(), HOME).is_ok());
+            file += &line.unwrap_or_else(|| panic!("{} takes no {default}", setting.key));
+            told += setting.key;
+        }
+        assert!(told.contains("log.level") && told.contains("events.personal_token_days"), "{told}");
+        let shown = |config: Config| format!("{:?}", Config { resolved: Vec::new(), ..config });
+        let (set, unset) = (load(&file, Overrides::default(), HOME), load("", Overrides::default(), HOME));
+        assert_eq!(shown(set.unwrap()), shown(unset.unwrap()));
+    }
+
+    #[test]
+    fn the_reference_of_settings_is_in_step() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings.md");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, catalog::reference()).unwrap();
+        }
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(kept == catalog::reference(), "docs/settings.md is out of step; run the tests with UPDATE=1");
+    }
+
+    #[test]
+    fn what_was_given_is_told_with_where_and_secrets_are_not() {
+        let file = "listen = '127.0.0.1:1'\n[access.external]\nsecret = 'hunter2-hunter2-hunter2'\n";
+        let overrides =
+            Overrides { log_level: Some("warn".into()), public: Some("docs".into()), ..Overrides::default() };
+        let variables = [HOME[0], ("TOKENHOST_PUBLIC", "docs"), ("TOKENHOST_KEY", "hunter2")];
+        let config = load(file, overrides, &variables).unwrap();
+        let check = |key: &str, shown: &str, kind: &str, origin: &str| {
+            let one = config.resolved.iter().find(|one| one.setting.key == key).unwrap();
+            assert_eq!((one.shown(), one.origin.kind()), (shown, kind), "{key}");
+            assert!(one.origin.to_string().ends_with(origin), "{key}: {}", one.origin);
+        };
+        check("listen", "127.0.0.1:1", "file", "c.toml:1:10");
+        check("access.external.secret", "(set)", "file", "c.toml:3:10");
+        check("log.level", "warn", "flag", "--log-level");
+        check("public", "docs", "environment", "TOKENHOST_PUBLIC");
+        check("key", "(set)", "environment", "TOKENHOST_KEY");
+        check("data", "/home/ada/.local/share/tokenhost", "default", "default");
+        check("connections", "16384", "default", "default");
+        assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+
+        let other = load(&file.replace("hunter2-", "hunter3-"), Overrides::default(), &variables).unwrap();
+        let different = differences(&config.resolved, &other.resolved);
+        let different: Vec<_> = different.iter().map(|one| (one.setting.key, one.is_live(), &*one.to)).collect();
+        assert_eq!(
+            different,
+            [("public", true, ""), ("access.external.secret", true, "(set)"), ("log.level", true, "info")]
+        );
+    }
+
+    #[test]
     fn all_faults_are_told_at_once_and_without_secrets() {
         let check = |file: &str, overrides: Overrides, variables: &[(&str, &str)], expected: &[&str]| {
             let faults = load(file, overrides, variables).unwrap_err();
@@ -360,33 +455,33 @@ mod tests {
         check(
             "listn = 1\nlisten = 'here'\nkey = 5\n[egress]\nhttp = 'yes'\nallow = ['10.0.0.0/8', 'lan']\n[log]\n",
             Overrides { log_format: Some("xml".into()), log_level: Some("a=b=c".into()), ..Overrides::default() },
-            HOME,
+            &[HOME[0], ("TOKENHOST_LOG_FORMAT", "xml")],
             &[
-                "egress.http in FILE: must be true or false",
-                "key in FILE: must be a string",
-                "listn in FILE: no such setting; there are data, listen",
-                "listen in FILE: must be an IP address",
-                "egress.allow in FILE: lan is no network",
-                "log.level (TOKENHOST_LOG_LEVEL or --log-level): must be",
-                "log.format (TOKENHOST_LOG_FORMAT or --log-format): must be text or json",
+                "egress.http (FILE:5:8): must be true or false",
+                "key (FILE:3:7): must be a string",
+                "listn (FILE:1:1): no such setting; `listen` is one",
+                "listen (FILE:2:10): must be an IP address",
+                "egress.allow (FILE:6:9): lan is no network",
+                "log.level (--log-level): must be",
+                "log.format (TOKENHOST_LOG_FORMAT): must be text or json",
             ],
         );
         let none = Overrides::default;
-        check("key = 'hunter2", none(), HOME, &["FILE: line 1: no valid TOML"]);
-        check("data = '/a'\nkey = 'hunter2\n", none(), HOME, &["FILE: line 2: no valid TOML"]);
+        check("key = 'hunter2", none(), HOME, &["line 1 (FILE:1:15): no valid TOML"]);
+        check("data = '/a'\nkey = 'hunter2\n", none(), HOME, &["line 2 (FILE:2:15): no valid TOML"]);
         check("key = 'hunter2'\nkey_file = '/k'", none(), HOME, &["key and key_file in FILE: give one"]);
         check(
             "egress.nope = 1\n[nope]\na = 1",
             none(),
             HOME,
-            &["egress.nope in FILE: no such", "nope in FILE: no such"],
+            &["egress.nope (FILE:1:8): no such", "nope (FILE:2:2): no such"],
         );
-        check("egress = 1", none(), HOME, &["egress in FILE: no such"]);
-        check("log = 'x'", none(), HOME, &["log in FILE: no such setting"]);
+        check("egress = 1", none(), HOME, &["egress (FILE:1:1): no such"]);
+        check("log = 'x'", none(), HOME, &["log (FILE:1:1): no such setting"]);
         check("", none(), &[], &["data: no HOME", "key_file: no HOME"]);
-        check("public_url = 'tokens.example'", none(), HOME, &["public_url in FILE: must be an http or https URL"]);
-        check("public_url = 'https://a@b'", none(), HOME, &["public_url in FILE: must be an http"]);
-        check("connections = 0", none(), HOME, &["connections in FILE: must be a number from 1"]);
+        check("public_url = 'tokens.example'", none(), HOME, &["public_url (FILE:1:14): must be an http or https URL"]);
+        check("public_url = 'https://a@b'", none(), HOME, &["public_url (FILE:1:14): must be an http"]);
+        check("connections = 0", none(), HOME, &["connections (FILE:1:15): must be a number from 1"]);
         let both = Overrides { key_file: Some("/k".into()), ..none() };
         check("", both, &[("TOKENHOST_KEY", "hunter2"), HOME[0]], &["key and key_file in the environment"]);
         let missing = Overrides { config: Some("/nowhere/c.toml".into()), ..none() };

@@ -2,6 +2,7 @@
 //!
 //! It decides nothing itself. Whoever calls it has read the settings and turns its errors into an exit code.
 
+mod gauges;
 mod init;
 
 use std::io::Write as _;
@@ -16,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, Access};
 use crate::api::{self, Api, Inside, Rooms};
-use crate::audit::{Audit, Retention, SupportIds, Tally};
+use crate::audit::{Actor, Audit, Entry, Outcome, Retention, SupportIds, Tally};
 use crate::calls::Calls;
 use crate::clock::SystemClock;
-use crate::config::{Config, KeySource};
+use crate::config::{Config, KeySource, Live, Overrides};
 use crate::console;
 use crate::egress::{Egress, Limits, Policy};
 use crate::flows::compile::Compiler;
@@ -70,6 +71,8 @@ pub struct Daemon {
     accounts: Arc<Accounts>,
     /// Its store, closed last.
     store: Arc<RocksStore>,
+    /// Its settings.
+    settings: Arc<Live>,
     /// Ends the server and the upkeep.
     stop: CancellationToken,
     /// The server.
@@ -80,11 +83,12 @@ pub struct Daemon {
 ///
 /// # Errors
 /// It can't start, or can't end in good order.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(overrides: Overrides, config: Config) -> anyhow::Result<()> {
     telemetry::start_log(&config.log)?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let daemon = tokio::select! {
-        started = Daemon::start(config) => started?,
+        started = Daemon::start_with(Live::new(overrides, config)) => started?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
@@ -93,9 +97,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         writeln!(std::io::stdout(), "listening on http://{}", daemon.address).and_then(|()| std::io::stdout().flush()),
     );
     notify(sd_notify::NotifyState::Ready);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => daemon.reload().await,
+        }
     }
     notify(sd_notify::NotifyState::Stopping);
     daemon.stop().await
@@ -107,6 +114,16 @@ impl Daemon {
     /// # Errors
     /// No key or the wrong one, the data folder is in use, damaged or too new, the address is taken, …
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        Self::start_with(Live::fixed(config)).await
+    }
+
+    /// The same with settings that can be read again.
+    ///
+    /// # Errors
+    /// As [`Daemon::start`].
+    pub async fn start_with(settings: Arc<Live>) -> anyhow::Result<Self> {
+        let config = settings.current();
+        telemetry::trace::start(&config.telemetry)?;
         let metrics = telemetry::metrics()?;
         allow_many_files(config.connections);
         // Fails where a provider is installed already, which is as good.
@@ -124,9 +141,8 @@ impl Daemon {
         };
         let egress = Arc::new(Egress::new(policy, Arc::clone(&clock)));
         let organizations = Arc::new(Organizations::open(Arc::clone(&shared), Arc::clone(&clock)).await?);
-        let retention =
-            Retention { days: Some(config.audit.retention_days), records: Some(config.audit.retention_records) };
-        let audit = Audit::open(Arc::clone(&shared), &keyring, Arc::clone(&clock), retention).await?;
+        let kept = audit_retention(&config);
+        let audit = Audit::open(Arc::clone(&shared), &keyring, Arc::clone(&clock), kept).await?;
         let audit = Arc::new(audit);
         let flows = Arc::new(load_flows(&config).await?);
         let shelf = Shelf::open(shelf::Parts {
@@ -137,8 +153,7 @@ impl Daemon {
             folder: config.data.join(INSTALLED),
         });
         let shelf = shelf.await.context("what was installed can't be read")?;
-        let kept = notices::Retention { days: config.events.retention_days, records: config.events.retention_records };
-        let notices = Notices::open(Arc::clone(&shared), Arc::clone(&clock), kept).await?;
+        let notices = Notices::open(Arc::clone(&shared), Arc::clone(&clock), event_retention(&config)).await?;
         shelf.tell_to(Arc::clone(&notices));
         let catalog = Arc::clone(&shelf) as Arc<dyn Catalog>;
         for flow in shelf.list() {
@@ -201,9 +216,19 @@ impl Daemon {
             audit: Arc::clone(&audit),
             tally: Arc::clone(&tally),
             notices: Arc::clone(&notices),
-            days: config.events.personal_token_days.clone(),
+            settings: Arc::clone(&settings),
         };
         let accounts = Arc::new(accounts);
+        give_settings(&settings, &access, &audit, &notices, &egress, &calls);
+        metrics::gauge!(telemetry::HTTP_CONNECTIONS_LIMIT).set(config.connections as f64);
+        let gauges = gauges::Gauges {
+            store: Arc::downgrade(&store),
+            tokens: Arc::downgrade(&tokens),
+            webhooks: Arc::downgrade(&webhooks),
+            flows: Arc::clone(&flows),
+            egress: Arc::clone(&egress),
+            data: config.data.clone(),
+        };
         let (api, router) = api::router(Rooms {
             access,
             audit,
@@ -222,17 +247,47 @@ impl Daemon {
             store: shared,
             clock,
             metrics: metrics.clone(),
-            public: config.public,
+            settings: Arc::clone(&settings),
             public_url,
         });
         let router = router.clone().merge(console::router(Inside::new(api.clone(), router)));
         let stop = CancellationToken::new();
         let serving = tokio::spawn(api::serve(listener, router, config.connections, stop.clone().cancelled_owned()));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(upkeep(metrics, Arc::downgrade(&store))));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(upkeep(metrics, gauges)));
         let keeping = Arc::clone(&accounts);
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), resumed, "ready");
-        Ok(Self { address, api, tokens, notices, webhooks, accounts, store, stop, serving })
+        Ok(Self { address, api, tokens, notices, webhooks, accounts, store, settings, stop, serving })
+    }
+
+    /// Reads the settings again, as on SIGHUP: what can change without a restart does, and the audit log tells of it. Where one
+    /// is wrong, nothing changes, and the log says what is.
+    pub async fn reload(&self) {
+        notify(sd_notify::NotifyState::Reloading);
+        let entry = Entry::new(Actor::system(), "config.reload").on("config");
+        let (word, entry) = match self.settings.reload() {
+            Ok(reloaded) => {
+                for one in &reloaded.taken {
+                    tracing::info!(setting = one.setting.key, from = one.from, to = one.to, "a setting was changed");
+                }
+                for one in &reloaded.waiting {
+                    tracing::warn!(setting = one.setting.key, "a setting was changed, and needs a restart");
+                }
+                let tell = |entry: Entry, one: &crate::config::Difference| {
+                    entry.detail(one.setting.key, format!("{} -> {}", one.from, one.to))
+                };
+                ("taken", reloaded.taken.iter().fold(entry, tell))
+            }
+            Err(error) => {
+                tracing::error!("nothing is changed: {error}");
+                ("refused", entry.ended(Outcome::Failed, Some("invalid")))
+            }
+        };
+        metrics::counter!(telemetry::CONFIG_RELOADS, "outcome" => word).increment(1);
+        if let Err(error) = self.accounts.audit.append(vec![entry]).await {
+            tracing::error!("the reload can't be written to the audit log: {error}");
+        }
+        notify(sd_notify::NotifyState::Ready);
     }
 
     /// Where it listens.
@@ -254,6 +309,7 @@ impl Daemon {
         served.context("the server failed")?;
         self.notices.settled().await;
         self.accounts.write().await;
+        telemetry::trace::flush().await;
         self.store.close().await.context("the store can't be closed in good order")?;
         tracing::info!("stopped");
         Ok(())
@@ -278,7 +334,7 @@ struct Accounts {
     tally: Arc<Tally>,
     notices: Arc<Notices>,
     /// How many days before its end a personal token is told of.
-    days: Vec<u32>,
+    settings: Arc<Live>,
 }
 
 impl Accounts {
@@ -300,7 +356,9 @@ impl Accounts {
 
     /// Tells of personal tokens that end soon.
     async fn look_ahead(&self) {
-        if let Err(error) = self.access.tell_ending(&self.notices, &self.days).await {
+        if let Err(error) =
+            self.access.tell_ending(&self.notices, &self.settings.current().events.personal_token_days).await
+        {
             tracing::error!("personal tokens that end soon can't be looked for: {error}");
         }
     }
@@ -383,14 +441,54 @@ fn allow_many_files(connections: usize) {
     }
 }
 
-/// Keeps metrics tidy, and tells those that the store counts itself.
-async fn upkeep(metrics: metrics_exporter_prometheus::PrometheusHandle, store: std::sync::Weak<RocksStore>) {
-    while let Some(store) = store.upgrade() {
-        metrics::counter!(telemetry::STORE_SYNCS).absolute(store.syncs());
-        drop(store);
-        metrics.run_upkeep();
+/// Keeps metrics tidy, and tells those that nobody counts as they change.
+async fn upkeep(metrics: metrics_exporter_prometheus::PrometheusHandle, gauges: gauges::Gauges) {
+    while gauges.collect() {
+        telemetry::upkeep(&metrics);
         tokio::time::sleep(UPKEEP).await;
     }
+}
+
+/// Has the rooms take what a reload can change. The telemetry's last: it can't fail, and neither can they.
+fn give_settings(
+    settings: &Arc<Live>,
+    access: &Arc<Access>,
+    audit: &Arc<Audit>,
+    notices: &Arc<Notices>,
+    egress: &Arc<Egress>,
+    calls: &Arc<Calls>,
+) {
+    let (access, audit, notices) = (Arc::downgrade(access), Arc::downgrade(audit), Arc::downgrade(notices));
+    let (egress, calls) = (Arc::downgrade(egress), Arc::downgrade(calls));
+    settings.give_to(move |config| {
+        if let Some(access) = access.upgrade() {
+            access.set_policy(config.access.clone());
+        }
+        if let Some(audit) = audit.upgrade() {
+            audit.keep(audit_retention(config));
+        }
+        if let Some(notices) = notices.upgrade() {
+            notices.keep(event_retention(config));
+        }
+        if let (Some(egress), Some(calls)) = (egress.upgrade(), calls.upgrade()) {
+            egress.allow(config.egress.allow.clone(), config.egress.http);
+            calls.forget_ways();
+        }
+        telemetry::trace::change(&config.telemetry);
+        if let Err(error) = telemetry::set_level(&config.log.level) {
+            tracing::error!("the log's level stays as it was: {error}");
+        }
+    });
+}
+
+/// How long audit records are kept.
+fn audit_retention(config: &Config) -> Retention {
+    Retention { days: Some(config.audit.retention_days), records: Some(config.audit.retention_records) }
+}
+
+/// How long events are kept.
+fn event_retention(config: &Config) -> notices::Retention {
+    notices::Retention { days: config.events.retention_days, records: config.events.retention_records }
 }
 
 /// Tells the service manager, if there is one.

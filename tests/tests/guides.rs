@@ -239,3 +239,8 @@ fn automation() {
 fn access() {
     run("access.md", 4);
 }
+
+#[test]
+fn monitoring() {
+    run("monitoring.md", 9);
+}

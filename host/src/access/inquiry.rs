@@ -116,7 +116,7 @@ impl Access {
             found = Some((AnyToken::Personal(token), credential));
         }
         let now = self.clock.now();
-        let accepts = |pepper| self.peppers.accepts(pepper, now, self.policy.allow_fallback_token);
+        let accepts = |pepper| self.peppers.accepts(pepper, now, self.policy().allow_fallback_token);
         let value = match (&sought.whole, &found) {
             (None, _) if sought.kind.is_none() => FoundValue::NotGiven,
             (None, _) => FoundValue::Mistyped,

@@ -36,6 +36,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
@@ -99,8 +100,8 @@ pub struct Access {
     keyring: Arc<Keyring>,
     clock: SharedClock,
     organizations: Arc<Organizations>,
-    /// What operators set.
-    pub policy: Policy,
+    /// What operators set; a reload exchanges it.
+    policy: ArcSwap<Policy>,
     /// The scopes there are.
     pub scopes: Scopes,
     /// Makes digests.
@@ -145,12 +146,24 @@ impl Access {
             ending: Mutex::default(),
             scopes: Scopes::new(&policy.scopes),
             cache,
-            policy,
+            policy: ArcSwap::from_pointee(policy),
             store,
             keyring,
             clock,
             organizations,
         })
+    }
+
+    /// What operators set, at this moment: whoever asks twice may get two answers.
+    pub fn policy(&self) -> Guard<Arc<Policy>> {
+        self.policy.load()
+    }
+
+    /// Exchanges what operators set. What was found out under the old policy is forgotten. Scopes and the names of the
+    /// proxies' headers stay as they were at the start.
+    pub fn set_policy(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+        self.cache.forget_principals();
     }
 
     /// Makes the first administrator, an application, and returns its token, which is shown once and kept nowhere.

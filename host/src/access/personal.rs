@@ -127,7 +127,7 @@ impl Access {
         }
         self.check_owner(by, &login, &found.value.standing).await?;
         check_scopes(by, scopes.as_deref().unwrap_or_default())?;
-        let most = self.policy.tokens_per_user;
+        let most = self.policy().tokens_per_user;
         if self.count_valid(&login, found.value.identity, most).await? >= most {
             let message =
                 format!("{login} has {most} tokens, as many as access.personal_token.per_user allows; delete one");
@@ -141,7 +141,7 @@ impl Access {
             application,
             credential,
             scopes: scopes.unwrap_or_default(),
-            expires_at: expires_at.unwrap_or(now + self.policy.default_lifetime.min(self.policy.max_lifetime)),
+            expires_at: expires_at.unwrap_or(now + self.policy().default_lifetime.min(self.policy().max_lifetime)),
             deleted: None,
             created_by: by.label(),
             created_at: now,
@@ -264,7 +264,7 @@ impl Access {
         // The new value is the rebuilder's to use.
         check_scopes(by, &record.scopes)?;
         // The policy may have become stricter since.
-        record.expires_at = record.expires_at.min(now + self.policy.max_lifetime);
+        record.expires_at = record.expires_at.min(now + self.policy().max_lifetime);
         let secret = record.credential.rebuild(&self.peppers, TokenKind::Personal, id, now, until);
         let revision = self.put_personal(id, &record, found.revision).await?;
         Ok((self.open_personal(*id, record, Some(&user), revision), secret))
@@ -364,13 +364,13 @@ impl Access {
             self.parse_scopes(scopes, faults)
         });
         if let Some(end) = change.expires_at {
-            let latest = since + self.policy.max_lifetime;
+            let latest = since + self.policy().max_lifetime;
             if end <= self.clock.now() {
                 faults.push(FieldFault::new("expiration_date", FaultCode::NotAllowed, "has passed already"));
             } else if end > latest {
                 let message = format!(
                     "must be at most {} days after the token is made or rebuilt ({}), as access.personal_token.max_lifetime says",
-                    self.policy.max_lifetime.as_secs() / 86_400,
+                    self.policy().max_lifetime.as_secs() / 86_400,
                     latest.format("%Y-%m-%d")
                 );
                 faults.push(FieldFault::new("expiration_date", FaultCode::NotAllowed, message));
@@ -433,7 +433,8 @@ impl Access {
 
     /// Whether one of the profiles may use personal tokens.
     pub fn may_use_personal_tokens(&self, standing: &Standing) -> bool {
-        let allowed = &self.policy.personal_tokens_allowed_profiles;
+        let policy = self.policy();
+        let allowed = &policy.personal_tokens_allowed_profiles;
         standing.profiles.iter().any(|profile| allowed.contains(profile))
     }
 }

@@ -132,7 +132,7 @@ impl Access {
     }
 
     fn check_login_type(&self, by: LoginType) -> Result<(), Denial> {
-        if self.policy.allowed_login_types.contains(&by) {
+        if self.policy().allowed_login_types.contains(&by) {
             return Ok(());
         }
         Err(Refused::unknown(Reason::LoginTypeNotAllowed).into())

@@ -112,7 +112,7 @@ impl Access {
         let known = self.cache.get(presented.id)?;
         let (pepper, mut digest) = self.peppers.digest(presented.body);
         if known.pepper != pepper {
-            if !self.peppers.accepts(known.pepper, self.clock.now(), self.policy.allow_fallback_token) {
+            if !self.peppers.accepts(known.pepper, self.clock.now(), self.policy().allow_fallback_token) {
                 return None;
             }
             digest = self.peppers.digest_under(known.pepper, presented.body)?;
@@ -123,7 +123,7 @@ impl Access {
 
     /// Who presents this token, in whatever context.
     async fn identify(&self, presented: &str) -> Result<Arc<Known>, Denial> {
-        if !self.policy.allowed_login_types.contains(&LoginType::Token) {
+        if !self.policy().allowed_login_types.contains(&LoginType::Token) {
             return Err(Refused::unknown(Reason::LoginTypeNotAllowed).into());
         }
         let presented = token::parse(presented).ok_or_else(|| Refused::unknown(Reason::Malformed))?;
@@ -222,7 +222,7 @@ impl Access {
     /// Whether the value that was presented is one that works. Only whoever knows a right value, or one that was right,
     /// learns anything of the token's state.
     fn check_value(&self, presentation: Presentation, deleted: bool) -> Result<(), Reason> {
-        let accepts = |pepper| self.peppers.accepts(pepper, self.clock.now(), self.policy.allow_fallback_token);
+        let accepts = |pepper| self.peppers.accepts(pepper, self.clock.now(), self.policy().allow_fallback_token);
         match presentation {
             _ if deleted => Err(Reason::Deleted),
             Presentation::Current(pepper, _) | Presentation::InGrace(pepper, _, _) if accepts(pepper) => Ok(()),
@@ -246,7 +246,8 @@ impl Access {
             Err(error) => return Err(StoreError::Storage(error.to_string())),
         };
         let tree = self.organizations.tree();
-        let around = Surroundings { policy: &self.policy, scopes: &self.scopes, tree: &tree };
+        let policy = self.policy();
+        let around = Surroundings { policy: &policy, scopes: &self.scopes, tree: &tree };
         Ok(Principal::resolve(parts, &profiles, &around))
     }
 

@@ -27,6 +27,7 @@ use super::table::{Need, Route, route};
 use crate::access::{Denial, LoginType, Principal, PrincipalKind, Reason, Refused, Right, Scopes, TokenKind, Visit};
 use crate::name::Name;
 use crate::telemetry;
+use crate::telemetry::trace;
 
 impl Api {
     /// Where a refusal on this route happens.
@@ -38,7 +39,7 @@ impl Api {
     pub(super) fn address(&self, parts: &Parts) -> Option<IpAddr> {
         match parts.extensions.get() {
             Some(Entered { address, .. }) => *address,
-            None => peer::of_parts(parts, &self.access.policy.trusted_proxies),
+            None => peer::of_parts(parts, &self.access.policy().trusted_proxies),
         }
     }
 }
@@ -74,7 +75,8 @@ async fn identify(
             _ => Ok(Arc::clone(principal)),
         };
     }
-    let policy = &api.access.policy;
+    let policy = api.access.policy();
+    let policy = &**policy;
     let query = parts.uri.query().unwrap_or_default();
     let mut in_query: Vec<String> = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name == PARAMETER && policy.token_in_query)
@@ -178,7 +180,9 @@ pub(super) async fn admit(
 ) -> Result<(Option<Caller>, Request), Problem> {
     let is_public = match route.need {
         Need::Nothing => true,
-        Need::Known(public) | Need::Interface(public) | Need::RightUnless(_, public) => public(api.public),
+        Need::Known(public) | Need::Interface(public) | Need::RightUnless(_, public) => {
+            public(api.settings.current().public)
+        }
         _ => false,
     };
     if is_public {
@@ -201,7 +205,7 @@ pub(super) async fn admit(
             return Err(if misses_token { problem.with_detail(TOKEN_WANTED) } else { problem });
         }
     };
-    if api.access.policy.login_debug {
+    if api.access.policy().login_debug {
         let (principal, login_type, token) = (principal.label(), principal.login_type.as_str(), principal.token_id());
         tracing::info!(principal, login_type, token, door = route.path, ?address, "let in");
     }
@@ -248,7 +252,10 @@ where
             match caller {
                 Some(caller) if route.changes() => {
                     let target = target.clone();
-                    let changing = tokio::spawn(async move { audited(caller, &target, request, handle).await });
+                    let context = trace::carried();
+                    let changing =
+                        trace::carry(context, async move { audited(caller, &target, request, handle).await });
+                    let changing = tokio::spawn(changing);
                     changing.await.unwrap_or_else(|_| Problem::internal("a handler panicked").into_response())
                 }
                 _ => handle(request).await,
@@ -261,9 +268,11 @@ where
     };
     let taken = api.clock.elapsed().saturating_sub(started);
     let status = response.status();
-    let labels = [("route", path.to_owned()), ("method", method.to_string()), ("status", status.as_str().to_owned())];
-    metrics::counter!(telemetry::HTTP_REQUESTS, &labels).increment(1);
-    metrics::histogram!(telemetry::HTTP_SECONDS, "route" => path.to_owned()).record(taken);
+    // From the table, so that there are no more series than routes.
+    let (method_label, class) = (telemetry::labels::method(method.as_str()), telemetry::labels::class(status.as_u16()));
+    metrics::counter!(telemetry::HTTP_REQUESTS, "route" => route.path, "method" => method_label, "status" => class)
+        .increment(1);
+    metrics::histogram!(telemetry::HTTP_SECONDS, "route" => route.path).record(taken);
     tracing::info!(
         %method, path = target, status = status.as_u16(), ms = taken.as_millis() as u64,
         principal = principal.as_ref().map(tracing::field::display), "request"

@@ -223,7 +223,7 @@ fn browsers(headers: &HeaderMap) -> Vec<String> {
 fn set_cookies(api: &Api, parts: &Parts, response: &mut Response, attempt: &str, value: &str, seconds: u64) {
     let public = Url::parse(&api.public_url).ok();
     let is_https = public.as_ref().is_some_and(|url| url.scheme() == "https")
-        || peer::is_https(&parts.extensions, &parts.headers, &api.access.policy.trusted_proxies);
+        || peer::is_https(&parts.extensions, &parts.headers, &api.access.policy().trusted_proxies);
     let base = public.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
     for path in [CALLBACK, START] {
         let cookie = Cookie::build((format!("{COOKIE}{}", attempt.to_ascii_lowercase()), value.to_owned()))

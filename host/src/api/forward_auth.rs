@@ -73,7 +73,8 @@ fn scope_of(api: &Api, request: &Request) -> Option<ScopeId> {
 fn from_memory(api: &Api, request: &Request) -> Option<Response> {
     let scope = scope_of(api, request)?;
     let known = api.access.peek(credentials::token(request.headers())?, Some(scope))?;
-    let trusted = &api.access.policy.trusted_proxies;
+    let policy = api.access.policy();
+    let trusted = &policy.trusted_proxies;
     api.access.count(&known, peer::client(request.extensions(), request.headers(), trusted));
     api.hot_forwarded.increment(1);
     tracing::debug!(principal = %known.principal.name, "let through from memory");
@@ -105,7 +106,8 @@ fn let_through(api: &Api, known: &Known) -> Response {
 /// The answer, with all that may have to be read first.
 async fn slowly(api: &Api, request: Request) -> Response {
     let scope = scope_of(api, &request);
-    let trusted = &api.access.policy.trusted_proxies;
+    let policy = api.access.policy();
+    let trusted = &policy.trusted_proxies;
     let address = peer::client(request.extensions(), request.headers(), trusted);
     let response = match identify(api, request.headers(), scope, address).await {
         Ok(known) => let_through(api, &known),
@@ -116,8 +118,8 @@ async fn slowly(api: &Api, request: Request) -> Response {
         }
     };
     let status = response.status();
-    let labels = [("route", ROUTE.to_owned()), ("method", "ANY".to_owned()), ("status", status.as_str().to_owned())];
-    metrics::counter!(telemetry::HTTP_REQUESTS, &labels).increment(1);
+    let class = telemetry::labels::class(status.as_u16());
+    metrics::counter!(telemetry::HTTP_REQUESTS, "route" => ROUTE, "method" => "ANY", "status" => class).increment(1);
     tracing::info!(method = %request.method(), path = ROUTE, status = status.as_u16(), "request");
     response
 }
@@ -130,7 +132,7 @@ async fn identify(
     address: Option<std::net::IpAddr>,
 ) -> Result<std::sync::Arc<Known>, Denial> {
     let refuse = |reason| Denial::from(Refused::unknown(reason));
-    let credential = credentials::in_headers(headers, None, &api.access.policy, true).map_err(refuse)?;
+    let credential = credentials::in_headers(headers, None, &api.access.policy(), true).map_err(refuse)?;
     let Some(Credential::Token(token)) = credential else { return Err(refuse(Reason::NoCredentials)) };
     let known = api.access.enter(token.expose_secret(), &Visit { scope, address }).await?;
     match scope {

@@ -97,7 +97,7 @@ impl Inside {
 
     /// Whether people sign in with a form.
     pub fn has_form(&self) -> bool {
-        self.api.access.policy.allowed_login_types.contains(&LoginType::Form)
+        self.api.access.policy().allowed_login_types.contains(&LoginType::Form)
     }
 
     /// Whether browsers may ask people for login and password themselves.

@@ -82,7 +82,7 @@ async fn introspect(State(api): State<Api>, request: Request) -> Response {
     };
     match from_memory(&api, &caller, &body) {
         Some(known) => {
-            let address = peer::of_parts(&parts, &api.access.policy.trusted_proxies);
+            let address = peer::of_parts(&parts, &api.access.policy().trusted_proxies);
             api.access.count(&caller, address);
             api.access.count(&known, address);
             api.hot_introspected.increment(1);

@@ -93,7 +93,7 @@ fn wanted(uri: &Uri) -> String {
 
 /// Whether people may sign in this way.
 fn is_allowed(api: &Api) -> bool {
-    api.access.policy.allowed_login_types.contains(&LoginType::Form)
+    api.access.policy().allowed_login_types.contains(&LoginType::Form)
 }
 
 /// Where a browser that asks for a page without a valid credential is led: to the form, if there is one.
@@ -120,7 +120,7 @@ fn redirect(path: &str) -> Response {
 
 /// The cookie, with what keeps it from scripts, other sites and, where it came so, from plain http.
 fn cookie(api: &Api, parts: &Parts, id: &str) -> Cookie<'static> {
-    let is_secure = peer::is_https(&parts.extensions, &parts.headers, &api.access.policy.trusted_proxies);
+    let is_secure = peer::is_https(&parts.extensions, &parts.headers, &api.access.policy().trusted_proxies);
     Cookie::build((credentials::COOKIE, id.to_owned()))
         .http_only(true)
         .same_site(SameSite::Strict)
@@ -258,7 +258,7 @@ async fn sign_in(visit: Visit, given: Given) -> Response {
         }
         return Problem::from(error).into_response();
     }
-    if api.access.policy.login_debug {
+    if api.access.policy().login_debug {
         tracing::info!(principal = principal.label(), login_type = "form", door = "/login", ?address, "let in");
     }
     with_cookie(redirect(&next), &cookie(api, &visit.parts, id.expose_secret()))

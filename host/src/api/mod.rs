@@ -36,6 +36,7 @@ mod query;
 mod refusal;
 mod revision;
 mod server;
+mod settings;
 mod state;
 mod status;
 mod table;
@@ -45,13 +46,15 @@ mod verify;
 mod webhooks;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::atomic::Ordering;
 
 use axum::Router;
+use axum::extract::{MatchedPath, Request};
 use axum::http::{Method, Uri};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response as AnyResponse;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, RefOr, Response, ResponseBuilder, schema};
 use utoipa::{IntoParams, OpenApi as _};
@@ -62,6 +65,7 @@ pub use self::inside::{Answer, Inside, Visitor};
 use self::problem::{Code, Problem};
 pub use self::server::{listen, serve};
 pub use self::state::{Api, Rooms};
+use crate::telemetry::{self, trace};
 
 /// Which page of a list.
 #[derive(IntoParams)]
@@ -123,7 +127,24 @@ pub fn router(rooms: Rooms) -> (Api, Router) {
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .with_state(api.clone());
+    // Only where it is wanted: a layer costs each request something, the hottest ones too.
+    let router = if trace::is_on() { router.layer(from_fn(traced)) } else { router };
     (api, router)
+}
+
+/// Answers within a span. Its name is the route, and not the path, which may hold a ticket.
+async fn traced(request: Request, next: Next) -> AnyResponse {
+    let span = trace::request(request.headers());
+    let path = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
+    span.set("http.request.method", telemetry::labels::method(request.method().as_str()));
+    span.set("http.route", path);
+    let response = span.within(next.run(request)).await;
+    let status = response.status();
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.failed(|| status.as_u16().to_string());
+    }
+    response
 }
 
 /// The routes behind the gate, the hottest ones, and the description of both.
@@ -141,6 +162,7 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(bulk::routes())
         .merge(audit::routes())
         .merge(pepper::routes())
+        .merge(settings::routes())
         .merge(login::routes())
         .merge(principals::routes())
         .merge(events::routes())

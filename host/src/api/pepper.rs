@@ -85,7 +85,7 @@ async fn rotate(
         return Err(caller.refuse(Reason::OrganizationNotAllowed, "it is about all tokens").await);
     }
     let now = api.clock.now();
-    let end = end(rotation.accept_until, api.access.policy.allow_fallback_token, now);
+    let end = end(rotation.accept_until, api.access.policy().allow_fallback_token, now);
     let end = end.map_err(|fault| Problem::invalid(vec![fault]))?;
     api.access.rotate_pepper(end.unwrap_or(now)).await?;
     caller.note_detail("accept_until", end.map_or_else(|| "never".to_owned(), |end| end.to_rfc3339()));

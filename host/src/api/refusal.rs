@@ -58,7 +58,7 @@ pub(super) fn tell(api: &Api, refused: &Refused, place: Place<'_>, detail: Optio
         detail,
     });
     let principal = refused.principal.as_deref();
-    if api.access.policy.login_debug {
+    if api.access.policy().login_debug {
         tracing::info!(
             reason = reason.code(), token, principal, door = place.door, address = ?place.address, support_id,
             "refused: {}", reason.meaning()
@@ -72,7 +72,7 @@ pub(super) fn tell(api: &Api, refused: &Refused, place: Place<'_>, detail: Optio
 /// The one 401.
 pub(super) fn unauthenticated(api: &Api, support_id: String) -> Problem {
     let mut ways = vec!["a valid token (`Authorization: Bearer …`, or the header `Auth-Token`)"];
-    let allows = |login_type| api.access.policy.allowed_login_types.contains(&login_type);
+    let allows = |login_type| api.access.policy().allowed_login_types.contains(&login_type);
     if allows(LoginType::Basic) {
         ways.push("login and password (`Authorization: Basic …`)");
     }

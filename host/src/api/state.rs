@@ -16,7 +16,7 @@ use crate::access::Access;
 use crate::audit::{Audit, SupportIds, Tally};
 use crate::calls::Calls;
 use crate::clock::SharedClock;
-use crate::config::Public;
+use crate::config::Live;
 use crate::doctor::Doctor;
 use crate::egress::Egress;
 use crate::flows::Catalog;
@@ -55,8 +55,8 @@ pub struct Rooms {
     pub store: Arc<dyn Store>,
     pub clock: SharedClock,
     pub metrics: PrometheusHandle,
-    /// What may be read without a token.
-    pub public: Public,
+    /// The daemon's settings, and how they are read again.
+    pub settings: Arc<Live>,
     /// Where people's browsers reach the daemon, without a slash at its end.
     pub public_url: String,
 }
@@ -104,7 +104,7 @@ pub struct Shared {
 impl Api {
     /// The API over these rooms, described by this document and page.
     pub(super) fn new(rooms: Rooms, document: Vec<u8>, page: String) -> Self {
-        let hot = |route: &'static str, method: &'static str| metrics::counter!(telemetry::HTTP_REQUESTS, "route" => route, "method" => method, "status" => "200");
+        let hot = |route: &'static str, method: &'static str| metrics::counter!(telemetry::HTTP_REQUESTS, "route" => route, "method" => method, "status" => "2xx");
         let doctor = Doctor::new(
             Arc::clone(&rooms.integrations),
             Arc::clone(&rooms.flows),
@@ -112,7 +112,8 @@ impl Api {
             Arc::clone(&rooms.egress),
             Arc::clone(&rooms.clock),
         );
-        let external = &rooms.access.policy.external;
+        let policy = rooms.access.policy();
+        let external = &policy.external;
         let private = [&external.header, &external.secret_header].into_iter().filter_map(|name| name.parse().ok());
         let private_headers = private.collect();
         Self(Arc::new(Shared {

@@ -209,6 +209,8 @@ pub(super) const TABLE: &[Route] = {
         post("/v1/webhooks/{webhook}/test", right(Operate), "webhook.test"),
         post("/v1/webhooks/{webhook}/secret", right(Operate), "webhook.rotate_secret"),
         post("/v1/pepper/rotate", right(Operate), "pepper.rotate"),
+        get("/v1/config", right(Operate)),
+        post("/v1/config/reload", right(Operate), "config.reload"),
         get("/v1/audit", right(ReadAudit)),
         get("/v1/audit/{seq}", right(ReadAudit)),
         post("/v1/audit/find", right(ReadAudit), ""),

@@ -236,7 +236,8 @@ fn from_memory(api: &Api, request: &Request) -> Option<Response> {
         return None;
     }
     let served = api.tokens.cached(integration, Duration::from_secs(min_ttl))?;
-    let trusted = &api.access.policy.trusted_proxies;
+    let policy = api.access.policy();
+    let trusted = &policy.trusted_proxies;
     api.access.count(&known, peer::client(request.extensions(), request.headers(), trusted));
     api.from_memory.increment(1);
     api.hot_requests.increment(1);

@@ -14,7 +14,7 @@ mod verify;
 mod writer;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -53,7 +53,7 @@ pub struct Audit {
     /// What time it is.
     clock: SharedClock,
     /// What is pruned.
-    retention: Retention,
+    retention: std::sync::Mutex<Retention>,
     /// To the writer.
     writer: mpsc::Sender<Request>,
     /// The writer's task.
@@ -80,7 +80,18 @@ impl Audit {
         let writer = Writer::open(Arc::clone(&store), chain.clone(), Arc::clone(&clock)).await?;
         let (sender, requests) = mpsc::channel(writer::WAITING);
         let writing = tokio::spawn(writer.run(requests));
+        let retention = std::sync::Mutex::new(retention);
         Ok(Self { store, chain, clock, retention, writer: sender, writing, walking: Mutex::new(()) })
+    }
+
+    /// What is kept.
+    pub(super) fn retention(&self) -> Retention {
+        *self.retention.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps so much from now on.
+    pub fn keep(&self, retention: Retention) {
+        *self.retention.lock().unwrap_or_else(PoisonError::into_inner) = retention;
     }
 
     /// Ends the log's writer, which holds the store, and returns when it has.
@@ -112,7 +123,7 @@ impl Audit {
 
 impl fmt::Debug for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Audit").field("retention", &self.retention).finish_non_exhaustive()
+        f.debug_struct("Audit").field("retention", &self.retention()).finish_non_exhaustive()
     }
 }
 

@@ -45,13 +45,14 @@ impl Audit {
     /// [`AuditError::Broken`] where an end of the log was altered; the store failed.
     pub async fn prune(&self) -> Result<Pruned, AuditError> {
         let walking = self.walking.lock().await;
-        let days = self.retention.days.and_then(|days| TimeDelta::try_days(i64::from(days)));
+        let retention = self.retention();
+        let days = retention.days.and_then(|days| TimeDelta::try_days(i64::from(days)));
         let oldest = days.and_then(|days| self.clock.now().checked_sub_signed(days));
         let mut walk = Walk::begin(&*self.store, &self.chain).await?;
         let begin = walk.anchor.seq;
         // Records up to this number are too many. The last one always stays.
         let last = walk.head.seq.saturating_sub(1);
-        let too_many = self.retention.records.map_or(0, |records| walk.head.seq.saturating_sub(records)).min(last);
+        let too_many = retention.records.map_or(0, |records| walk.head.seq.saturating_sub(records)).min(last);
         let mut broken = None;
         let mut done = false;
         while !done {

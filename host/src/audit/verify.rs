@@ -10,6 +10,7 @@ use super::record::Record;
 use super::{Audit, AuditError};
 use crate::store::table::number;
 use crate::store::{Entry, Revision, Scan, Store};
+use crate::telemetry;
 
 /// Records read at once.
 const PAGE: usize = 500;
@@ -210,6 +211,18 @@ impl Audit {
     /// # Errors
     /// [`AuditError::Broken`] with the first record that is wrong; the store failed.
     pub async fn verify(
+        &self,
+        noted: Option<&Noted>,
+        progress: impl FnMut(u64, u64) + Send,
+    ) -> Result<Verified, AuditError> {
+        let outcome = self.prove(noted, progress).await;
+        if let Ok(_) | Err(AuditError::Broken(_)) = &outcome {
+            metrics::gauge!(telemetry::AUDIT_BROKEN).set(f64::from(u8::from(outcome.is_err())));
+        }
+        outcome
+    }
+
+    async fn prove(
         &self,
         noted: Option<&Noted>,
         mut progress: impl FnMut(u64, u64) + Send,

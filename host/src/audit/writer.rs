@@ -11,6 +11,7 @@ use super::record::{Actor, Entry, Outcome, Record};
 use crate::clock::SharedClock;
 use crate::store::table::number;
 use crate::store::{Batch, Revision, Scan, Store, StoreError};
+use crate::telemetry;
 
 /// Callers that may wait to be taken; more wait before they are heard.
 pub(super) const WAITING: usize = 1024;
@@ -138,6 +139,7 @@ impl Writer {
         ENDS.put(&mut batch, &[HEAD], &self.chain.end(HEAD, &link))?;
         let revision = self.store.commit(batch).await?;
         self.position = Some(Position { link, head: Some(revision), broken: None });
+        metrics::counter!(telemetry::AUDIT_RECORDS).increment(group.iter().map(|entries| entries.len() as u64).sum());
         Ok(numbers)
     }
 

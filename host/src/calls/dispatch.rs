@@ -17,6 +17,8 @@ use super::service::Service;
 use crate::egress::{AnswerBody, Fault, Patience, Refusal, Unsent, read_whole};
 use crate::integrations::RefusalSigns;
 use crate::openapi::Operation;
+use crate::telemetry;
+use crate::telemetry::trace::{self, SpanKind};
 
 /// How long the rest of a refusal is waited for, so that its connection can be kept.
 const REST: Duration = Duration::from_millis(500);
@@ -107,9 +109,23 @@ impl Calls {
             credentials += authorized.saturating_sub(started);
 
             let (sent, again) = body.split();
-            let request = request(wanted, &authorization, sent)?;
+            let mut request = request(wanted, &authorization, sent)?;
             attempts += 1;
-            let answered = self.egress.services().send(&way, request, patience).await;
+            let span = trace::child("service request", SpanKind::Client);
+            let answered = match trace::is_on() {
+                false => self.egress.services().send(&way, request, patience).await,
+                true => {
+                    span.set("tokenhost.integration", own.name.to_string());
+                    span.set("http.request.method", telemetry::labels::method(method.as_str()));
+                    span.within(async { trace::propagate(request.headers_mut()) }).await;
+                    Box::pin(span.within(self.egress.services().send(&way, request, patience))).await
+                }
+            };
+            match &answered {
+                Ok(response) => span.set("http.response.status_code", i64::from(response.status().as_u16())),
+                Err(unsent) => span.failed(|| unsent.fault.as_str().to_owned()),
+            }
+            drop(span);
             taken += self.clock.elapsed().saturating_sub(authorized);
             let response = match answered {
                 Ok(response) => response,

@@ -98,6 +98,12 @@ impl Calls {
         calls
     }
 
+    /// Has services looked at anew, as after a change of what may be dialled.
+    pub fn forget_ways(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.services.invalidate_all();
+    }
+
     /// An integration with its model's operations, most often from memory.
     ///
     /// # Errors

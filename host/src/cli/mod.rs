@@ -8,6 +8,7 @@ mod attempt;
 mod audit;
 mod client;
 mod completion;
+mod config;
 #[cfg(test)]
 mod daemon_tests;
 mod doctor;
@@ -85,6 +86,7 @@ enum Command {
     Init(init::Init),
     Serve(serve::Serve),
     Status(status::Status),
+    Config(config::Config),
     Model(model::Model),
     Integration(integration::Integration),
     Token(token::Token),
@@ -154,6 +156,7 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::VerifyToken(verify) => verify.run(output).await,
             Command::Me(me) => me.run(output).await,
             Command::Status(status) => status.run(output).await,
+            Command::Config(config) => config.run(output).await,
             Command::Event(event) => event.run(output).await,
             Command::Webhook(webhook) => webhook.run(output).await,
             Command::Audit(audit) => audit.run(output).await,

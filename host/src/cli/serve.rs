@@ -21,6 +21,6 @@ impl Serve {
     /// The settings can't be used, or the daemon can't start.
     pub(super) async fn run(self) -> Result<(), Failure> {
         let config = Config::load(&self.overrides).map_err(|error| Failure::usage(error.to_string()))?;
-        crate::daemon::run(config).await.map_err(|error| Failure::failed(format!("{error:#}")))
+        crate::daemon::run(self.overrides, config).await.map_err(|error| Failure::failed(format!("{error:#}")))
     }
 }

@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::catalog::{self, SETTINGS};
+use super::origin::{Origin, Resolved};
 use super::{ConfigFault, Overrides};
 
 /// Every key of the TOML file, and of what TOML type its value is.
@@ -43,6 +48,9 @@ const KEYS: &[(&str, Shape)] = &[
     ("events.personal_token_days", Shape::Numbers),
     ("log.level", Shape::Text),
     ("log.format", Shape::Text),
+    ("telemetry.otlp_endpoint", Shape::Text),
+    ("telemetry.sample_ratio", Shape::Ratio),
+    ("telemetry.propagate_to_services", Shape::Flag),
 ];
 
 /// Of what TOML type a value is.
@@ -58,6 +66,8 @@ enum Shape {
     Flag,
     /// An integer.
     Number,
+    /// An integer or a fraction.
+    Ratio,
     /// An array of integers; elsewhere a comma-separated text.
     Numbers,
 }
@@ -66,8 +76,8 @@ enum Shape {
 struct Given {
     /// As text, whatever it was.
     text: String,
-    /// The key with its source, for faults.
-    source: String,
+    /// Where.
+    origin: Origin,
 }
 
 /// The sources, merged, and what was wrong with them.
@@ -79,100 +89,128 @@ pub(super) struct Layers {
     pub(super) faults: Vec<ConfigFault>,
 }
 
+/// A file that is read.
+struct Source<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    /// The place of a byte in it.
+    fn place(&self, at: usize) -> Origin {
+        let before = self.text.get(..at).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
+        Origin::File { path: self.path.to_owned(), line, column }
+    }
+}
+
 impl Layers {
     /// Sets a value over an earlier source's. The master key and its file are one choice: a later source's wins over both.
-    fn set(&mut self, key: &'static str, text: String, source: String) {
-        self.texts.insert(key, Given { text, source });
+    fn set(&mut self, key: &'static str, text: String, origin: Origin) {
+        self.texts.insert(key, Given { text, origin });
     }
 
-    fn fault(&mut self, key: impl Into<String>, message: impl Into<String>) {
-        self.faults.push(ConfigFault { key: key.into(), message: message.into() });
+    fn fault(&mut self, key: impl Into<String>, origin: Option<Origin>, message: impl Into<String>) {
+        self.faults.push(ConfigFault { key: key.into(), origin, message: message.into() });
     }
 
-    /// Reads the TOML file. A syntax error is told by its line alone, since that line may hold the key.
+    /// Reads the TOML file. Syntax errors are told by their places alone, since such a line may hold the key.
     pub(super) fn read_file(&mut self, path: &Path) {
         let file = path.display().to_string();
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) => return self.fault(file, format!("can't be read: {error}")),
+            Err(error) => return self.fault(file, None, format!("can't be read: {error}")),
         };
-        let table: toml::Table = match text.parse() {
-            Ok(table) => table,
-            Err(error) => {
-                let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-                return self.fault(file, format!("line {}: no valid TOML", before.matches('\n').count() + 1));
+        let source = Source { path, text: &text };
+        let (table, errors) = DeTable::parse_recoverable(&text);
+        let mut lines = Vec::new();
+        for error in &errors {
+            let place = source.place(error.span().map_or(0, |span| span.start));
+            // What follows from the first one on a line says nothing more.
+            if let Origin::File { line, .. } = &place
+                && !lines.contains(line)
+            {
+                lines.push(*line);
+                self.fault(format!("line {line}"), Some(place), "no valid TOML");
             }
-        };
-        self.read_table("", &table, &file);
-        self.one_key(&file);
+        }
+        if errors.is_empty() {
+            self.read_table("", table.get_ref(), &source);
+            self.one_key(&file);
+        }
     }
 
     /// Reads a table and those in it. `access.x.y` is the same key whether it is written with dots or as a table.
-    fn read_table(&mut self, prefix: &str, table: &toml::Table, file: &str) {
+    fn read_table(&mut self, prefix: &str, table: &DeTable<'_>, source: &Source<'_>) {
         for (leaf, value) in table {
-            let key = format!("{prefix}{leaf}");
+            let key = format!("{prefix}{}", leaf.get_ref());
             let inner = format!("{key}.");
-            match value {
-                toml::Value::Table(table) if KEYS.iter().any(|(known, _)| known.starts_with(&inner)) => {
-                    self.read_table(&inner, table, file);
+            match value.get_ref() {
+                DeValue::Table(table) if KEYS.iter().any(|(known, _)| known.starts_with(&inner)) => {
+                    self.read_table(&inner, table, source);
                 }
-                _ => self.read_value(&key, value, file),
+                _ => self.read_value(&key, leaf.span().start, value, source),
             }
         }
     }
 
-    fn read_value(&mut self, key: &str, value: &toml::Value, file: &str) {
-        let source = format!("{key} in {file}");
+    fn read_value(&mut self, key: &str, at: usize, value: &Spanned<DeValue<'_>>, source: &Source<'_>) {
         let Some((known, shape)) = KEYS.iter().find(|(known, _)| *known == key) else {
-            let known: Vec<&str> = KEYS.iter().map(|(known, _)| *known).collect();
-            return self.fault(source, format!("no such setting; there are {}", known.join(", ")));
+            return self.fault(key, Some(source.place(at)), unknown(key));
         };
-        let (text, wanted) = match (shape, value) {
-            (Shape::Text, toml::Value::String(text)) => (Some(text.clone()), ""),
+        let place = source.place(value.span().start);
+        let (text, wanted) = match (shape, value.get_ref()) {
+            (Shape::Text, DeValue::String(text)) => (Some(text.to_string()), ""),
             (Shape::Text, _) => (None, "must be a string"),
-            (Shape::Choices, toml::Value::String(text)) => (Some(text.replace('|', ",")), ""),
-            (Shape::List | Shape::Choices, toml::Value::Array(items)) => {
-                let items: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+            (Shape::Choices, DeValue::String(text)) => (Some(text.replace('|', ",")), ""),
+            (Shape::List | Shape::Choices, DeValue::Array(items)) => {
+                let items: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
                 (items.map(|items| items.join(",")), "must be an array of strings")
             }
             (Shape::List, _) => (None, "must be an array of strings"),
             (Shape::Choices, _) => (None, "must be an array of strings, or a string with | between words"),
-            (Shape::Flag, toml::Value::Boolean(flag)) => (Some(flag.to_string()), ""),
+            (Shape::Flag, DeValue::Boolean(flag)) => (Some(flag.to_string()), ""),
             (Shape::Flag, _) => (None, "must be true or false"),
-            (Shape::Number, toml::Value::Integer(number)) => (Some(number.to_string()), ""),
-            (Shape::Number, _) => (None, "must be a number"),
-            (Shape::Numbers, toml::Value::Array(items)) => {
-                let items: Option<Vec<String>> =
-                    items.iter().map(|item| item.as_integer().map(|number| number.to_string())).collect();
+            (Shape::Number, value) => (integer(value), "must be a number"),
+            (Shape::Ratio, DeValue::Float(number)) => (Some(number.as_str().to_owned()), ""),
+            (Shape::Ratio, value) => (integer(value), "must be a number"),
+            (Shape::Numbers, DeValue::Array(items)) => {
+                let items: Option<Vec<String>> = items.iter().map(|item| integer(item.get_ref())).collect();
                 (items.map(|items| items.join(",")), "must be an array of numbers")
             }
             (Shape::Numbers, _) => (None, "must be an array of numbers"),
         };
         match text {
-            Some(text) => self.set(known, text, source),
-            None => self.fault(source, wanted),
+            Some(text) => self.set(known, text, place),
+            None => self.fault(key, Some(place), wanted),
         }
     }
 
     /// Reads flags and environment, which clap has merged; an empty variable is an unset one.
     pub(super) fn read_overrides(&mut self, overrides: &Overrides, environment: &dyn Fn(&str) -> Option<OsString>) {
         let given = [
-            ("data", &overrides.data, "TOKENHOST_DATA"),
-            ("listen", &overrides.listen, "TOKENHOST_LISTEN"),
-            ("public_url", &overrides.public_url, "TOKENHOST_PUBLIC_URL"),
-            ("flows", &overrides.flows, "TOKENHOST_FLOWS"),
-            ("egress.allow", &overrides.egress_allow, "TOKENHOST_EGRESS_ALLOW"),
-            ("egress.http", &overrides.egress_http, "TOKENHOST_EGRESS_HTTP"),
-            ("public", &overrides.public, "TOKENHOST_PUBLIC"),
-            ("connections", &overrides.connections, "TOKENHOST_CONNECTIONS"),
-            ("log.level", &overrides.log_level, "TOKENHOST_LOG_LEVEL"),
-            ("log.format", &overrides.log_format, "TOKENHOST_LOG_FORMAT"),
+            ("data", &overrides.data),
+            ("listen", &overrides.listen),
+            ("public_url", &overrides.public_url),
+            ("flows", &overrides.flows),
+            ("egress.allow", &overrides.egress_allow),
+            ("egress.http", &overrides.egress_http),
+            ("public", &overrides.public),
+            ("connections", &overrides.connections),
+            ("log.level", &overrides.log_level),
+            ("log.format", &overrides.log_format),
         ];
-        for (key, text, variable) in given {
+        for (key, text) in given {
             if let Some(text) = text.as_ref().filter(|text| !text.is_empty()) {
-                let flag = key.replace(['.', '_'], "-");
-                self.set(key, text.clone(), format!("{key} ({variable} or --{flag})"));
+                self.set(key, text.clone(), overridden(key, text, environment));
             }
+        }
+        // The standard variable of OpenTelemetry, under which whole machines are told where their collector is.
+        const OTLP: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        if let Some(endpoint) = environment(OTLP) {
+            let endpoint = endpoint.to_string_lossy().into_owned();
+            self.set("telemetry.otlp_endpoint", endpoint, Origin::Environment(OTLP));
         }
 
         let key = environment("TOKENHOST_KEY").map(|key| key.to_string_lossy().into_owned());
@@ -182,10 +220,11 @@ impl Layers {
             self.texts.remove("key_file");
         }
         if let Some(key) = key {
-            self.set("key", key, "TOKENHOST_KEY".to_owned());
+            self.set("key", key, Origin::Environment("TOKENHOST_KEY"));
         }
         if let Some(path) = key_file {
-            self.set("key_file", path, "key_file (TOKENHOST_KEY_FILE or --key-file)".to_owned());
+            let origin = overridden("key_file", &path, environment);
+            self.set("key_file", path, origin);
         }
         self.one_key("the environment and the flags");
     }
@@ -194,8 +233,17 @@ impl Layers {
     fn one_key(&mut self, source: &str) {
         if self.texts.contains_key("key") && self.texts.contains_key("key_file") {
             self.texts.remove("key");
-            self.fault(format!("key and key_file in {source}"), "give one of them");
+            self.fault(format!("key and key_file in {source}"), None, "give one of them");
         }
+    }
+
+    /// All settings as they were given, before any of them is read. What depends on the machine is empty.
+    pub(super) fn resolved(&self) -> Vec<Resolved> {
+        let resolved = SETTINGS.iter().map(|setting| match self.texts.get(setting.key) {
+            Some(given) => Resolved::new(setting, &given.text, given.origin.clone()),
+            None => Resolved::new(setting, setting.fixed_default().unwrap_or_default(), Origin::Default),
+        });
+        resolved.collect()
     }
 
     /// The value of this key, or the default. A fault is noted, and the default stands in for the rest of the reading.
@@ -204,7 +252,7 @@ impl Layers {
         match parse(&given.text) {
             Ok(value) => value,
             Err(message) => {
-                self.fault(given.source, message);
+                self.fault(key, Some(given.origin), message);
                 default
             }
         }
@@ -215,7 +263,7 @@ impl Layers {
         match self.texts.remove(key).map_or_else(default, |given| Ok(given.text.into())) {
             Ok(path) => path,
             Err(message) => {
-                self.fault(key, message);
+                self.fault(key, None, message);
                 PathBuf::new()
             }
         }
@@ -227,9 +275,60 @@ impl Layers {
     }
 }
 
+/// Whether a value that clap merged comes from the environment or a flag. Where both say the same, the environment is named.
+fn overridden(key: &str, text: &str, environment: &dyn Fn(&str) -> Option<OsString>) -> Origin {
+    let setting = catalog::setting(key);
+    let variable = setting.and_then(|setting| setting.variable);
+    match variable.filter(|variable| environment(variable).is_some_and(|value| value == text)) {
+        Some(variable) => Origin::Environment(variable),
+        None => Origin::Flag(setting.and_then(catalog::Setting::flag).unwrap_or_default()),
+    }
+}
+
+/// An integer as it is written in decimal.
+fn integer(value: &DeValue<'_>) -> Option<String> {
+    let number = value.as_integer()?;
+    i64::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number.to_string())
+}
+
+/// What is said of a key that there isn't: the one that was perhaps meant, or all.
+fn unknown(key: &str) -> String {
+    let distance = |known: &str| {
+        let leaf = known.rsplit('.').next().unwrap_or(known);
+        strsim::damerau_levenshtein(key, known).min(strsim::damerau_levenshtein(key, leaf) + 1)
+    };
+    let nearest = KEYS.iter().map(|(known, _)| (distance(known), *known)).min();
+    match nearest.filter(|(distance, known)| *distance <= 1 + known.len() / 4) {
+        Some((_, known)) => format!("no such setting; `{known}` is one"),
+        None => {
+            let known: Vec<&str> = KEYS.iter().map(|(known, _)| *known).collect();
+            format!("no such setting; there are {}", known.join(", "))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_key_is_in_the_catalog_and_the_catalog_has_no_other() {
+        let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+        let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
+        let missing: Vec<_> = keys.iter().filter(|key| !known.contains(key)).collect();
+        assert!(missing.is_empty(), "add a line for {missing:?} to SETTINGS in config/catalog.rs");
+        assert_eq!(keys.len(), known.len());
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_one_that_was_meant() {
+        let check = |key: &str, expected: &str| assert!(unknown(key).contains(expected), "{key}: {}", unknown(key));
+        check("listn", "`listen` is one");
+        check("egres.allow", "`egress.allow`");
+        check("login_debug", "`access.login_debug`");
+        check("log.levle", "`log.level`");
+        check("something_else", "there are data, listen");
+    }
 
     #[test]
     fn every_setting_of_inbound_access_is_in_its_guide() {

@@ -75,3 +75,6 @@ pub fn router(inside: Inside) -> Router {
         .layer(axum::middleware::map_response(page::protect))
         .with_state(Console(Arc::new(shared)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,8 @@ fn config(folder: &Path) -> Config {
         audit: crate::config::Audit::default(),
         events: crate::config::Events::default(),
         log: Log::default(),
+        telemetry: crate::config::Telemetry::default(),
+        resolved: Vec::new(),
     }
 }
 

@@ -30,9 +30,11 @@ mod transport;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue};
+use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -52,11 +54,14 @@ use self::transport::Tls;
 use crate::clock::SharedClock;
 use crate::flows::request::Request;
 use crate::secrets::Secrets;
+use crate::telemetry;
 
 /// What goes out goes through this.
 pub struct Egress {
     /// The operator's rules.
-    policy: Arc<Policy>,
+    policy: Arc<ArcSwap<Policy>>,
+    /// The limits, which stay.
+    limits: Limits,
     /// Tells when a request left.
     clock: SharedClock,
     /// Names to allowed addresses.
@@ -72,16 +77,23 @@ pub struct Egress {
 impl Egress {
     /// An egress under this policy.
     pub fn new(policy: Policy, clock: SharedClock) -> Self {
-        let policy = Arc::new(policy);
-        let permits = Semaphore::new(policy.limits.at_once.min(Semaphore::MAX_PERMITS));
+        let (limits, policy) = (policy.limits.clone(), Arc::new(ArcSwap::from_pointee(policy)));
+        let permits = Semaphore::new(limits.at_once.min(Semaphore::MAX_PERMITS));
         let resolver = Resolver::new(Arc::clone(&policy));
-        let services = ServiceClient::new(Arc::clone(&policy), resolver.clone(), Arc::clone(&clock));
-        Self { resolver, tls: Tls::new(), policy, clock, permits, services }
+        let services = ServiceClient::new(Arc::clone(&policy), resolver.clone(), Arc::clone(&clock), limits.connect);
+        Self { resolver, tls: Tls::new(), policy, limits, clock, permits, services }
+    }
+
+    /// Exchanges what may be dialled. Connections that are kept are given up, since the new policy may forbid them; what is
+    /// under way ends as it began. The limits stay.
+    pub fn allow(&self, networks: Vec<IpNet>, http: bool) {
+        self.policy.store(Arc::new(Policy { allow_networks: networks, allow_http: http, limits: self.limits.clone() }));
+        self.services.forget();
     }
 
     /// Whether the operator allows plain http.
     pub fn allows_http(&self) -> bool {
-        self.policy.allow_http
+        self.policy.load().allow_http
     }
 
     /// Holds a transport against the policy, and reads its certificates and key. The parts of its problems are
@@ -90,7 +102,7 @@ impl Egress {
     /// # Errors
     /// All that is wrong with it.
     pub fn check_transport(&self, transport: &Transport) -> Result<(), Refusal> {
-        transport.check(&self.policy, &self.tls).map(drop)
+        transport.check(&self.policy.load(), &self.tls).map(drop)
     }
 
     /// Whether a person may be sent to this URL: https, unless the operator allows otherwise, and at one of these origins
@@ -102,7 +114,7 @@ impl Egress {
     /// What is wrong with it.
     pub fn check_link(&self, url: &str, to: Option<&Destinations>) -> Result<String, Problem> {
         let url = Url::parse(url).map_err(|_| Problem::flow("url", "is no absolute URL"))?;
-        let is_allowed = url.scheme() == "https" || (url.scheme() == "http" && self.policy.allow_http);
+        let is_allowed = url.scheme() == "https" || (url.scheme() == "http" && self.policy.load().allow_http);
         if !is_allowed {
             let origin = url.origin().ascii_serialization();
             let message =
@@ -149,7 +161,7 @@ impl Egress {
         to: &Destinations,
         transport: &Transport,
     ) -> Result<Prepared, Refusal> {
-        prepare::prepare(&self.policy, &self.tls, request, secrets, extras, to, transport)
+        prepare::prepare(&self.policy.load(), &self.tls, request, secrets, extras, to, transport)
     }
 
     /// What a token adds to a request to the service.
@@ -157,7 +169,7 @@ impl Egress {
     /// # Errors
     /// All that is wrong with it: a secret isn't set, or can't stand where it is to go.
     pub fn place(&self, carried: &Carried<'_>) -> Result<Placed, Refusal> {
-        place::place(&self.policy, carried)
+        place::place(&self.policy.load(), carried)
     }
 
     /// Signs a request to a service, as of now. `challenge` is what the service asked for, where it did.
@@ -180,7 +192,7 @@ impl Egress {
     /// # Errors
     /// There was no complete answer; says whether anything may have reached the provider.
     pub async fn send(&self, prepared: Prepared) -> Result<Answer, Unsent> {
-        let limits = &self.policy.limits;
+        let limits = &self.limits;
         self.dispatch(Outgoing {
             method: prepared.method,
             url: prepared.url,
@@ -199,7 +211,7 @@ impl Egress {
     /// # Errors
     /// The URL is refused, there was no complete answer, or its status isn't 200.
     pub async fn fetch(&self, url: &Url, limit: usize) -> Result<Bytes, FetchError> {
-        self.policy.check_url("url", url).map_err(Refusal::from)?;
+        self.check_url(url)?;
         let accept = HeaderValue::from_static("application/json, application/yaml, text/yaml, */*;q=0.5");
         let mut url = url.clone();
         url.set_fragment(None);
@@ -210,7 +222,7 @@ impl Egress {
                 body: Bytes::new(),
                 tls: self.tls.config(&Transport::default())?,
                 proxy: None,
-                total: self.policy.limits.document_total,
+                total: self.limits.document_total,
                 answer_bytes: limit,
                 url,
             })
@@ -226,7 +238,7 @@ impl Egress {
     /// # Errors
     /// What is wrong with it.
     pub fn check_url(&self, url: &Url) -> Result<(), Refusal> {
-        self.policy.check_url("url", url).map_err(Refusal::from)
+        self.policy.load().check_url("url", url).map_err(Refusal::from)
     }
 
     /// Posts to a URL that an operator has named, under the same policy. An answer is one whatever its status; a redirect is
@@ -252,7 +264,21 @@ impl Egress {
 
     /// Waits for a permit and sends.
     async fn dispatch(&self, outgoing: Outgoing) -> Result<Answer, Unsent> {
-        let limits = &self.policy.limits;
+        let began = self.clock.elapsed();
+        let outcome = self.dispatch_now(outgoing).await;
+        let word = outcome.as_ref().map_or_else(|unsent| unsent.fault.as_str(), |_| "answered");
+        metrics::counter!(telemetry::PROVIDER_REQUESTS, "outcome" => word).increment(1);
+        metrics::histogram!(telemetry::PROVIDER_SECONDS).record(self.clock.elapsed().saturating_sub(began));
+        outcome
+    }
+
+    /// Requests under way.
+    pub fn in_flight(&self) -> usize {
+        self.limits.at_once.saturating_sub(self.permits.available_permits())
+    }
+
+    async fn dispatch_now(&self, outgoing: Outgoing) -> Result<Answer, Unsent> {
+        let limits = &self.limits;
         let Ok(Ok(_permit)) = tokio::time::timeout(outgoing.total, self.permits.acquire()).await else {
             let reason = format!("{} requests were under way all the time; try again later", limits.at_once);
             return Err(Unsent { left: false, fault: Fault::Timeout, reason });

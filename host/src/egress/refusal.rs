@@ -124,6 +124,23 @@ pub enum Fault {
     Body,
 }
 
+impl Fault {
+    /// Its name, as it stands in records and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Broken => "broken",
+            Self::TooLarge => "too_large",
+            Self::Malformed => "malformed",
+            Self::Body => "body",
+        }
+    }
+}
+
 /// A request got no complete answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 
@@ -21,14 +22,14 @@ const LOOKUPS_AT_ONCE: usize = 64;
 #[derive(Clone)]
 pub(super) struct Resolver {
     /// The operator's rules.
-    policy: Arc<Policy>,
+    policy: Arc<ArcSwap<Policy>>,
     /// Permits for lookups.
     lookups: Arc<Semaphore>,
 }
 
 impl Resolver {
     /// A resolver under this policy.
-    pub(super) fn new(policy: Arc<Policy>) -> Self {
+    pub(super) fn new(policy: Arc<ArcSwap<Policy>>) -> Self {
         Self { policy, lookups: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)) }
     }
 
@@ -47,10 +48,11 @@ impl Resolver {
             Ok((host.as_str(), 0).to_socket_addrs()?.collect())
         });
         let found = lookup.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        let policy = self.policy.load();
         let mut refusal = None;
         let mut allowed = Vec::with_capacity(found.len());
         for address in found {
-            match address::check(address.ip(), &self.policy.allow_networks) {
+            match address::check(address.ip(), &policy.allow_networks) {
                 Ok(()) => allowed.push(address),
                 Err(forbidden) => refusal = refusal.or(Some(forbidden)),
             }
@@ -101,9 +103,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn policy(allowed: &str) -> Arc<Policy> {
+    fn policy(allowed: &str) -> Arc<ArcSwap<Policy>> {
         let allow_networks = allowed.split_whitespace().map(|network| network.parse().unwrap()).collect();
-        Arc::new(Policy { allow_networks, ..Policy::default() })
+        Arc::new(ArcSwap::from_pointee(Policy { allow_networks, ..Policy::default() }))
     }
 
     #[tokio::test]

@@ -182,6 +182,12 @@ impl Engine {
         &self.0.slots
     }
 
+    /// How many steps run, and how many may.
+    pub fn use_of_slots(&self) -> (usize, usize) {
+        let all = self.0.options.slots as usize;
+        (all.saturating_sub(self.0.slots.available_permits()), all)
+    }
+
     pub(super) fn slow_lane(&self) -> &Arc<Semaphore> {
         &self.0.slow_lane
     }

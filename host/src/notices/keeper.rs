@@ -69,7 +69,7 @@ struct Told {
 pub struct Notices {
     store: Arc<dyn Store>,
     clock: SharedClock,
-    retention: Retention,
+    retention: Mutex<Retention>,
     /// What was told and isn't written yet.
     waiting: Mutex<VecDeque<Notice>>,
     /// Wakes the writer.
@@ -150,7 +150,7 @@ impl Notices {
         let notices = Arc::new(Self {
             store,
             clock,
-            retention,
+            retention: Mutex::new(retention),
             waiting: Mutex::default(),
             wake: Arc::default(),
             told: AtomicU64::new(0),
@@ -244,6 +244,15 @@ impl Notices {
         Ok(EVENTS.get(&*self.store, &[&id.to_string()]).await?.map(|found| found.value))
     }
 
+    fn retention(&self) -> Retention {
+        *self.retention.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps so much from now on.
+    pub fn keep(&self, retention: Retention) {
+        *self.retention.lock().unwrap_or_else(PoisonError::into_inner) = retention;
+    }
+
     /// Removes what is no longer kept. To be called now and then: each group of new events removes some, too.
     ///
     /// # Errors
@@ -251,7 +260,7 @@ impl Notices {
     pub async fn prune(&self) -> Result<usize, StoreError> {
         let (now, mut removed) = (self.clock.now(), 0);
         loop {
-            let old = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take_old(self.retention, now, AT_ONCE);
+            let old = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take_old(self.retention(), now, AT_ONCE);
             if old.is_empty() {
                 break;
             }
@@ -319,7 +328,7 @@ impl Notices {
             TOLD.put(&mut batch, &[about], &Told { mark: once.mark.clone(), until: once.until })?;
         }
         let most = events.len() + REMOVED;
-        let old = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take_old(self.retention, now, most);
+        let old = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take_old(self.retention(), now, most);
         old.iter().for_each(|id| EVENTS.remove(&mut batch, &[&id.to_string()]));
         self.store.commit(batch).await?;
         {
@@ -380,6 +389,6 @@ impl Drop for Notices {
 
 impl fmt::Debug for Notices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Notices").field("retention", &self.retention).finish_non_exhaustive()
+        f.debug_struct("Notices").field("retention", &self.retention()).finish_non_exhaustive()
     }
 }

@@ -193,7 +193,8 @@ impl Shelf {
             plugin.set_limits(limits);
         }
         let quarantined = if record.quarantine.is_some() { 1.0 } else { 0.0 };
-        metrics::gauge!(telemetry::FLOW_QUARANTINED, "flow" => record.name.to_string()).set(quarantined);
+        metrics::gauge!(telemetry::FLOW_QUARANTINED, "flow" => telemetry::labels::flow(record.name.as_str()))
+            .set(quarantined);
     }
 
     /// Tells how many flows aren't served.
@@ -275,7 +276,7 @@ impl Shelf {
             known
         });
         self.conduct.remove(name.as_str());
-        metrics::gauge!(telemetry::FLOW_QUARANTINED, "flow" => name.to_string()).set(0.0);
+        metrics::gauge!(telemetry::FLOW_QUARANTINED, "flow" => telemetry::labels::flow(name.as_str())).set(0.0);
     }
 }
 

@@ -207,7 +207,7 @@ impl Catalog for Shelf {
                 self.conduct.entry(name.to_owned()).or_default().of(flow.digest()).behaved(integration);
             }
             Err(fault) => {
-                metrics::counter!(telemetry::FLOW_FAULTS, "flow" => name.to_owned()).increment(1);
+                metrics::counter!(telemetry::FLOW_FAULTS, "flow" => telemetry::labels::flow(name)).increment(1);
                 // What an earlier component still does is no fault of the present one.
                 if self.flows.get(name).is_none_or(|present| present.digest() != flow.digest()) {
                     return;

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::rocks::{Database, WRITE_BUFFER_BYTES, revision_key, with_revision, write};
 use super::{Batch, Durability, Revision, StoreError};
+use crate::clock::{SharedClock, SystemClock};
 use crate::telemetry;
 
 /// Batches written together at most. Bounds the time that the first of them waits for the last.
@@ -45,6 +46,8 @@ pub(super) struct Committer {
     revision: Revision,
     /// What to put right before the next write.
     failed: Option<FailedWrite>,
+    /// Measures writes.
+    clock: SharedClock,
 }
 
 /// A write that RocksDB refused. Its log may hold all of it nevertheless (where the sync failed), and show it when it is
@@ -70,7 +73,7 @@ struct Group {
 impl Committer {
     /// A committer that goes on from this revision.
     pub(super) fn new(database: Arc<Database>, requests: mpsc::Receiver<Request>, revision: Revision) -> Self {
-        Self { database, requests, revision, failed: None }
+        Self { database, requests, revision, failed: None, clock: SystemClock::shared() }
     }
 
     /// Works until the store is closed or dropped.
@@ -118,7 +121,10 @@ impl Committer {
         let written = if last == self.revision {
             Ok(()) // Conflicts only.
         } else {
-            self.database.write(group.writes, last, group.sync)
+            let began = self.clock.elapsed();
+            let written = self.database.write(group.writes, last, group.sync);
+            metrics::histogram!(telemetry::STORE_COMMIT_SECONDS).record(self.clock.elapsed().saturating_sub(began));
+            written
         };
         if let Err(error) = written {
             tracing::error!(%error, "the store can't write; reads go on, and each commit tries again");

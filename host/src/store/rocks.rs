@@ -70,6 +70,17 @@ pub struct RocksStore {
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// How large a store is, and how it fares.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Bytes by kind: tables and log on the disk, live data as estimated, write buffers and cache in memory.
+    pub bytes: [(&'static str, u64); 5],
+    /// Whether writes are held back until compaction catches up.
+    pub stalled: bool,
+    /// Whether the last write failed.
+    pub failed: bool,
+}
+
 impl RocksStore {
     /// Opens the store in this folder, which is made, readable by its owner only, where there is none.
     ///
@@ -114,6 +125,28 @@ impl RocksStore {
     /// How many times a group of commits was synced to disk since the store was opened.
     pub fn syncs(&self) -> u64 {
         self.database.syncs.load(Ordering::Relaxed)
+    }
+
+    /// How large the store is, and how it fares.
+    pub fn figures(&self) -> Figures {
+        let property = |name: &str| {
+            let read = self.database.with(|db| db.property_int_value(name).map_err(classify));
+            read.ok().flatten().unwrap_or(0)
+        };
+        let is_log = |path: &Path| path.extension().is_some_and(|extension| extension == "log");
+        let entries = std::fs::read_dir(&self.database.folder).into_iter().flatten().flatten();
+        let logs = entries.filter(|entry| is_log(&entry.path())).filter_map(|entry| entry.metadata().ok());
+        Figures {
+            bytes: [
+                ("tables", property("rocksdb.total-sst-files-size")),
+                ("log", logs.map(|log| log.len()).sum()),
+                ("live", property("rocksdb.estimate-live-data-size")),
+                ("memory", property("rocksdb.cur-size-all-mem-tables")),
+                ("cache", property("rocksdb.block-cache-usage")),
+            ],
+            stalled: property("rocksdb.is-write-stopped") != 0 || property("rocksdb.actual-delayed-write-rate") != 0,
+            failed: self.database.failed.load(Ordering::Relaxed),
+        }
     }
 
     /// Queues a request.

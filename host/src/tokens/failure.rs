@@ -41,6 +41,26 @@ pub(super) enum Ended {
     Seal(SealError),
 }
 
+impl Ended {
+    /// In one stable word: the failure's own code, where it failed.
+    pub(super) fn word(&self) -> &str {
+        match self {
+            Self::Failed(failure, _) => &failure.code,
+            Self::Void => "void",
+            Self::Revoked => "revoked",
+            Self::Interrupted => "interrupted",
+            Self::Overtaken(_) => "overtaken",
+            Self::Incomplete(_) => "incomplete",
+            Self::Person(_) => "person_needed",
+            Self::Away(_) => "away",
+            Self::NoFlow(_) => "flow_missing",
+            Self::Barred(_) => "barred",
+            Self::Stopping => "stopping",
+            Self::Store(_) | Self::Seal(_) => "storage",
+        }
+    }
+}
+
 impl From<StoreError> for Ended {
     fn from(error: StoreError) -> Self {
         Self::Store(error)

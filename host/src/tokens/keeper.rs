@@ -145,7 +145,10 @@ impl Tokens {
 
     /// Waits for a flight. Where it brings nothing and the present token still works, that is served.
     async fn await_seat(&self, key: &TokenKey, seat: Seat) -> Result<Served, TokenError> {
-        let error = match seat.outcome(PATIENCE).await {
+        let waiting = self.flights.wait();
+        let outcome = seat.outcome(PATIENCE).await;
+        drop(waiting);
+        let error = match outcome {
             Some(Ok(live)) => return Ok(self.serve(&live, key)),
             Some(Err(error)) => error,
             None => TokenError::Pending { retry_after: Duration::from_secs(1) },

@@ -38,7 +38,7 @@ pub use self::reparse::Reparsed;
 pub use self::revoke::Revocation;
 pub use self::token::{ManualToken, Served, Token};
 pub use self::view::{Awaiting, FailureView, Rejection, State, Status, Verdict};
-pub use self::watch::Attention;
+pub use self::watch::{Attention, Census};
 
 #[cfg(test)]
 mod tests;

@@ -167,7 +167,52 @@ fn is_told_at(count: u32) -> bool {
     TOLD_AT.contains(&count) || count.is_multiple_of(100)
 }
 
+/// How many integrations are how, and what ends next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// By what is worst: a concern's name, `renewal_failing` where the present token still works, or `healthy`.
+    pub integrations: Vec<(&'static str, usize)>,
+    /// When the next token ends that can't be renewed.
+    pub next_end: Option<DateTime<Utc>>,
+    /// Whether all have been looked at.
+    pub is_complete: bool,
+    /// Attempts under way.
+    pub flights: usize,
+    /// Callers that wait for them.
+    pub waiting: usize,
+}
+
+/// What [`Census::integrations`] is by.
+const STATES: [&str; 7] =
+    ["healthy", "person_needed", "failing", "renewal_failing", "incomplete", "flow_missing", "expiring"];
+
+/// How an integration with these concerns is counted, by its worst.
+fn state_of(concerns: &[Concern]) -> &'static str {
+    let worst = concerns.iter().min_by_key(|concern| (concern.kind, concern.works_until.is_some()));
+    match worst {
+        None => "healthy",
+        Some(worst) if worst.kind == ConcernKind::Failing && worst.works_until.is_some() => "renewal_failing",
+        Some(worst) => worst.kind.as_str(),
+    }
+}
+
 impl Tokens {
+    /// How things are, counted: costs a look at what is wrong, and none at the store.
+    pub fn census(&self) -> Census {
+        let (flights, waiting) = self.flights.counts();
+        let state = self.parts.watch.state();
+        let healthy = state.known.len().saturating_sub(state.concerns.len());
+        let mut counts: HashMap<&'static str, usize> = STATES.into_iter().map(|state| (state, 0)).collect();
+        counts.insert("healthy", healthy);
+        for concerns in state.concerns.values() {
+            *counts.entry(state_of(concerns)).or_default() += 1;
+        }
+        let ends = state.concerns.values().flatten().filter(|concern| concern.kind == ConcernKind::Expiring);
+        let next_end = ends.filter_map(|concern| concern.works_until).min();
+        let integrations = STATES.into_iter().map(|state| (state, counts.get(state).copied().unwrap_or(0))).collect();
+        Census { integrations, next_end, is_complete: state.is_complete, flights, waiting }
+    }
+
     /// Watches over all integrations from now on: events of their tokens are told there, and [`Tokens::attention`] has
     /// something to show. Must be called within a tokio runtime, where it works.
     pub fn watch_over(&self, notices: Arc<Notices>) {

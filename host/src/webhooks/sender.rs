@@ -13,6 +13,7 @@ use super::record::Webhook;
 use super::signature::signatures;
 use crate::notices::Event;
 use crate::store::StoreError;
+use crate::telemetry;
 
 /// From the start of a delivery to the end of its answer: the standard's advice is 15 to 30 s.
 const TOTAL: Duration = Duration::from_secs(15);
@@ -122,6 +123,8 @@ async fn deliver(
     tries: u32,
 ) -> Result<(), StoreError> {
     let (delivery, asked) = send(&shared.parts, webhook, event, tries).await;
+    let word = if delivery.is_done() { "delivered" } else { "failed" };
+    metrics::counter!(telemetry::WEBHOOK_DELIVERIES, "outcome" => word).increment(1);
     let outcome = delivery.outcome();
     if !delivery.is_done() {
         tracing::warn!(webhook = %webhook.name, event = %event.id, tries, outcome, "an event isn't delivered");

@@ -54,8 +54,8 @@ pub(in super::super) fn hot_routes() -> OpenApiRouter<Api> {
 /// Counts of proxied requests. Registered once: the hot path only increments.
 #[derive(Default)]
 pub(in super::super) struct Counts {
-    /// By status, from 100.
-    statuses: [OnceLock<Counter>; 32],
+    /// By class of status.
+    classes: [OnceLock<Counter>; 5],
     /// Seconds to the answer's head.
     seconds: OnceLock<Histogram>,
 }
@@ -63,23 +63,11 @@ pub(in super::super) struct Counts {
 impl Counts {
     /// Counts one.
     fn count(&self, status: StatusCode, taken: Duration) {
-        // Services answer what they like: those beyond the usual ones are counted by their class.
-        const USUAL: [u16; 32] = [
-            101, 200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 409, 410, 412, 413,
-            415, 416, 422, 429, 500, 501, 502, 503, 504, 0, 1,
-        ];
-        let known = USUAL.iter().position(|known| *known == status.as_u16());
-        let at = known.unwrap_or(if status.is_server_error() { 31 } else { 30 });
-        if let Some(counter) = self.statuses.get(at) {
-            let text = || match at {
-                30 => "other".to_owned(),
-                31 => "5xx".to_owned(),
-                _ => status.as_str().to_owned(),
-            };
-            let register = || {
-                let labels = [("route", ROUTE.to_owned()), ("method", "ANY".to_owned()), ("status", text())];
-                metrics::counter!(telemetry::HTTP_REQUESTS, &labels)
-            };
+        let class = telemetry::labels::class(status.as_u16());
+        let at = class.bytes().next().map_or(0, |digit| usize::from(digit.saturating_sub(b'1')));
+        if let Some(counter) = self.classes.get(at) {
+            let register =
+                || metrics::counter!(telemetry::HTTP_REQUESTS, "route" => ROUTE, "method" => "ANY", "status" => class);
             counter.get_or_init(register).increment(1);
         }
         let seconds = self.seconds.get_or_init(|| metrics::histogram!(telemetry::HTTP_SECONDS, "route" => ROUTE));
@@ -242,7 +230,8 @@ async fn enter(api: &Api, request: Request) -> Result<(Entered, Request), Proble
     if let Some(known) = token.and_then(|token| api.access.peek(token, Some(Scopes::REST)))
         && known.principal.may_everywhere(Right::UseTokens)
     {
-        let trusted = &api.access.policy.trusted_proxies;
+        let policy = api.access.policy();
+        let trusted = &policy.trusted_proxies;
         api.access.count(&known, peer::client(request.extensions(), request.headers(), trusted));
         return Ok((Entered::Known(known), request));
     }

@@ -71,7 +71,7 @@ struct Me {
 
 /// Why a user doesn't manage personal tokens here; `None`: the user does.
 fn refusal(api: &Api, user: &access::Standing) -> Option<(Reason, &'static str)> {
-    if !api.access.policy.enable_myaccount_menu {
+    if !api.access.policy().enable_myaccount_menu {
         return Some((
             Reason::NotForThis,
             "users don't manage their own tokens here (access.enable_myaccount_menu is false); ask an administrator",

@@ -13,7 +13,7 @@ mod own;
 mod principals;
 mod refusals;
 mod rights;
-mod rooms;
+pub(crate) mod rooms;
 mod synchro;
 mod verify;
 mod walk;

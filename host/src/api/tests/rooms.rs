@@ -15,7 +15,7 @@ use crate::access::{self, Access, ContactChange, Principal, StandingChange, Visi
 use crate::audit::{Audit, Retention, SupportIds, Tally};
 use crate::calls::Calls;
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::Public;
+use crate::config::{Config, Live, Overrides, Public};
 use crate::egress::{Egress, Policy};
 use crate::flows::description::{Field, FieldKind, Requirement, SchemeMatch};
 use crate::flows::step::{Context, Event, Failure, FlowToken, Remedy, Step};
@@ -32,49 +32,49 @@ use crate::tokens::{Margin, Tokens};
 use crate::webhooks::{self, Webhooks};
 
 /// A document whose only scheme the test's flow serves.
-pub(super) const DOCUMENT: &str = r#"{"openapi":"3.1.0","info":{"title":"CRM","version":"2"},"paths":{},
+pub(crate) const DOCUMENT: &str = r#"{"openapi":"3.1.0","info":{"title":"CRM","version":"2"},"paths":{},
     "servers":[{"url":"https://crm.example"}],
     "components":{"securitySchemes":{"oauth2":{"type":"oauth2","flows":{"clientCredentials":{"tokenUrl":"https://idp.example/token","scopes":{}}}}}}}"#;
 
 /// The API, its routes, and the first administrator's token.
-pub(super) struct World {
-    pub(super) api: Api,
-    pub(super) router: Router,
-    pub(super) token: SecretString,
+pub(crate) struct World {
+    pub(crate) api: Api,
+    pub(crate) router: Router,
+    pub(crate) token: SecretString,
     /// The shelf's folder.
     _folder: tempfile::TempDir,
 }
 
 /// An answer, read to its end.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
     /// The body as JSON.
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 }
 
 impl World {
-    pub(super) async fn new(public: Public) -> Self {
+    pub(crate) async fn new(public: Public) -> Self {
         Self::with_policy(public, access::Policy::default()).await
     }
 
     /// A world with other settings of `[access]`.
-    pub(super) async fn with_policy(public: Public, policy: access::Policy) -> Self {
+    pub(crate) async fn with_policy(public: Public, policy: access::Policy) -> Self {
         Self::with_clock(public, policy, SystemClock::shared()).await
     }
 
     /// A world with a clock of its own.
-    pub(super) async fn with_clock(public: Public, policy: access::Policy, clock: SharedClock) -> Self {
+    pub(crate) async fn with_clock(public: Public, policy: access::Policy, clock: SharedClock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let keyring =
@@ -159,25 +159,25 @@ impl World {
             store,
             clock,
             metrics: telemetry::metrics().unwrap(),
-            public,
+            settings: settings(public),
             public_url: "http://127.0.0.1:8420".to_owned(),
         });
         Self { api, router, token, _folder: folder }
     }
 
     /// The first administrator.
-    pub(super) async fn principal(&self) -> Arc<Principal> {
+    pub(crate) async fn principal(&self) -> Arc<Principal> {
         self.principal_of(&self.token).await
     }
 
     /// Who has this token.
-    pub(super) async fn principal_of(&self, token: &SecretString) -> Arc<Principal> {
+    pub(crate) async fn principal_of(&self, token: &SecretString) -> Arc<Principal> {
         let visit = Visit { scope: None, address: None };
         Arc::clone(&self.api.access.enter(token.expose_secret(), &visit).await.unwrap().principal)
     }
 
     /// Makes an application token with these profiles, organizations and scopes.
-    pub(super) async fn application(
+    pub(crate) async fn application(
         &self,
         name: &str,
         profiles: &[&str],
@@ -200,7 +200,7 @@ impl World {
     }
 
     /// Sends a request as it is.
-    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = server::answer(self.router.clone(), request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
@@ -208,12 +208,12 @@ impl World {
     }
 
     /// Calls with the administrator's token. `body` is JSON, or nothing.
-    pub(super) async fn call(&self, method: &str, path: &str, body: &str) -> Answer {
+    pub(crate) async fn call(&self, method: &str, path: &str, body: &str) -> Answer {
         self.call_with(method, path, body, &[]).await
     }
 
     /// [`World::call`] with further headers, the last of a name being the one that counts.
-    pub(super) async fn call_with(&self, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn call_with(&self, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
         let mut request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
         let bearer = format!("Bearer {}", self.token.expose_secret());
         let json = [("content-type", "application/json")].into_iter().filter(|_| !body.is_empty());
@@ -308,4 +308,10 @@ impl Catalog for OnlyFlow {
         let serves = kind == "oauth2" && detail == Some("clientCredentials");
         serves.then(|| Arc::clone(&self.0) as Arc<dyn Flow>).into_iter().collect()
     }
+}
+
+/// Settings with nothing set but this.
+fn settings(public: Public) -> Arc<Live> {
+    let overrides = Overrides { data: Some("/d".into()), key_file: Some("/k".into()), ..Overrides::default() };
+    Live::fixed(Config { public, ..Config::load(&overrides).unwrap() })
 }

@@ -53,7 +53,7 @@ async fn concurrent_appends_share_commits_and_one_chain() {
 #[tokio::test]
 async fn two_writers_of_one_store_keep_one_chain() {
     let world = World::new().await;
-    let other = Audit::open(world.store.clone(), &world.keyring, world.clock.clone(), world.audit.retention);
+    let other = Audit::open(world.store.clone(), &world.keyring, world.clock.clone(), world.audit.retention());
     let other = other.await.unwrap();
     for number in 0..10 {
         let audit = if number % 3 == 0 { &world.audit } else { &other };

@@ -65,7 +65,7 @@ impl World {
     async fn again(mut self, store: MemoryStore) -> Self {
         self.store = Arc::new(store);
         self.audit =
-            Audit::open(self.store.clone(), &self.keyring, self.clock.clone(), self.audit.retention).await.unwrap();
+            Audit::open(self.store.clone(), &self.keyring, self.clock.clone(), self.audit.retention()).await.unwrap();
         self
     }
 

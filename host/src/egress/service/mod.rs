@@ -15,6 +15,7 @@ mod way;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -62,7 +63,7 @@ impl Default for Patience {
 /// Sends requests to services.
 pub struct ServiceClient {
     /// The operator's rules.
-    policy: Arc<Policy>,
+    policy: Arc<ArcSwap<Policy>>,
     /// Makes connections.
     dialer: Dialer,
     /// The ways, by digest of origin and transport.
@@ -73,10 +74,15 @@ pub struct ServiceClient {
 
 impl ServiceClient {
     /// A client under this policy, without connections.
-    pub(super) fn new(policy: Arc<Policy>, resolver: Resolver, clock: SharedClock) -> Self {
-        let dialer = Dialer::new(resolver, policy.limits.connect);
+    pub(super) fn new(policy: Arc<ArcSwap<Policy>>, resolver: Resolver, clock: SharedClock, connect: Duration) -> Self {
+        let dialer = Dialer::new(resolver, connect);
         let ways = Cache::builder().max_capacity(WAYS).time_to_idle(WAY_TIME).build();
         Self { policy, dialer, ways, clock }
+    }
+
+    /// Forgets all ways, and with them the connections that are kept, once nobody else holds them.
+    pub(super) fn forget(&self) {
+        self.ways.invalidate_all();
     }
 
     /// The way to a URL's origin. Keep it while URL and transport are the same: to find it again takes digests.
@@ -91,8 +97,9 @@ impl ServiceClient {
         if let Some(way) = self.ways.get(&digest) {
             return Ok(way);
         }
-        self.policy.check_url("server", url).map_err(Refusal::from)?;
-        let config = transport.check(&self.policy, tls)?;
+        let policy = self.policy.load();
+        policy.check_url("server", url).map_err(Refusal::from)?;
+        let config = transport.check(&policy, tls)?;
         let way = Arc::new(Way::new(url, transport.proxy.as_ref(), config)?);
         // Whoever was first is the one: two ways to one place would keep twice the connections.
         Ok(self.ways.get_with(digest, || way))

@@ -17,6 +17,7 @@ use crate::flows::request::Request;
 use crate::flows::step::{Event, Remedy, Response, State, Unanswered, Wait};
 use crate::seal::Sealed;
 use crate::store::{Batch, StoreError};
+use crate::telemetry::trace::{self, SpanKind};
 
 /// The longest time that a flow may wait between two steps.
 pub const MAX_WAIT: Duration = Duration::from_secs(600);
@@ -62,7 +63,19 @@ impl Attempt {
         if refreshes {
             self.doubt();
         }
-        match self.parts.egress.send(prepared).await {
+        let span = trace::child("provider request", SpanKind::Client);
+        span.tell("http.request.method", || format!("{:?}", request.method).to_uppercase());
+        // Its origin alone: paths of token endpoints may name a customer, and queries hold anything.
+        span.tell("url.origin", || {
+            Url::parse(&request.url).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())
+        });
+        let sent = span.within(self.parts.egress.send(prepared)).await;
+        match &sent {
+            Ok(answer) => span.set("http.response.status_code", i64::from(answer.response.status)),
+            Err(unsent) => span.failed(|| unsent.fault.as_str().to_owned()),
+        }
+        drop(span);
+        match sent {
             Ok(answer) => {
                 // A complete answer ends the doubt, unless the provider itself doesn't know.
                 if refreshes && answer.response.status < 500 {

@@ -37,6 +37,7 @@ use crate::flows::step::{Context, Event, Purpose, Remedy, Response, Step, Unansw
 use crate::integrations::Integration;
 use crate::secrets::{Cleaner, Secrets};
 use crate::telemetry;
+use crate::telemetry::trace::{self, SpanKind};
 
 /// Why an attempt of a person ended though nothing failed.
 pub(super) const SUPERSEDED: &str = "another connection took its place, or the token was deleted or entered by hand";
@@ -225,7 +226,22 @@ impl Attempt {
     /// Runs it from the start.
     pub(super) async fn run(self) -> Result<Token, Ended> {
         let purpose = self.record.story.purpose;
-        self.go_on(Event::Begin(purpose)).await
+        self.traced(Event::Begin(purpose)).await
+    }
+
+    /// Goes on within a span of its own.
+    async fn traced(self, event: Event) -> Result<Token, Ended> {
+        let span = trace::attempt();
+        span.tell("tokenhost.integration", || self.integration.name.to_string());
+        span.tell("tokenhost.flow", || self.integration.flow.clone());
+        span.tell("tokenhost.purpose", || self.record.story.purpose.as_str());
+        span.tell("tokenhost.attempt", || self.id().to_string());
+        let outcome = span.within(self.go_on(event)).await;
+        match &outcome {
+            Ok(token) => span.tell("tokenhost.generation", || i64::try_from(token.generation).unwrap_or(i64::MAX)),
+            Err(ended) => span.failed(|| ended.word().to_owned()),
+        }
+        outcome
     }
 
     /// Goes on from what the journal holds.
@@ -271,7 +287,7 @@ impl Attempt {
             }
             Stage::Ended => return Err(Ended::Void),
         };
-        self.go_on(event).await
+        self.traced(event).await
     }
 
     /// The loop: one step of the flow, and what it wants done.
@@ -291,9 +307,12 @@ impl Attempt {
             };
             let told = self.rotation.copy(&event);
             let began = self.parts.clock.elapsed();
-            let run = self.flow.advance(&context, event).await;
+            let span = trace::child("step", SpanKind::Internal);
+            span.tell("tokenhost.event", || event_name.clone());
+            let run = span.within(self.flow.advance(&context, event)).await;
             let taken = self.parts.clock.elapsed().saturating_sub(began);
-            metrics::histogram!(telemetry::STEP_SECONDS, "flow" => self.integration.flow.clone()).record(taken);
+            let flow = telemetry::labels::flow(&self.integration.flow);
+            metrics::histogram!(telemetry::STEP_SECONDS, "flow" => flow).record(taken);
             let run = match run {
                 Ok(run) => run,
                 Err(fault) => return Err(self.plugin_fault(&event_name, fault).await),
@@ -307,10 +326,11 @@ impl Attempt {
                 ..StepStory::default()
             });
             self.tell(|story| story.step = Step::name_of(&run.outcome).to_owned());
+            span.tell("tokenhost.step", || Step::name_of(&run.outcome).to_owned());
             event = match run.outcome {
                 Ok(Step::Send(request, state)) => {
                     self.rotation.asked = told;
-                    self.exchange(request, state).await?
+                    span.within(self.exchange(request, state)).await?
                 }
                 Ok(Step::Wait(wait)) => {
                     if self.record.person.is_some() {

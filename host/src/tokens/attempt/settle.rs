@@ -383,11 +383,10 @@ impl Attempt {
 
     fn count(&self, outcome: &Outcome) {
         let story = &self.record.story;
-        let flow = self.flow.description().name.clone();
+        let flow = telemetry::labels::flow(&self.flow.description().name);
         let taken = (self.parts.clock.now() - story.started_at).to_std().unwrap_or_default();
         metrics::histogram!(telemetry::ATTEMPT_SECONDS, "flow" => flow.clone()).record(taken);
-        let labels =
-            [("flow", flow), ("purpose", story.purpose.as_str().to_owned()), ("outcome", outcome.as_str().to_owned())];
+        let labels = [("flow", flow), ("purpose", story.purpose.as_str().into()), ("outcome", outcome.as_str().into())];
         metrics::counter!(telemetry::ATTEMPTS, &labels).increment(1);
     }
 }

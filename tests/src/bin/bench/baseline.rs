@@ -24,6 +24,7 @@ pub(crate) const ARGUMENT: &str = "--serve-baseline";
 const TOKEN: &str = "/v1/integrations/{integration}/token";
 const VERIFY: &str = "/v1/verify";
 const FORWARD_AUTH: &str = "/v1/forward-auth/{scope}";
+const OVERVIEW: &str = "/console/";
 
 /// Headers that the server adds by itself.
 const BY_ITSELF: [HeaderName; 3] = [header::DATE, header::X_CONTENT_TYPE_OPTIONS, header::CONTENT_LENGTH];
@@ -47,14 +48,19 @@ type Answers = Arc<DashMap<[u8; 32], Answer>>;
 pub(crate) fn start(token: &str, answer: &Whole) -> anyhow::Result<Server> {
     let nothing: [(&str, &str); 0] = [];
     let headers: String = answer.headers().map(|(name, value)| format!("{name}: {value}\n")).collect();
-    Server::start(built()?.join("bench"), &[ARGUMENT], nothing, &format!("{token}\n{}\n{headers}\n", answer.body))
+    Server::start(
+        built()?.join("bench"),
+        &[ARGUMENT],
+        nothing,
+        &format!("{token}\n{}\n{headers}\n", serde_json::to_string(&answer.body)?),
+    )
 }
 
-/// Serves until standard input ends; its first lines are the token, the answer's body, and its headers up to an empty one.
+/// Serves until standard input ends; its first lines are the token, the answer's body as JSON, and its headers up to an empty one.
 pub(crate) fn serve() -> anyhow::Result<()> {
     let mut lines = std::io::stdin().lines();
     let mut line = || lines.next().transpose().map(Option::unwrap_or_default);
-    let (token, body) = (line()?, line()?);
+    let (token, body) = (line()?, serde_json::from_str::<String>(&line()?)?);
     let mut headers = Vec::new();
     loop {
         let line = line()?;
@@ -69,6 +75,7 @@ pub(crate) fn serve() -> anyhow::Result<()> {
     answers.insert(Sha256::digest(token.as_bytes()).into(), Answer { headers, body: body.into() });
     let router = Router::new()
         .route(TOKEN, get(answer))
+        .route(OVERVIEW, get(answer))
         .route(VERIFY, post(answer_to_question))
         .route(FORWARD_AUTH, any(answer))
         .with_state(answers);

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-/// The largest answer that is expected.
+/// The largest answer of most questions; more is made room for.
 const ANSWER: usize = 16 << 10;
 /// Connections that are opened at once: fewer than wait to be accepted.
 const OPENED_AT_ONCE: usize = 512;
@@ -193,6 +193,9 @@ impl Connection {
         let mut buffer = vec![0; ANSWER];
         let mut filled = 0;
         loop {
+            if filled == buffer.len() {
+                buffer.resize(2 * filled, 0);
+            }
             let more = stream.read(&mut buffer[filled..]).await?;
             ensure!(more > 0, "the server ended the connection");
             filled += more;

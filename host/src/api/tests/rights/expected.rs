@@ -123,6 +123,8 @@ pub(super) const EXPECTED: &[(&str, &str, Place, &str)] = &[
     ("POST /v1/webhooks/{webhook}/test", "A", Everywhere, "tps"),
     ("POST /v1/webhooks/{webhook}/secret", "A", Everywhere, "tps"),
     ("POST /v1/pepper/rotate", "A", Everywhere, "tps"),
+    ("GET /v1/config", "A", Everywhere, "tps"),
+    ("POST /v1/config/reload", "A", Everywhere, "tps"),
     ("GET /v1/audit", "AU", Everywhere, "tps"),
     ("GET /v1/audit/{seq}", "AU", Everywhere, "tps"),
     ("POST /v1/audit/find", "AU", Everywhere, "tps"),

@@ -2,6 +2,7 @@
 
 mod acquisition;
 mod callers;
+mod overview;
 mod proxy;
 mod served;
 mod start;
@@ -30,6 +31,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row { name: "token", about: "GET …/token, valid, keep-alive", measure: served::measure },
     Row { name: "verify", about: "POST /v1/verify and /v1/forward-auth/{scope}, keep-alive", measure: verify::measure },
     Row { name: "proxy", about: "ANY …/proxy/{path}, small and large answers", measure: proxy::measure },
+    Row { name: "overview", about: "the console's first page with 10,000 integrations", measure: overview::measure },
     Row { name: "step", about: "one step of a flow in a fresh instance", measure: step::measure },
     Row { name: "callers", about: "10,000 callers at once that need one expired token", measure: callers::measure },
     Row { name: "acquisition", about: "one acquisition with its journal", measure: acquisition::measure },

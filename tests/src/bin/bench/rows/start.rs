@@ -91,7 +91,7 @@ impl Side {
 }
 
 /// Makes so many integrations.
-async fn fill(home: &Home, report: &mut Report, size: usize) -> anyhow::Result<()> {
+pub(super) async fn fill(home: &Home, report: &mut Report, size: usize) -> anyhow::Result<()> {
     let rooms = Arc::new(home.rooms().await?);
     rooms.import("https://login.example.com/token").await?;
     let next = Arc::new(AtomicUsize::new(0));

@@ -1,0 +1,164 @@
+//! What settings point to, looked at without a daemon and without changing anything: is it there, and may it be used.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use crate::config::{Config, ConfigFault, KeySource};
+
+/// What is wrong, and what is worth knowing though it isn't.
+pub(super) fn look(config: &Config) -> (Vec<ConfigFault>, Vec<ConfigFault>) {
+    let (mut faults, mut notes) = (Vec::new(), Vec::new());
+    let about = |key: &str, message: String| {
+        let known = config.resolved.iter().find(|one| one.setting.key == key);
+        ConfigFault { key: key.to_owned(), origin: known.map(|one| one.origin.clone()), message }
+    };
+    let runs = match data(&config.data) {
+        Data::Usable { in_use } => in_use,
+        Data::Missing => {
+            notes.push(about("data", format!("{} isn't there yet; `tokenhost init` makes it", config.data.display())));
+            false
+        }
+        Data::Fault(message) => {
+            faults.push(about("data", message));
+            false
+        }
+    };
+    if let KeySource::File(path) = &config.key {
+        match key_file(path) {
+            Ok(()) => {}
+            Err((true, message)) => notes.push(about("key_file", message)),
+            Err((false, message)) => faults.push(about("key_file", message)),
+        }
+    }
+    if let Err(message) = flows(&config.flows) {
+        faults.push(about("flows", message));
+    }
+    match bindable(config.listen) {
+        Ok(()) => {}
+        // Most likely by the daemon that has the data folder open.
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && runs => {
+            notes.push(about("listen", format!("{} is in use, as is the data folder: the daemon runs", config.listen)));
+        }
+        Err(error) => faults.push(about("listen", format!("can't listen on {}: {error}", config.listen))),
+    }
+    (faults, notes)
+}
+
+/// How the data folder is.
+enum Data {
+    /// It can be used; whether a daemon has it open.
+    Usable { in_use: bool },
+    /// It isn't there.
+    Missing,
+    /// It can't be used.
+    Fault(String),
+}
+
+fn data(path: &Path) -> Data {
+    match path.metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Data::Missing,
+        Err(error) => Data::Fault(format!("{}: {error}", path.display())),
+        Ok(metadata) if !metadata.is_dir() => Data::Fault(format!("{} is no folder", path.display())),
+        Ok(_) if !may_write(path) => Data::Fault(format!("{} can't be written by this user", path.display())),
+        Ok(_) => Data::Usable { in_use: is_open(&path.join("store/LOCK")) },
+    }
+}
+
+/// Whether a process has the store open: it holds a lock on this file.
+fn is_open(lock: &Path) -> bool {
+    let Ok(file) = std::fs::File::options().write(true).open(lock) else { return false };
+    rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err()
+}
+
+/// Whether files can be made in a folder.
+fn may_write(folder: &Path) -> bool {
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+/// `true` beside what is only worth knowing.
+fn key_file(path: &Path) -> Result<(), (bool, String)> {
+    let shown = path.display();
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err((true, format!("{shown} isn't there yet; `tokenhost init` makes it")));
+        }
+        Err(error) => return Err((false, format!("{shown}: {error}"))),
+    };
+    if !metadata.is_file() {
+        return Err((false, format!("{shown} is no file")));
+    }
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err((false, format!("others may use {shown} (mode {mode:03o}); run `chmod 600 {shown}`")));
+    }
+    if std::fs::File::open(path).is_err() {
+        let owner = metadata.uid();
+        return Err((false, format!("{shown} can't be read by this user; it belongs to user {owner}")));
+    }
+    Ok(())
+}
+
+fn flows(folder: &Path) -> Result<(), String> {
+    let shown = folder.display();
+    let entries = std::fs::read_dir(folder).map_err(|error| format!("{shown}: {error}"))?;
+    let is_flow = |path: &Path| path.extension().is_some_and(|extension| extension == "wasm");
+    match entries.flatten().any(|entry| is_flow(&entry.path())) {
+        true => Ok(()),
+        false => Err(format!("there are no flows (*.wasm) in {shown}")),
+    }
+}
+
+/// Whether the address can be listened on: tried, and given back at once.
+fn bindable(address: SocketAddr) -> std::io::Result<()> {
+    TcpListener::bind(address).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+
+    #[test]
+    fn what_settings_point_to_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (data, flows, key) = (path("data"), path("flows"), path("key"));
+        let load = |listen: &str| {
+            let overrides = Overrides {
+                data: Some(data.clone()),
+                flows: Some(flows.clone()),
+                key_file: Some(key.clone()),
+                listen: Some(listen.to_owned()),
+                ..Overrides::default()
+            };
+            Config::load(&overrides).unwrap()
+        };
+        let keys = |list: &[ConfigFault]| list.iter().map(|one| one.key.clone()).collect::<Vec<_>>();
+        let (faults, notes) = look(&load("127.0.0.1:0"));
+        assert_eq!(
+            (keys(&faults), keys(&notes)),
+            (vec!["flows".to_owned()], vec!["data".to_owned(), "key_file".to_owned()])
+        );
+
+        std::fs::create_dir(&flows).unwrap();
+        std::fs::write(&data, "").unwrap();
+        std::fs::write(&key, "").unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (faults, notes) = look(&load(&taken.local_addr().unwrap().to_string()));
+        assert_eq!(
+            (keys(&faults), keys(&notes)),
+            (["data", "key_file", "flows", "listen"].map(str::to_owned).to_vec(), vec![])
+        );
+        let told = format!("{faults:?}");
+        assert!(told.contains("mode 640") && told.contains("is no folder") && told.contains("no flows"), "{told}");
+
+        std::fs::write(folder.path().join("flows/x.wasm"), "").unwrap();
+        std::fs::remove_file(&data).unwrap();
+        std::fs::create_dir(&data).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(look(&load("127.0.0.1:0")), (vec![], vec![]));
+    }
+}
