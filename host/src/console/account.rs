@@ -110,6 +110,8 @@ async fn choices(visit: &Visit) -> Result<minijinja::Value, Failure> {
 }
 
 async fn new(visit: Visit) -> Page {
+    // Whoever may not make one is told so before they fill in a form.
+    visit.get(&address::with(TOKENS, &[("limit", Some("1"))])).await?;
     let choices = choices(&visit).await?;
     visit.show("account-token.html", context! { typed => json!({"scopes": ["REST/JSON"]}), ..choices })
 }

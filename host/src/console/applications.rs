@@ -51,6 +51,7 @@ async fn list(visit: Visit) -> Page {
 }
 
 async fn new(visit: Visit) -> Page {
+    standing::peek(&visit, TOKENS).await?;
     let choices = standing::choices(&visit).await?;
     let typed = json!({"enabled": "on", "contact.organization": "default"});
     visit.show("application-token.html", context! { typed, form_id => Forms::id(), ..choices })

@@ -56,6 +56,7 @@ async fn list(visit: Visit) -> Page {
 }
 
 async fn new(visit: Visit) -> Page {
+    standing::peek(&visit, TOKENS).await?;
     let typed = json!({"user": visit.query("user"), "scopes": ["REST/JSON"]});
     let choices = choices(&visit).await?;
     visit.show("personal-token.html", context! { typed, ..choices })

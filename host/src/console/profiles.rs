@@ -50,6 +50,7 @@ async fn list(visit: Visit) -> Page {
 }
 
 async fn new(visit: Visit) -> Page {
+    standing::peek(&visit, PROFILES).await?;
     let rights = rights(&visit).await?;
     visit.show("profile.html", context! { rights, typed => json!({"grants": [{}]}) })
 }

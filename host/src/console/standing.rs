@@ -26,6 +26,11 @@ pub(super) async fn list(visit: &Visit, path: &str, parameters: &[&str]) -> Resu
     visit.get(&address::with(path, &wanted)).await
 }
 
+/// Refuses whoever may not see a list, before they fill in a form for it.
+pub(super) async fn peek(visit: &Visit, path: &str) -> Result<(), Failure> {
+    visit.get(&address::with(path, &[("limit", Some("1"))])).await.map(drop)
+}
+
 /// What may be chosen, as far as the visitor sees it.
 pub(super) async fn choices(visit: &Visit) -> Result<minijinja::Value, Failure> {
     let offered = |path| address::with(path, &[("limit", Some(OFFERED))]);

@@ -50,6 +50,7 @@ async fn list(visit: Visit) -> Page {
 }
 
 async fn new(visit: Visit) -> Page {
+    standing::peek(&visit, USERS).await?;
     let choices = standing::choices(&visit).await?;
     let typed = json!({"enabled": "on", "contact.organization": "default", "language": "en"});
     visit.show("user.html", context! { typed, ..choices })
