@@ -197,3 +197,24 @@ test('an application token opens the pages where it may', async (t) => {
   const closed = await fetch(`${world.url}/v1/application-tokens`, { method: 'POST', headers, body }).then((answer) => answer.json());
   assert.equal((await look(closed.token)).status, 403);
 });
+
+test('nobody gives what they don’t have, and what others have stays', async (t) => {
+  const headers = { authorization: `Bearer ${world.token}`, 'content-type': 'application/json' };
+  const make = async (path, value) => {
+    const made = await fetch(world.url + path, { method: 'POST', headers, body: JSON.stringify(value) });
+    assert.equal(made.status, 201, await made.text());
+  };
+  const rights = ['read_principals', 'manage_principals'];
+  await make('/v1/profiles', { name: `Desk ${stamp}`, rights });
+  await make('/v1/users', { login: `mara-${stamp}`, profiles: [`Desk ${stamp}`, 'REST Services User'], password: world.password });
+  const page = await open(t);
+  await signIn(page, `mara-${stamp}`, '/console/users/nora');
+  await page.getByLabel('Administrator').check();
+  await page.getByLabel('First name').fill('Nora');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('alert').getByText('Support id').waitFor();
+  assert.equal(await page.getByLabel('First name').inputValue(), 'Nora', 'nothing typed is lost');
+  await shot(page, 'refused');
+  await page.goto('/console/users/nora');
+  assert.equal(await page.getByLabel('Administrator').isChecked(), false);
+});
