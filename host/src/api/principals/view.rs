@@ -196,6 +196,7 @@ pub(super) struct Profile {
 
 /// Something that a profile lets its holders do.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Right)]
 pub(super) struct RightShown {
     /// Its name, as profiles have it.
     name: &'static str,
