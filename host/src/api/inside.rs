@@ -102,7 +102,7 @@ impl Inside {
 
     /// Whether browsers may ask people for login and password themselves.
     pub fn has_basic(&self) -> bool {
-        self.api.access.policy.allowed_login_types.contains(&LoginType::Basic)
+        self.api.access.policy().allowed_login_types.contains(&LoginType::Basic)
     }
 
     /// Finds out who makes this request for a page, and refuses as the API does, in the same words.

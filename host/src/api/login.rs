@@ -156,7 +156,7 @@ impl Visit {
         let support_id = refusal::note(&api, &refused, place, None).await;
         let accepts = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if parts.method.is_safe() && accepts.contains("text/html") {
-            let allowed = |one| api.access.policy.allowed_login_types.contains(&one);
+            let allowed = |one| api.access.policy().allowed_login_types.contains(&one);
             return Err(page::elsewhere(allowed, &wanted(&parts.uri), &support_id));
         }
         let problem = Problem::new(Code::NotFound, "nobody signs in here with a password form");
