@@ -66,6 +66,10 @@ test: build ## run everything that proves the project
 	cargo test --workspace --locked --doc
 	cargo test --workspace --locked --lib --bins --tests
 
+.PHONY: deb
+deb: build ## make the Debian package; its path is the last line (docs/install.md)
+	@packaging/deb.sh $(TOKENHOST) $(TARGET)/packages
+
 .PHONY: demo
 demo: build ## see it work, with two real identity providers; ends by itself
 	@scripts/demo.py $(TOKENHOST)

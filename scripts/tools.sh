@@ -113,6 +113,8 @@ if command -v dpkg-query >/dev/null; then
     need 'the tests of monitoring' prometheus
     # The server alone, without a service: it speaks HTTP Digest.
     need 'the tests of signatures' apache2-bin
+    # Made, judged and installed; systemd for its tools, `systemd-analyze` and `systemd-sysusers`.
+    need 'the Debian package and its tests' dpkg-dev binutils lintian man-db mandoc systemd ca-certificates
     # Only the binary is used, on a configuration of the test's own: where it comes as a service, that isn't to start.
     if ! installed nginx; then
         quiet_service() { [[ ! -d /run/systemd/system ]] || as_root systemctl "$@" nginx.service || true; }

@@ -4,8 +4,10 @@
 //! at once, by key. It doesn't look at what the settings point to: a missing folder is the business of who opens it.
 
 mod access;
+mod backup;
 pub mod catalog;
 mod events;
+mod keys;
 mod layers;
 mod live;
 mod origin;
@@ -17,10 +19,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use secrecy::SecretString;
 
 pub use self::access::{Access, Audit, External, LoginType, SHIPPED_SCOPES};
+pub use self::backup::Backup;
 pub use self::events::Events;
+pub use self::keys::KeySource;
 use self::layers::Layers;
 pub use self::live::{Live, Reloaded};
 pub use self::origin::{Difference, Origin, Resolved, differences};
@@ -50,6 +53,15 @@ pub struct Overrides {
     /// File of the master key [default: ${XDG_CONFIG_HOME:-~/.config}/tokenhost/master.key]; TOKENHOST_KEY has the key itself
     #[arg(long, env = "TOKENHOST_KEY_FILE", value_name = "FILE")]
     pub key_file: Option<String>,
+    /// Command that prints the master key, e.g. of a key-management service; split into words as a shell does, and run without one
+    #[arg(long, env = "TOKENHOST_KEY_COMMAND", value_name = "COMMAND")]
+    pub key_command: Option<String>,
+    /// File of the master key that is to take its place [default: the key's file with `.next` behind its name]
+    #[arg(long, env = "TOKENHOST_KEY_NEXT_FILE", value_name = "FILE")]
+    pub key_next_file: Option<String>,
+    /// Command that prints the master key that is to take its place
+    #[arg(long, env = "TOKENHOST_KEY_NEXT_COMMAND", value_name = "COMMAND")]
+    pub key_next_command: Option<String>,
     /// Folder of flow components [default: `flows` beside the executable]
     #[arg(long, env = "TOKENHOST_FLOWS", value_name = "FOLDER")]
     pub flows: Option<String>,
@@ -84,6 +96,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Where the master key comes from.
     pub key: KeySource,
+    /// Where the one comes from that is to take its place, if that is said.
+    pub key_next: Option<KeySource>,
     /// The folder of flow components.
     pub flows: PathBuf,
     /// What may be read without a token.
@@ -98,21 +112,14 @@ pub struct Config {
     pub audit: Audit,
     /// How events are kept and told.
     pub events: Events,
+    /// Backups that are made by themselves.
+    pub backup: Option<Backup>,
     /// How the daemon logs.
     pub log: Log,
     /// Where traces go.
     pub telemetry: Telemetry,
     /// All settings as they may be shown, each with where it was given.
     pub resolved: Vec<Resolved>,
-}
-
-/// Where the master key comes from.
-#[derive(Clone, Debug)]
-pub enum KeySource {
-    /// A file; `init` makes it.
-    File(PathBuf),
-    /// The setting itself. Child processes don't get it: they are started with an empty environment.
-    Given(SecretString),
 }
 
 /// What may be read without a token besides health.
@@ -214,14 +221,12 @@ impl Config {
             let base = base.or_else(|| environment("HOME").map(|home| Path::new(&home).join(below_home)));
             base.map(|base| base.join(place)).ok_or("no HOME to derive the default from; give it a path")
         };
+        let data = layers.path("data", || home("XDG_DATA_HOME", ".local/share", "tokenhost"));
+        let key = KeySource::read(&mut layers, || home("XDG_CONFIG_HOME", ".config", "tokenhost/master.key"));
         let mut config = Self {
-            data: layers.path("data", || home("XDG_DATA_HOME", ".local/share", "tokenhost")),
-            key: match layers.take("key") {
-                Some(text) => KeySource::Given(text.into()),
-                None => KeySource::File(
-                    layers.path("key_file", || home("XDG_CONFIG_HOME", ".config", "tokenhost/master.key")),
-                ),
-            },
+            data,
+            key_next: KeySource::read_next(&mut layers, &key),
+            key,
             flows: layers.path("flows", || {
                 let executable = std::env::current_exe().ok();
                 let beside = executable.as_deref().and_then(Path::parent).map(|folder| folder.join("flows"));
@@ -248,6 +253,7 @@ impl Config {
             access: Access::read(&mut layers),
             audit: Audit::read(&mut layers),
             events: Events::read(&mut layers),
+            backup: Backup::read(&mut layers),
             log: Log {
                 level: layers.read("log.level", Log::default().level, |text| {
                     let filter = tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned());
@@ -367,6 +373,25 @@ mod tests {
     }
 
     #[test]
+    fn backups_are_scheduled_where_a_folder_is_set() {
+        let check = |file: &str, expected: Result<Option<(u64, u32, Option<u32>)>, &str>| {
+            let found = load(file, Overrides::default(), HOME).map(|config| config.backup);
+            let found =
+                found.map(|backup| backup.map(|backup| (backup.every.as_secs(), backup.keep, backup.keep_days)));
+            match expected {
+                Ok(expected) => assert_eq!(found, Ok(expected), "{file}"),
+                Err(part) => assert!(found.is_err_and(|faults| faults.concat().contains(part)), "{file}"),
+            }
+        };
+        check("", Ok(None));
+        check("[backup]\nfolder = '/b'", Ok(Some((86_400, 7, None))));
+        check("[backup]\nfolder = '/b'\nevery = '6h'\nkeep = 3\nkeep_days = 30", Ok(Some((21_600, 3, Some(30)))));
+        check("[backup]\nevery = '6h'", Err("backup.folder: must be set"));
+        check("[backup]\nfolder = '/b'\nkeep = 0", Err("backup.keep (FILE:3:8): must be a number from 1"));
+        check("[backup]\nfolder = '/b'\nevery = '6'", Err("e.g. 24h"));
+    }
+
+    #[test]
     fn defaults_follow_the_home() {
         let config = load("", Overrides::default(), HOME).unwrap();
         // As a text, which people are shown: paths are equal with and without a slash at their end.
@@ -381,7 +406,9 @@ mod tests {
 
     #[test]
     fn every_default_in_the_catalog_is_the_one_that_is_used() {
-        let mut file = String::new();
+        // Nothing else of [backup] may be set without its folder.
+        let folder = "backup.folder = '/b'\n";
+        let mut file = folder.to_owned();
         let mut told = String::new();
         for setting in catalog::SETTINGS.iter().filter(|setting| !setting.secret) {
             let Some(default) = setting.fixed_default().filter(|default| !default.is_empty()) else { continue };
@@ -392,13 +419,14 @@ mod tests {
             };
             let forms = [format!("'{default}'"), list("'"), default.to_owned(), list("")];
             let taken = forms.iter().map(|form| format!("{} = {form}\n", setting.key));
-            let line = taken.into_iter().find(|line| load(line, Overrides::default(), HOME).is_ok());
+            let line =
+                taken.into_iter().find(|line| load(&format!("{folder}{line}"), Overrides::default(), HOME).is_ok());
             file += &line.unwrap_or_else(|| panic!("{} takes no {default}", setting.key));
             told += setting.key;
         }
         assert!(told.contains("log.level") && told.contains("events.personal_token_days"), "{told}");
         let shown = |config: Config| format!("{:?}", Config { resolved: Vec::new(), ..config });
-        let (set, unset) = (load(&file, Overrides::default(), HOME), load("", Overrides::default(), HOME));
+        let (set, unset) = (load(&file, Overrides::default(), HOME), load(folder, Overrides::default(), HOME));
         assert_eq!(shown(set.unwrap()), shown(unset.unwrap()));
     }
 

@@ -4,9 +4,11 @@
 
 mod gauges;
 mod init;
+mod keys;
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{self, Access};
 use crate::api::{self, Api, Inside, Rooms};
 use crate::audit::{Actor, Audit, Entry, Outcome, Retention, SupportIds, Tally};
+use crate::backup::{self, Backups};
 use crate::calls::Calls;
 use crate::clock::SystemClock;
-use crate::config::{Config, KeySource, Live, Overrides};
+use crate::config::{Config, Live, Overrides};
 use crate::console;
 use crate::egress::{Egress, Limits, Policy};
 use crate::flows::compile::Compiler;
@@ -29,24 +32,28 @@ use crate::flows::{Catalog, Engine, EngineOptions};
 use crate::integrations::{Integrations, Models};
 use crate::notices::{self, Notices};
 use crate::organizations::Organizations;
-use crate::seal::{Keyring, MasterKey};
+use crate::seal::{Custody, Keyring, Resealer, SETTLING};
 use crate::shelf::{self, Shelf};
 use crate::store::rocks::RocksStore;
 use crate::store::{Store, StoreError};
 use crate::telemetry;
 use crate::tokens::{Margin, Tokens};
+use crate::upgrade::{self, Plan, Told, UpgradeError};
 use crate::webhooks::{self, Webhooks};
+
+use self::keys::Sources;
+pub(crate) use self::keys::master_key;
 
 pub use self::init::{InitOutcome, init, rebuild};
 
 /// The database, within the data folder.
-const STORE: &str = "store";
+const STORE: &str = backup::STORE;
 /// Installed flows, within the data folder.
-const INSTALLED: &str = "flows";
+const INSTALLED: &str = backup::FLOWS;
 /// Compiled code of flows, within the data folder. Can be deleted at any time.
 const COMPILED: &str = "compiled";
 /// How often inbound tokens were used, within the data folder.
-const COUNTS: &str = "usage";
+const COUNTS: &str = backup::COUNTS;
 
 /// How often metrics are tidied and the store's own numbers are read.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -67,6 +74,8 @@ pub struct Daemon {
     notices: Arc<Notices>,
     /// Its webhooks, whose deliveries under way end before it does.
     webhooks: Arc<Webhooks>,
+    /// Its backups, of which one under way ends before it does.
+    backups: Arc<Backups>,
     /// Its accounts of uses, written down once nobody comes any more.
     accounts: Arc<Accounts>,
     /// Its store, closed last.
@@ -97,6 +106,9 @@ pub async fn run(overrides: Overrides, config: Config) -> anyhow::Result<()> {
         writeln!(std::io::stdout(), "listening on http://{}", daemon.address).and_then(|()| std::io::stdout().flush()),
     );
     notify(sd_notify::NotifyState::Ready);
+    if let Some(patience) = sd_notify::watchdog_enabled() {
+        tokio::spawn(tell_of_life(patience / 2));
+    }
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -129,11 +141,13 @@ impl Daemon {
         // Fails where a provider is installed already, which is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
         let clock = SystemClock::shared();
-        let store = open_store(&config)?;
-        let master = master_key(&config)?;
+        let store = open_store(&config, true, &mut |told| report_upgrade(&told)).await?;
+        let master = master_key(&config).await?;
         let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
         let keyring = Arc::new(Keyring::load_or_create(&*shared, &master).await?);
-        drop(master);
+        let sources = Box::new(Sources(Arc::clone(&settings)));
+        let custody =
+            Custody::open(Arc::clone(&shared), Arc::clone(&keyring), master, sources, Arc::clone(&clock)).await?;
         let policy = Policy {
             allow_networks: config.egress.allow.clone(),
             allow_http: config.egress.http,
@@ -173,6 +187,18 @@ impl Daemon {
         });
         let access = Arc::new(access.await?);
         let support = SupportIds::new(&keyring);
+        backup::clear(&config.data);
+        let backups = Backups::new(backup::Parts {
+            store: Arc::clone(&shared),
+            disk: Some(Arc::clone(&store)),
+            keyring: Arc::clone(&keyring),
+            access: Arc::clone(&access),
+            notices: Arc::clone(&notices),
+            audit: Arc::clone(&audit),
+            clock: Arc::clone(&clock),
+            data: config.data.clone(),
+            schedule: config.backup.clone(),
+        });
         let models = Arc::new(Models::new(Arc::clone(&shared), Arc::clone(&clock), Arc::clone(&organizations)));
         let integrations = Arc::new(Integrations::new(
             Arc::clone(&shared),
@@ -219,6 +245,10 @@ impl Daemon {
             settings: Arc::clone(&settings),
         };
         let accounts = Arc::new(accounts);
+        let mut kinds = crate::tokens::sealed_kinds();
+        kinds.extend([crate::integrations::sealed_kind(), webhooks.sealed_kind()]);
+        let resealer = Resealer::new(Arc::new(custody), Arc::clone(&shared), Arc::clone(&clock), kinds, SETTLING);
+        let resealer = Arc::new(resealer);
         give_settings(&settings, &access, &audit, &notices, &egress, &calls);
         metrics::gauge!(telemetry::HTTP_CONNECTIONS_LIMIT).set(config.connections as f64);
         let gauges = gauges::Gauges {
@@ -230,6 +260,7 @@ impl Daemon {
             data: config.data.clone(),
         };
         let (api, router) = api::router(Rooms {
+            keys: Arc::clone(&resealer),
             access,
             audit,
             tally,
@@ -244,6 +275,7 @@ impl Daemon {
             egress,
             notices: Arc::clone(&notices),
             webhooks: Arc::clone(&webhooks),
+            backups: Arc::clone(&backups),
             store: shared,
             clock,
             metrics: metrics.clone(),
@@ -254,10 +286,13 @@ impl Daemon {
         let stop = CancellationToken::new();
         let serving = tokio::spawn(api::serve(listener, router, config.connections, stop.clone().cancelled_owned()));
         tokio::spawn(stop.clone().run_until_cancelled_owned(upkeep(metrics, gauges)));
+        let keeping = Arc::clone(&backups);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move { resealer.run().await }));
         let keeping = Arc::clone(&accounts);
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move { keeping.keep().await }));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), data = %config.data.display(), resumed, "ready");
-        Ok(Self { address, api, tokens, notices, webhooks, accounts, store, settings, stop, serving })
+        Ok(Self { address, api, tokens, notices, webhooks, backups, accounts, store, settings, stop, serving })
     }
 
     /// Reads the settings again, as on SIGHUP: what can change without a restart does, and the audit log tells of it. Where one
@@ -304,6 +339,7 @@ impl Daemon {
         self.api.stop();
         self.stop.cancel();
         self.notices.stop();
+        self.backups.stop();
         // Together: calls under way may be waiting for the attempts.
         let (served, (), ()) = tokio::join!(self.serving, self.tokens.shutdown(), self.webhooks.stop());
         served.context("the server failed")?;
@@ -398,21 +434,48 @@ fn report(folded: Result<(), StoreError>) {
     }
 }
 
-/// Opens the store of a data folder that was initialised.
-fn open_store(config: &Config) -> anyhow::Result<Arc<RocksStore>> {
+/// Opens the store of a data folder that was initialised, and upgrades one of an earlier format first; with a copy of it as
+/// it was, where `copy`.
+async fn open_store(
+    config: &Config,
+    copy: bool,
+    tell: &mut (dyn FnMut(Told) + Send),
+) -> anyhow::Result<Arc<RocksStore>> {
+    let folder = store_folder(config)?;
+    Ok(Arc::new(upgrade::open(&folder, copy, &*SystemClock::shared(), tell).await?))
+}
+
+/// Where the database of a data folder is that was initialised.
+fn store_folder(config: &Config) -> anyhow::Result<PathBuf> {
     let folder = config.data.join(STORE);
     if !folder.exists() {
         bail!("there is no data in {}; run `tokenhost init` first, or set `data`", config.data.display());
     }
-    Ok(Arc::new(RocksStore::open(&folder)?))
+    Ok(folder)
 }
 
-/// The master key, from where the settings say.
-fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
-    Ok(match &config.key {
-        KeySource::File(path) => MasterKey::from_file(path, &config.data)?,
-        KeySource::Given(text) => MasterKey::from_text("the setting `key` (TOKENHOST_KEY)", text)?,
-    })
+/// What an upgrade of the data folder would do. The daemon must be stopped.
+///
+/// # Errors
+/// There is no data, it is in use, damaged or too new.
+pub async fn upgrade_plan(config: &Config) -> anyhow::Result<Plan> {
+    Ok(upgrade::check(&store_folder(config)?).await?)
+}
+
+/// Upgrades the data folder, as [`Daemon::start`] does by itself. The daemon must be stopped.
+///
+/// # Errors
+/// As for [`upgrade_plan`]; there isn't enough room on the disk.
+pub async fn upgrade(config: &Config, copy: bool, tell: &mut (dyn FnMut(Told) + Send)) -> anyhow::Result<()> {
+    let store = open_store(config, copy, tell).await?;
+    Ok(store.close().await.map_err(UpgradeError::from)?)
+}
+
+/// Tells the log how far an upgrade came, and the service manager that the start takes longer for it.
+fn report_upgrade(told: &Told) {
+    tracing::info!("upgrade: {told}");
+    notify(sd_notify::NotifyState::ExtendTimeoutUsec(60_000_000));
+    notify(sd_notify::NotifyState::Status(&format!("upgrade: {told}")));
 }
 
 /// The flows that ship. One that can't be loaded is named in the log, and stops nothing.
@@ -446,6 +509,14 @@ async fn upkeep(metrics: metrics_exporter_prometheus::PrometheusHandle, gauges: 
     while gauges.collect() {
         telemetry::upkeep(&metrics);
         tokio::time::sleep(UPKEEP).await;
+    }
+}
+
+/// Tells the service manager every so often that tasks go on here, until the process ends.
+async fn tell_of_life(every: Duration) {
+    loop {
+        notify(sd_notify::NotifyState::Watchdog);
+        tokio::time::sleep(every).await;
     }
 }
 

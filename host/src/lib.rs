@@ -5,6 +5,7 @@
 pub mod access;
 pub mod api;
 pub mod audit;
+pub mod backup;
 pub mod calls;
 pub mod cli;
 pub mod clock;
@@ -30,4 +31,5 @@ pub mod text;
 pub mod tokens;
 pub mod trial;
 mod trusted;
+pub mod upgrade;
 pub mod webhooks;

@@ -98,6 +98,36 @@ impl Daemon {
         daemon
     }
 
+    /// A daemon over a folder that holds `data` and `keys/master.key` of another one, and no process on it yet. The token is
+    /// its first administrator's.
+    pub fn over(folder: tempfile::TempDir, token: String) -> Self {
+        small_flows(&folder.path().join("flows"));
+        Self { options: Options::default(), folder, token, running: None }
+    }
+
+    /// The same with one more variable in its environment, from its next start on.
+    #[must_use]
+    pub fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.options = self.options.env(name, value);
+        self
+    }
+
+    /// Another machine: a folder of its own that has nothing but this one's master key, with what `restore` makes of a
+    /// backup in it. It has the same administrator, and no process yet. Gives what `restore` said, too.
+    ///
+    /// # Panics
+    /// `restore` fails.
+    pub async fn restored(&self, backup: &Path) -> (Self, Value) {
+        let folder = tempfile::tempdir().unwrap();
+        small_flows(&folder.path().join("flows"));
+        std::fs::create_dir(folder.path().join("keys")).unwrap();
+        std::fs::copy(self.folder().join("keys/master.key"), folder.path().join("keys/master.key")).unwrap();
+        let other = Self { options: self.options.clone(), folder, token: self.token.clone(), running: None };
+        let made = other.command(&["restore", "--json", backup.to_str().unwrap()]).output().await.unwrap();
+        assert!(made.status.success(), "restore: {}", String::from_utf8_lossy(&made.stderr));
+        (other, serde_json::from_slice(&made.stdout).unwrap())
+    }
+
     /// The executable with this daemon's settings in its environment, and nothing else in it.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(executable());

@@ -226,6 +226,11 @@ fn operators() {
 }
 
 #[test]
+fn install() {
+    run("install.md", 5);
+}
+
+#[test]
 fn authors() {
     run("authors.md", 2);
 }
@@ -241,6 +246,16 @@ fn access() {
 }
 
 #[test]
+fn keys() {
+    run("keys.md", 8);
+}
+
+#[test]
 fn monitoring() {
     run("monitoring.md", 9);
+}
+
+#[test]
+fn backup() {
+    run("backup.md", 31);
 }

@@ -118,7 +118,9 @@ async fn a_call_is_seen_through_attempt_step_and_request_without_a_secret() {
     let sent = named(&spans, "provider request");
     assert_eq!(sent.len(), 1);
     assert!(
-        steps.iter().any(|step| step["id"] == sent[0]["parent"] && step["attributes"]["tokenhost.event"] == "begin acquire"),
+        steps
+            .iter()
+            .any(|step| step["id"] == sent[0]["parent"] && step["attributes"]["tokenhost.event"] == "begin acquire"),
         "{steps:#?}"
     );
     assert_eq!(sent[0]["attributes"]["http.response.status_code"], 200);

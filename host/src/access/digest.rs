@@ -101,6 +101,16 @@ impl Peppers {
         self.all.load().last().map_or(0, |pepper| pepper.id)
     }
 
+    /// The number of the one in use; and when the one before was retired, and until when its digests are accepted.
+    pub(super) async fn newest(
+        &self,
+        store: &dyn Store,
+    ) -> Result<(PepperId, Option<(DateTime<Utc>, DateTime<Utc>)>), StoreError> {
+        let page = Page { limit: 1, reverse: true, ..Page::default() };
+        let last = PEPPERS.list(store, &[], page).await?.pop();
+        Ok((self.current(), last.map(|last| (last.value.retired_at, last.value.accept_until))))
+    }
+
     /// The digest under the one in use, and its number.
     pub(super) fn digest(&self, body: &[u8]) -> (PepperId, Digest) {
         let all = self.all.load();

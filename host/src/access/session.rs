@@ -27,6 +27,8 @@ const ABSOLUTE: TimeDelta = TimeDelta::hours(12);
 const SEEN: TimeDelta = TimeDelta::minutes(1);
 /// Sessions of a login.
 const PER_LOGIN: usize = 20;
+/// Sessions ended together.
+const AT_ONCE: usize = 500;
 /// Bytes of an id: 256 bits.
 const ID_BYTES: usize = 32;
 
@@ -66,6 +68,30 @@ pub enum SessionError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Ends all sessions of everybody in a store that nobody serves, and returns how many.
+///
+/// # Errors
+/// The store failed.
+pub async fn end_sessions(store: &dyn Store) -> Result<u64, StoreError> {
+    let mut ended = 0;
+    loop {
+        let page = Page { limit: AT_ONCE, ..Page::default() };
+        let (sessions, logins) = (SESSIONS.list(store, &[], page).await?, BY_LOGIN.list(store, &[], page).await?);
+        if sessions.is_empty() && logins.is_empty() {
+            return Ok(ended);
+        }
+        let mut batch = Batch::synced();
+        for session in &sessions {
+            SESSIONS.remove(&mut batch, &session.key.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        for login in logins {
+            BY_LOGIN.remove(&mut batch, &login.key.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        ended += sessions.len() as u64;
+        store.commit(batch).await?;
+    }
 }
 
 /// All sessions.

@@ -34,8 +34,8 @@ pub(super) struct Event {
     /// When it happened.
     at: Time,
     /// What happened: `token.renewed`, `token.renewal_failing`, `token.recovered`, `token.expiring`, `token.person_needed`,
-    /// `flow.quarantined`, `personal_token.expiring`, `service.unavailable`, `service.recovered`, `webhook.disabled`. Further
-    /// kinds may follow.
+    /// `flow.quarantined`, `personal_token.expiring`, `service.unavailable`, `service.recovered`, `backup.failed`,
+    /// `webhook.disabled`. Further kinds may follow.
     kind: &'static str,
     /// `info`, `warning` or `error`.
     severity: &'static str,
@@ -96,7 +96,7 @@ fn may_see(who: &Principal, event: &notices::Event) -> bool {
     if who.kind == PrincipalKind::User && event.user.as_ref() == Some(&who.name) {
         return true;
     }
-    if event.webhook.is_some() {
+    if event.webhook.is_some() || matches!(event.kind, Kind::BackupFailed | Kind::KeyRotated) {
         return who.may_everywhere(Right::Operate);
     }
     match (&event.personal_token, &event.organization, &event.integration, &event.flow) {

@@ -6,6 +6,7 @@
 mod attempts;
 mod audit;
 mod auth;
+mod backups;
 mod body;
 mod bulk;
 mod caller;
@@ -23,6 +24,7 @@ mod identity;
 mod inside;
 mod integrations;
 mod introspect;
+mod keys;
 mod login;
 mod models;
 mod operations;
@@ -102,12 +104,15 @@ const PAGE_OF: &str = "Page_";
         (name = "bulk", description = "Much at once: out, in, and kept in step with a source."),
         (name = "events", description = "What happened that somebody may have to act on: listed, and as it happens."),
         (name = "webhooks", description = "Where events are sent, signed."),
+        (name = "keys", description = "The master key, data keys, and what is sealed with which."),
         (name = "audit", description = "What happened: append-only, and provably so. Refusals explained."),
         (name = "login", description = "Signing in with a password, for browsers: a session cookie. No part of the JSON API."),
         (name = "users", description = "Users, the profiles that give them and applications rights, and the scopes that tokens can have."),
         (name = "application-tokens", description = "Principals of their own for programs, each known by its token."),
         (name = "personal-tokens", description = "Tokens for programs that act as a user."),
         (name = "me", description = "Everyone's own data, and users' own personal tokens."),
+        (name = "backups", description = "The whole daemon in one sealed file, made while it serves."),
+        (name = "config", description = "The daemon's settings: what they are, where each was given, read again without a restart."),
         (name = "operations", description = "Health, metrics, and this description."),
     ),
     components(schemas(problem::Body)),
@@ -162,7 +167,9 @@ fn routes() -> (Router<Api>, Router<Api>, OpenApi) {
         .merge(bulk::routes())
         .merge(audit::routes())
         .merge(pepper::routes())
+        .merge(keys::routes())
         .merge(settings::routes())
+        .merge(backups::routes())
         .merge(login::routes())
         .merge(principals::routes())
         .merge(events::routes())

@@ -18,6 +18,7 @@ use super::query::Query;
 use super::state::Api;
 use super::time::{self, Time};
 use crate::access::Reason;
+use crate::notices::{Kind, Notice};
 
 /// How far ahead the end of a retired pepper may lie.
 const LONGEST: Duration = Duration::from_secs(400 * 86_400);
@@ -88,6 +89,8 @@ async fn rotate(
     let end = end(rotation.accept_until, api.access.policy().allow_fallback_token, now);
     let end = end.map_err(|fault| Problem::invalid(vec![fault]))?;
     api.access.rotate_pepper(end.unwrap_or(now)).await?;
+    let message = "the pepper was rotated: tokens made before have to be rebuilt";
+    api.notices.tell(Notice::new(Kind::KeyRotated, message).remedy("tokenhost key status"));
     caller.note_detail("accept_until", end.map_or_else(|| "never".to_owned(), |end| end.to_rfc3339()));
     Ok(axum::Json(Rotated { rotated_at: now.into(), accept_until: end.map(Time::from) }))
 }

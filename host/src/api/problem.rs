@@ -93,6 +93,8 @@ codes! {
     DocumentInvalid "document_invalid" UNPROCESSABLE_ENTITY "the document can't be imported";
     /// What a request of the operation looks like isn't known: the model's document wasn't kept when it was imported.
     DocumentMissing "document_missing" CONFLICT "the document is missing";
+    /// The keys can't be changed now, or the key that is needed can't be had; `detail` says why and what to do.
+    KeyUnusable "key_unusable" CONFLICT "the keys can't be changed";
     /// The component is no flow plugin that can be installed.
     FlowInvalid "flow_invalid" UNPROCESSABLE_ENTITY "the component can't be installed";
     /// Nobody who is trusted signed the component, or somebody else than signed the present one.

@@ -24,7 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// The settings of the running daemon.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Settings)]
+#[schema(as = ConfigSettings)]
 struct Settings {
     /// All of them.
     settings: Vec<Setting>,
@@ -34,7 +34,7 @@ struct Settings {
 
 /// A setting.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Setting)]
+#[schema(as = ConfigSetting)]
 struct Setting {
     /// Its key.
     key: &'static str,
@@ -118,7 +118,7 @@ async fn everywhere(caller: &Caller) -> Result<(), Problem> {
 /// Shows the settings of the running daemon, and where each one comes from
 ///
 /// Secrets are never shown: only whether they are set.
-#[utoipa::path(get, path = "/v1/config", tag = "operations", responses((status = 200, description = "The settings", body = Settings)))]
+#[utoipa::path(get, path = "/v1/config", tag = "config", responses((status = 200, description = "The settings", body = Settings)))]
 async fn show(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::Json<Settings>, Problem> {
     Query::of(&uri).finish()?;
     everywhere(&caller).await?;
@@ -129,7 +129,7 @@ async fn show(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
 /// Reads the settings again, and takes what can change without a restart
 ///
 /// Where one of them is wrong, nothing is changed, and all that is wrong is told. What takes a restart is named.
-#[utoipa::path(post, path = "/v1/config/reload", tag = "operations", responses((status = 200, description = "It is done", body = Reloaded)))]
+#[utoipa::path(post, path = "/v1/config/reload", tag = "config", responses((status = 200, description = "It is done", body = Reloaded)))]
 async fn reload(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::Json<Reloaded>, Problem> {
     Query::of(&uri).finish()?;
     everywhere(&caller).await?;

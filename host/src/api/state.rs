@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use super::events::Streams;
 use crate::access::Access;
 use crate::audit::{Audit, SupportIds, Tally};
+use crate::backup::Backups;
 use crate::calls::Calls;
 use crate::clock::SharedClock;
 use crate::config::Live;
@@ -25,6 +26,7 @@ use crate::integrations::{Integrations, Models};
 use crate::name::Name;
 use crate::notices::Notices;
 use crate::organizations::Organizations;
+use crate::seal::Resealer;
 use crate::shelf::Shelf;
 use crate::store::Store;
 use crate::telemetry;
@@ -51,6 +53,8 @@ pub struct Rooms {
     pub egress: Arc<Egress>,
     pub notices: Arc<Notices>,
     pub webhooks: Arc<Webhooks>,
+    pub keys: Arc<Resealer>,
+    pub backups: Arc<Backups>,
     /// Asked by `/readyz` whether it answers.
     pub store: Arc<dyn Store>,
     pub clock: SharedClock,

@@ -13,14 +13,17 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::backups::Restoration;
 use super::caller::Caller;
 use super::problem::Problem;
 use super::query::Query;
 use super::state::Api;
 use super::time::Time;
 use crate::access::{Ending, PrincipalKind, Right};
+use crate::backup;
 use crate::calls::Outage;
 use crate::name::Name;
+use crate::seal::MasterStatus;
 use crate::shelf::Standing;
 use crate::tokens::{Concern, ConcernKind};
 use crate::webhooks::{Progress, Webhook};
@@ -60,13 +63,17 @@ struct DaemonStatus {
     uptime_seconds: u64,
     /// Whether it takes calls: false while it stops.
     ready: bool,
+    /// The backup that its data came from, for those who may operate the daemon; absent where it came from none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<Restoration>,
 }
 
 /// Something that needs attention.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 struct Item {
     /// What is wrong: `person_needed`, `failing`, `service_unavailable`, `incomplete`, `flow_missing`, `flow_quarantined`, `flow_not_served`,
-    /// `webhook_disabled`, `webhook_failing`, `expiring`, `personal_token_ending`. Further kinds may follow.
+    /// `webhook_disabled`, `webhook_failing`, `expiring`, `personal_token_ending`, `restored`, `backup_failing`,
+    /// `key_rotation_pending`, `resealing_stuck`. Further kinds may follow.
     kind: &'static str,
     /// `error`: something doesn't work; `warning`: something won't.
     severity: &'static str,
@@ -121,6 +128,9 @@ enum Rank {
     Incomplete,
     Flow,
     Webhook,
+    Keys,
+    Backup,
+    Restored,
     Expiring,
     Personal,
 }
@@ -211,6 +221,40 @@ impl Item {
         Some((Rank::Webhook, Self { retry_at: progress.next_try_at().map(Time::from), ..item }))
     }
 
+    /// A rotation of the master key that isn't over, and values that can't be sealed anew.
+    fn of_keys(master: MasterStatus, problem: Option<String>) -> Vec<(Rank, Self)> {
+        let subject = || "keys".to_owned();
+        let pending = master.next.map(|next| {
+            let message = format!("two master keys open the data, until the new one ({}) is the setting", next.id);
+            Self::of("key_rotation_pending", subject(), message, "tokenhost key finish".to_owned(), next.since)
+        });
+        let stuck = problem
+            .map(|problem| Self::of("resealing_stuck", subject(), problem, "tokenhost key status".to_owned(), None));
+        pending.into_iter().chain(stuck).map(|item| (Rank::Keys, Self { severity: "warning", ..item })).collect()
+    }
+
+    /// That no backups are made any more that should be.
+    fn of_backups(standing: backup::Standing) -> Option<(Rank, Self)> {
+        let failure = standing.failure?;
+        let message = format!("no backup can be made: {}", failure.message);
+        let remedy = "tokenhost backup list".to_owned();
+        let item = Self::of("backup_failing", "backups".to_owned(), message, remedy, Some(failure.since));
+        Some((Rank::Backup, Self { retry_at: Some(failure.retry_at.into()), ..item }))
+    }
+
+    /// That all data came from a backup.
+    fn of_restoration(restoration: &backup::Restoration) -> (Rank, Self) {
+        let made_at = restoration.made_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let message = format!(
+            "the data came from the backup of {made_at}: what was changed since isn't here, inbound tokens that were deleted or \
+             rebuilt since work as before, and {} refresh tokens are uncertain",
+            restoration.uncertain
+        );
+        let remedy = "tokenhost restore acknowledge".to_owned();
+        let item = Self::of("restored", "daemon".to_owned(), message, remedy, Some(restoration.restored_at));
+        (Rank::Restored, Self { severity: "warning", ..item })
+    }
+
     fn of_ending(ending: Ending) -> (Rank, Self) {
         let subject = format!("personal-token/{}", ending.id);
         let item = Self::of("personal_token_ending", subject, ending.message(), ending.remedy(), None);
@@ -244,6 +288,7 @@ async fn show(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
     let (everything, nothing) = (caller.may_everywhere(right), !caller.may_somewhere(right));
     let sees = |name: &Name, organization: &Name| everything || (!nothing && caller.may_on(right, name, organization));
     let attention = api.tokens.attention(sees, limit).await?;
+    let mut restored = None;
     let mut healthy = Healthy { integrations: attention.healthy, flows: None, webhooks: None };
     let mut items: Vec<(Rank, Item)> = attention.concerns.into_iter().map(Item::of_concern).collect();
     for outage in api.calls.outages() {
@@ -264,6 +309,12 @@ async fn show(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
             webhooks.iter().filter_map(|(webhook, progress)| Item::of_webhook(webhook, progress)).collect();
         healthy.webhooks = Some(webhooks.len().saturating_sub(ill.len()));
         items.extend(ill);
+        let (master, _) = api.keys.custody().status().await?;
+        items.extend(Item::of_keys(master, api.keys.work().1));
+        items.extend(api.backups.standing().and_then(Item::of_backups));
+        restored = api.backups.restoration().await?;
+        let is_news = |restoration: &&backup::Restoration| restoration.is_news(api.clock.now());
+        items.extend(restored.as_ref().filter(is_news).map(Item::of_restoration));
     }
     let may_see = |ending: &Ending| {
         let is_own = caller.kind == PrincipalKind::User && caller.name == ending.user.as_str();
@@ -279,6 +330,7 @@ async fn show(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: api.clock.elapsed().saturating_sub(api.started).as_secs(),
         ready: !api.stopping.load(Ordering::Relaxed),
+        restored: restored.map(Restoration::from),
     };
     let attention_items = items.into_iter().map(|(_, item)| item).collect();
     Ok(axum::Json(Status { daemon, attention: attention_items, more, healthy, complete: attention.is_complete }))

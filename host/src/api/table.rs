@@ -40,7 +40,7 @@ pub(super) struct Route {
     pub(super) need: Need,
     /// The scope that a token must have.
     pub(super) scope: ScopeId,
-    /// What the audit log calls it; empty: it changes nothing that isn't counted elsewhere.
+    /// What the audit log calls it; empty: it changes nothing that isn't counted elsewhere, and need not be noted.
     pub(super) action: &'static str,
     /// Whether a token, and parameters, may stand in a form.
     pub(super) form: bool,
@@ -75,6 +75,11 @@ impl Route {
     /// For tokens of this scope, which may stand in a form.
     const fn door(self, scope: ScopeId) -> Self {
         Self { scope, form: true, ..self }
+    }
+
+    /// Called this in the audit log, though it changes nothing.
+    const fn noted(self, action: &'static str) -> Self {
+        Self { action, ..self }
     }
 
     /// A token may stand in a form.
@@ -209,8 +214,16 @@ pub(super) const TABLE: &[Route] = {
         post("/v1/webhooks/{webhook}/test", right(Operate), "webhook.test"),
         post("/v1/webhooks/{webhook}/secret", right(Operate), "webhook.rotate_secret"),
         post("/v1/pepper/rotate", right(Operate), "pepper.rotate"),
+        get("/v1/keys", right(Operate)),
+        post("/v1/keys/data/rotate", right(Operate), "key.rotate_data"),
+        post("/v1/keys/master/rotate", right(Operate), "key.rotate_master"),
+        post("/v1/keys/master/finish", right(Operate), "key.finish_master"),
         get("/v1/config", right(Operate)),
         post("/v1/config/reload", right(Operate), "config.reload"),
+        // It changes nothing, and takes everything away: so it stands in the audit log.
+        get("/v1/backup", right(Operate)).noted("backup.make"),
+        get("/v1/backups", right(Operate)),
+        post("/v1/restore/acknowledge", right(Operate), "restore.acknowledge"),
         get("/v1/audit", right(ReadAudit)),
         get("/v1/audit/{seq}", right(ReadAudit)),
         post("/v1/audit/find", right(ReadAudit), ""),

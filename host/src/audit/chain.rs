@@ -22,6 +22,8 @@ pub(super) const RECORDS: Table<Stored> = Table::new("audit");
 pub(super) const ENDS: Table<End> = Table::new("audit-end");
 /// Numbers of records by the public id of a token and the number.
 pub(super) const BY_TOKEN: Table<()> = Table::new("audit-token");
+/// Numbers of records by their object and the number. Format 1 of the database had none; see `super::index`.
+pub(super) const BY_OBJECT: Table<()> = Table::new("audit-object");
 /// The last record's number and hash.
 pub(super) const HEAD: &str = "head";
 /// The number and hash of the last record that was pruned.
@@ -163,7 +165,16 @@ impl Chain {
         for id in record.entry.token_ids() {
             BY_TOKEN.put(batch, &[id, &seq], &())?;
         }
+        index_object(batch, record)?;
         Ok(Link { seq: record.seq, hash })
+    }
+}
+
+/// Adds to a batch what finds a record by its object, where it has one.
+pub(super) fn index_object(batch: &mut Batch, record: &Record) -> Result<(), StoreError> {
+    match record.entry.object.as_str() {
+        "" => Ok(()),
+        object => BY_OBJECT.put(batch, &[object, &number(record.seq)], &()),
     }
 }
 

@@ -5,6 +5,7 @@
 //! no secret: only keyed digests, with which the uses of a leaked one can be found.
 
 mod chain;
+mod index;
 mod read;
 mod record;
 mod retention;
@@ -19,6 +20,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use self::chain::Chain;
+pub use self::index::{count_about, index_objects};
 pub use self::read::{Filter, Found, RecordPage, Window};
 pub use self::record::{Actor, ActorKind, Entry, Item, MAX_ITEMS, MAX_TEXT, Outcome, Record, SecretDigest};
 pub use self::retention::{Pruned, Retention};

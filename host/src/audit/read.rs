@@ -8,10 +8,10 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 
-use super::chain::{BY_TOKEN, RECORDS, Stored, seq_of};
+use super::chain::{BY_OBJECT, BY_TOKEN, RECORDS, Stored, seq_of};
 use super::record::{Item, Record};
 use super::{Audit, tally};
-use crate::store::table::number;
+use crate::store::table::{Table, number};
 use crate::store::{Entry, Scan, StoreError};
 
 /// Records read by one call at most, whatever it finds.
@@ -45,6 +45,15 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// The index that finds what it shows, and under what, where there is one.
+    fn index(&self) -> Option<(&'static Table<()>, &str)> {
+        let object = || self.object.as_deref().filter(|object| !object.is_empty() && !object.ends_with('/'));
+        match &self.token_id {
+            Some(id) => Some((&BY_TOKEN, id)),
+            None => object().map(|object| (&BY_OBJECT, object)),
+        }
+    }
+
     /// Whether it shows the record.
     pub fn shows(&self, record: &Record) -> bool {
         let entry = &record.entry;
@@ -97,7 +106,7 @@ pub struct Found {
 }
 
 impl Audit {
-    /// The records that the filter shows. A filter by token reads only records of this token.
+    /// The records that the filter shows. A filter by token or by one object reads only their records.
     ///
     /// # Errors
     /// The store failed.
@@ -105,7 +114,7 @@ impl Audit {
         let limit = window.limit.clamp(1, MAX_PAGE);
         let mut page = RecordPage { next: window.after, ..RecordPage::default() };
         for _ in 0..READ / PAGE {
-            let (records, next) = self.read(filter.token_id.as_deref(), page.next, window.newest_first).await?;
+            let (records, next) = self.read(filter.index(), page.next, window.newest_first).await?;
             for (seq, record) in records {
                 match record {
                     Some(record) if filter.shows(&record) => page.records.push(record),
@@ -182,10 +191,10 @@ impl Audit {
         Ok(found)
     }
 
-    /// The next records of the log or of a token, and where to go on where there may be more.
+    /// The next records of the log or of an index, and where to go on where there may be more.
     async fn read(
         &self,
-        token: Option<&str>,
+        index: Option<(&Table<()>, &str)>,
         after: Option<u64>,
         reverse: bool,
     ) -> Result<(Vec<(u64, Option<Record>)>, Option<u64>), StoreError> {
@@ -198,9 +207,9 @@ impl Audit {
             Ok::<_, StoreError>((entries, last))
         };
         let records = RECORDS.key(&[]);
-        let (entries, last) = if let Some(token) = token {
-            let prefix = BY_TOKEN.key(&[token]);
-            let (found, last) = page(&prefix, after.map(|after| BY_TOKEN.key(&[token, &number(after)]))).await?;
+        let (entries, last) = if let Some((index, sought)) = index {
+            let prefix = index.key(&[sought]);
+            let (found, last) = page(&prefix, after.map(|after| index.key(&[sought, &number(after)]))).await?;
             let mut entries = Vec::with_capacity(found.len());
             for seq in found.iter().filter_map(|found| seq_of(&prefix, &found.key)) {
                 // One that is missing was pruned meanwhile, or `verify` says so.

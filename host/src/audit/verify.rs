@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::chain::{ANCHOR, BY_TOKEN, Chain, HEAD, Link, RECORDS, Stored, from_hex};
+use super::chain::{ANCHOR, BY_OBJECT, BY_TOKEN, Chain, HEAD, Link, RECORDS, Stored, from_hex};
 use super::record::Record;
 use super::{Audit, AuditError};
 use crate::store::table::number;
@@ -98,8 +98,8 @@ pub enum Fault {
     /// What says where the log ends was altered.
     #[error("what says where the log ends was altered")]
     HeadAltered,
-    /// It is there, but isn't found by a token that it concerns.
-    #[error("it was hidden from the search by token")]
+    /// It is there, but isn't found by a token that it concerns, or by its object.
+    #[error("it was hidden from the search by token or object")]
     NotIndexed,
     /// It is another one than that which was noted.
     #[error("it isn't the one that was noted; an older or another log was put in its place")]
@@ -259,10 +259,12 @@ impl Audit {
         Ok(Verified { first, last, records, head: walk.link.into(), noted })
     }
 
-    /// Proves that a record is found by its tokens.
+    /// Proves that a record is found by its tokens and its object.
     async fn is_indexed(&self, record: &Record) -> Result<(), AuditError> {
-        for id in record.entry.token_ids() {
-            let key = BY_TOKEN.key(&[id, &number(record.seq)]);
+        let seq = number(record.seq);
+        let by_token = record.entry.token_ids().into_iter().map(|id| BY_TOKEN.key(&[id, &seq]));
+        let object = Some(&record.entry.object).filter(|object| !object.is_empty());
+        for key in by_token.chain(object.map(|object| BY_OBJECT.key(&[object, &seq]))) {
             if self.store.get(&key).await?.is_none() {
                 return Err(Broken { seq: record.seq, fault: Fault::NotIndexed }.into());
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::chain::{ANCHOR, BY_TOKEN, Chain, ENDS, HEAD, Link, RECORDS, Stored, from_hex, seq_of};
+use super::chain::{ANCHOR, BY_OBJECT, BY_TOKEN, Chain, ENDS, HEAD, Link, RECORDS, Stored, from_hex, seq_of};
 use super::record::{Actor, Entry, Outcome, Record};
 use crate::clock::SharedClock;
 use crate::store::table::number;
@@ -197,5 +197,8 @@ pub(super) fn remove(batch: &mut Batch, record: &Record) {
     RECORDS.remove(batch, &[&seq]);
     for id in record.entry.token_ids() {
         BY_TOKEN.remove(batch, &[id, &seq]);
+    }
+    if !record.entry.object.is_empty() {
+        BY_OBJECT.remove(batch, &[&record.entry.object, &seq]);
     }
 }

@@ -295,14 +295,7 @@ impl Pepper {
     /// The daemon refuses.
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         let PepperCommand::Rotate { accept_until, .. } = self.command;
-        let body = json!({"accept_until": accept_until});
-        let rotated = self.connection.client()?.call(Method::POST, &["pepper", "rotate"], &[], Some(&body)).await?;
-        output.show(&rotated, |rotated| match member(rotated, "accept_until") {
-            Some(until) => {
-                format!("the pepper is rotated; tokens made before are accepted until {until}: rebuild them")
-            }
-            None => "the pepper is rotated; tokens made before are refused from now on".to_owned(),
-        })
+        super::key::pepper(&self.connection.client()?, accept_until, output).await
     }
 }
 

@@ -64,7 +64,25 @@ impl Connection {
                 ));
             }
         };
-        Client::new(self.daemon.as_deref().filter(|url| !url.is_empty()).unwrap_or(DEFAULT_URL), &token)
+        Client::new(self.url(), &token)
+    }
+
+    /// Whether the daemon answers calls, which may be asked without a token.
+    ///
+    /// # Errors
+    /// It doesn't answer, is starting or stopping, or can't write; or the URL is none.
+    pub(super) async fn ready(&self) -> Result<(), Failure> {
+        let client = Client::new(self.url(), &SecretString::from("none"))?;
+        let url = client.base.join("readyz").map_err(|error| Failure::usage(format!("{}: {error}", self.url())))?;
+        let answer = client.http.get(url).send().await.map_err(|error| client.unreachable(&error))?;
+        let (status, retry_after) = (answer.status(), retry_after(&answer));
+        let body = answer.bytes().await.map_err(|error| client.unreachable(&error))?;
+        if status.is_success() { Ok(()) } else { Err(Problem::new(status.as_u16(), retry_after, &body).into()) }
+    }
+
+    /// The daemon's URL.
+    fn url(&self) -> &str {
+        self.daemon.as_deref().filter(|url| !url.is_empty()).unwrap_or(DEFAULT_URL)
     }
 }
 
@@ -216,6 +234,18 @@ impl Client {
     /// As [`Client::call`].
     pub(super) async fn stream(&self, path: &[&str], query: &[(&str, &str)]) -> Result<reqwest::Response, Failure> {
         self.begin(Method::GET, path, query).await
+    }
+
+    /// The next piece of such an answer; none at its end.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(super) async fn piece(&self, answer: &mut reqwest::Response) -> Result<Option<bytes::Bytes>, Failure> {
+        let broken = |error: reqwest::Error| {
+            Failure::of(Exit::Unreachable, format!("the answer of {} broke off: {}", self.base, chain(&error)))
+                .hint("The daemon's log may say why.")
+        };
+        answer.chunk().await.map_err(broken)
     }
 
     /// A call without a body whose answer is JSON documents, one a line, each given as soon as it comes.

@@ -137,6 +137,16 @@ async fn principals_and_the_audit_log_are_managed_by_commands() {
     check("audit explain nothing", 1).await;
     check("audit verify", 0).await;
     check(&format!("audit verify --noted 1:{}", "0".repeat(64)), 1).await;
+    check("key status", 0).await;
+    check("key rotate", 2).await;
+    check("key rotate --data", 0).await;
+    check("key rotate --data --master", 2).await;
+    check("key rotate --master", 1).await;
+    check("key finish", 1).await;
+    check("key rotate --pepper", 2).await;
+    check("key rotate --pepper --accept-until 2999-01-01", 1).await;
+    check("key generate /nowhere/master.key", 1).await;
+    check("key status --json", 0).await;
     check("pepper rotate --accept-until 2999-01-01", 1).await;
     check("pepper rotate --refuse-old", 0).await;
     check("me", 3).await;

@@ -50,7 +50,7 @@ impl Init {
 fn document(config: &Config, made: &InitOutcome) -> Value {
     let key_file = match &config.key {
         KeySource::File(path) => Some(path.display().to_string()),
-        KeySource::Given(_) => None,
+        KeySource::Given(_) | KeySource::Command(_) => None,
     };
     json!({
         "token": made.token.expose_secret(),

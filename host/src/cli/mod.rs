@@ -6,6 +6,7 @@ mod agent;
 mod application_token;
 mod attempt;
 mod audit;
+mod backup;
 mod client;
 mod completion;
 mod config;
@@ -19,6 +20,8 @@ mod flow;
 mod help_tests;
 mod init;
 mod integration;
+mod key;
+mod manual;
 mod me;
 mod model;
 mod noun;
@@ -28,10 +31,12 @@ mod personal_token;
 mod plugin;
 mod problem;
 mod profile;
+mod restore;
 mod serve;
 mod standing;
 mod status;
 mod token;
+mod upgrade;
 mod user;
 mod values;
 mod webhook;
@@ -85,6 +90,7 @@ Environment of the commands that talk to a daemon:
 enum Command {
     Init(init::Init),
     Serve(serve::Serve),
+    Upgrade(upgrade::Upgrade),
     Status(status::Status),
     Config(config::Config),
     Model(model::Model),
@@ -103,9 +109,14 @@ enum Command {
     Event(event::Event),
     Webhook(webhook::Webhook),
     Audit(audit::Audit),
+    Key(key::Key),
     Pepper(audit::Pepper),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Plugin(plugin::Plugin),
     Completion(completion::Completion),
+    #[command(name = "man")]
+    Manual(manual::Manual),
 }
 
 /// Runs the command line of this process, says on stderr what went wrong, and gives the exit code.
@@ -142,6 +153,7 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
         match cli.command {
             Command::Init(init) => init.run(output).await,
             Command::Serve(serve) => serve.run().await,
+            Command::Upgrade(upgrade) => upgrade.run(output).await,
             Command::Model(model) => model.run(output).await,
             Command::Integration(integration) => integration.run(output).await,
             Command::Token(token) => token.run(output).await,
@@ -160,9 +172,13 @@ fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             Command::Event(event) => event.run(output).await,
             Command::Webhook(webhook) => webhook.run(output).await,
             Command::Audit(audit) => audit.run(output).await,
+            Command::Key(key) => key.run(output).await,
             Command::Pepper(pepper) => pepper.run(output).await,
+            Command::Backup(backup) => backup.run(output).await,
+            Command::Restore(restore) => restore.run(output).await,
             Command::Plugin(plugin) => plugin.run(output).await,
             Command::Completion(completion) => completion.run(output),
+            Command::Manual(manual) => manual.run(output),
         }
     })
 }

@@ -17,7 +17,7 @@ const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 /// Show what needs attention, the worst first, and what to do about it
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit code 1: something needs attention.\n\nExamples:\n  tokenhost status\n  tokenhost status --watch\n  tokenhost status --json | jq -r '.attention[].remedy'"
+    after_help = "Exit code 1: something needs attention.\n\nExamples:\n  tokenhost status\n  tokenhost status --watch\n  tokenhost status --ready && echo 'it answers'\n  tokenhost status --json | jq -r '.attention[].remedy'"
 )]
 pub(super) struct Status {
     /// Which daemon.
@@ -26,6 +26,9 @@ pub(super) struct Status {
     /// Look again every few seconds, until it is interrupted
     #[arg(long)]
     watch: bool,
+    /// Only whether the daemon answers calls, by the exit code; needs no token
+    #[arg(long, conflicts_with = "watch")]
+    ready: bool,
     /// Things shown at most, up to 1000
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
@@ -37,6 +40,9 @@ impl Status {
     /// # Errors
     /// The daemon doesn't answer or refuses; or something needs attention, which is said already.
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
+        if self.ready {
+            return self.connection.ready().await;
+        }
         let client = self.connection.client()?;
         loop {
             let looked = self.look(&client).await;

@@ -91,6 +91,21 @@ pub const SETTINGS: &[Setting] = &[
     restart("key", "", "The master key itself, in place of a file of it.").env("TOKENHOST_KEY").secret(),
     restart("key_file", "<${XDG_CONFIG_HOME:-~/.config}/tokenhost/master.key>", "The file of the master key.")
         .env("TOKENHOST_KEY_FILE"),
+    restart(
+        "key_command",
+        "",
+        "A command that prints the master key, in place of a file of it: program and arguments.",
+    )
+    .env("TOKENHOST_KEY_COMMAND"),
+    live("key_next", "", "The master key itself that is to take its place.").env("TOKENHOST_KEY_NEXT").secret(),
+    live(
+        "key_next_file",
+        "<the key's file with .next behind its name>",
+        "The file of the master key that is to take its place.",
+    )
+    .env("TOKENHOST_KEY_NEXT_FILE"),
+    live("key_next_command", "", "A command that prints the master key that is to take its place.")
+        .env("TOKENHOST_KEY_NEXT_COMMAND"),
     restart("flows", "<the folder flows beside the program>", "The folder of the flows that ship.")
         .env("TOKENHOST_FLOWS"),
     live("public", "", "What may be read without a token besides health: `docs`, `metrics`.").env("TOKENHOST_PUBLIC"),
@@ -128,6 +143,10 @@ pub const SETTINGS: &[Setting] = &[
     live("events.retention_days", "30", "Days that an event is kept."),
     live("events.retention_records", "50000", "Events of either kind kept at most."),
     live("events.personal_token_days", "7,1", "How many days before its end a personal token is told of."),
+    restart("backup.folder", "", "The folder of backups that are made by themselves. Without one, none is made."),
+    restart("backup.every", "24h", "How often one is made: a number with `m`, `h` or `d`."),
+    restart("backup.keep", "7", "How many are kept: the newest."),
+    restart("backup.keep_days", "", "Days that one is kept at most; the newest stays."),
     live("log.level", "info", "Least severe level to log, or a filter by module.").env("TOKENHOST_LOG_LEVEL"),
     restart("log.format", "text", "`text` or `json` lines.").env("TOKENHOST_LOG_FORMAT"),
     restart(

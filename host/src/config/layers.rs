@@ -19,6 +19,10 @@ const KEYS: &[(&str, Shape)] = &[
     ("public_url", Shape::Text),
     ("key", Shape::Text),
     ("key_file", Shape::Text),
+    ("key_command", Shape::Command),
+    ("key_next", Shape::Text),
+    ("key_next_file", Shape::Text),
+    ("key_next_command", Shape::Command),
     ("flows", Shape::Text),
     ("public", Shape::List),
     ("connections", Shape::Number),
@@ -46,12 +50,21 @@ const KEYS: &[(&str, Shape)] = &[
     ("events.retention_days", Shape::Number),
     ("events.retention_records", Shape::Number),
     ("events.personal_token_days", Shape::Numbers),
+    ("backup.folder", Shape::Text),
+    ("backup.every", Shape::Text),
+    ("backup.keep", Shape::Number),
+    ("backup.keep_days", Shape::Number),
     ("log.level", Shape::Text),
     ("log.format", Shape::Text),
     ("telemetry.otlp_endpoint", Shape::Text),
     ("telemetry.sample_ratio", Shape::Ratio),
     ("telemetry.propagate_to_services", Shape::Flag),
 ];
+
+/// The ways to give the master key in use: itself, a file, a command.
+const KEY: [&str; 3] = ["key", "key_file", "key_command"];
+/// The ways to give the one that is to take its place.
+const KEY_NEXT: [&str; 3] = ["key_next", "key_next_file", "key_next_command"];
 
 /// Of what TOML type a value is.
 #[derive(Clone, Copy)]
@@ -60,6 +73,8 @@ enum Shape {
     Text,
     /// An array of strings; elsewhere a comma-separated text.
     List,
+    /// An array of strings, the words of a command; elsewhere a text that is split as a shell does.
+    Command,
     /// An array of strings, or a text with `|` between its words.
     Choices,
     /// A boolean.
@@ -111,7 +126,8 @@ impl Layers {
         self.texts.insert(key, Given { text, origin });
     }
 
-    fn fault(&mut self, key: impl Into<String>, origin: Option<Origin>, message: impl Into<String>) {
+    /// Notes a fault.
+    pub(super) fn fault(&mut self, key: impl Into<String>, origin: Option<Origin>, message: impl Into<String>) {
         self.faults.push(ConfigFault { key: key.into(), origin, message: message.into() });
     }
 
@@ -169,6 +185,12 @@ impl Layers {
                 (items.map(|items| items.join(",")), "must be an array of strings")
             }
             (Shape::List, _) => (None, "must be an array of strings"),
+            (Shape::Command, DeValue::Array(items)) => {
+                let items: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
+                let joined = items.and_then(|items| shlex::try_join(items).ok());
+                (joined, "must be an array of strings: a program and its arguments")
+            }
+            (Shape::Command, _) => (None, "must be an array of strings: a program and its arguments"),
             (Shape::Choices, _) => (None, "must be an array of strings, or a string with | between words"),
             (Shape::Flag, DeValue::Boolean(flag)) => (Some(flag.to_string()), ""),
             (Shape::Flag, _) => (None, "must be true or false"),
@@ -213,27 +235,44 @@ impl Layers {
             self.set("telemetry.otlp_endpoint", endpoint, Origin::Environment(OTLP));
         }
 
-        let key = environment("TOKENHOST_KEY").map(|key| key.to_string_lossy().into_owned());
-        let key_file = overrides.key_file.clone().filter(|path| !path.is_empty());
-        if key.is_some() || key_file.is_some() {
-            self.texts.remove("key");
-            self.texts.remove("key_file");
-        }
-        if let Some(key) = key {
-            self.set("key", key, Origin::Environment("TOKENHOST_KEY"));
-        }
-        if let Some(path) = key_file {
-            let origin = overridden("key_file", &path, environment);
-            self.set("key_file", path, origin);
-        }
+        let given = [&overrides.key_file, &overrides.key_command];
+        self.read_key(&KEY, given, "TOKENHOST_KEY", environment);
+        let given = [&overrides.key_next_file, &overrides.key_next_command];
+        self.read_key(&KEY_NEXT, given, "TOKENHOST_KEY_NEXT", environment);
         self.one_key("the environment and the flags");
     }
 
-    /// Refuses a source that has both the key and a file of it.
+    /// Reads the ways in which the environment and the flags give one master key. Any of them overrides all of the file's.
+    fn read_key(
+        &mut self,
+        ways: &[&'static str; 3],
+        [file, command]: [&Option<String>; 2],
+        variable: &'static str,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) {
+        let itself = environment(variable).map(|key| key.to_string_lossy().into_owned());
+        let given = [itself, file.clone(), command.clone()].map(|text| text.filter(|text| !text.is_empty()));
+        if given.iter().any(Option::is_some) {
+            ways.iter().for_each(|way| drop(self.texts.remove(way)));
+        }
+        for (way, text) in ways.iter().zip(given) {
+            let Some(text) = text else { continue };
+            let origin = match *way == ways[0] {
+                true => Origin::Environment(variable),
+                false => overridden(way, &text, environment),
+            };
+            self.set(way, text, origin);
+        }
+    }
+
+    /// Refuses a source that gives a master key in several ways.
     fn one_key(&mut self, source: &str) {
-        if self.texts.contains_key("key") && self.texts.contains_key("key_file") {
-            self.texts.remove("key");
-            self.fault(format!("key and key_file in {source}"), None, "give one of them");
+        for ways in [&KEY, &KEY_NEXT] {
+            let given: Vec<&str> = ways.iter().copied().filter(|way| self.texts.contains_key(way)).collect();
+            if given.len() > 1 {
+                given.iter().skip(1).for_each(|way| drop(self.texts.remove(way)));
+                self.fault(format!("{} in {source}", given.join(" and ")), None, "give one of them");
+            }
         }
     }
 

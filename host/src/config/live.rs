@@ -66,6 +66,17 @@ impl Live {
         self.waiting.load_full()
     }
 
+    /// The settings as they stand now; nothing of them is taken.
+    ///
+    /// # Errors
+    /// Some setting isn't what it may be: all faults.
+    pub fn read(&self) -> Result<Config, ConfigError> {
+        match &self.overrides {
+            Some(overrides) => Config::load(overrides),
+            None => Ok(Config::clone(&self.current())),
+        }
+    }
+
     /// Gives changes to this one from now on; the first one who asks gets them.
     pub fn give_to(&self, taker: impl Fn(&Config) + Send + Sync + 'static) {
         drop(self.taker.set(Box::new(taker)));
@@ -110,6 +121,7 @@ fn merged(old: &Config, new: Config) -> Config {
     let resolved = resolved.collect();
     let External { header, secret_header, .. } = old.access.external.clone();
     Config {
+        key_next: new.key_next,
         public: new.public,
         egress: new.egress,
         access: Access {

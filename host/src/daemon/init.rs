@@ -8,7 +8,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{STORE, master_key, open_store};
+use super::keys::master_key;
+use super::{STORE, open_store};
 use crate::access::{self, Access, AccessError};
 use crate::audit::{Actor, Audit, Entry, Retention, Tally};
 use crate::clock::{SharedClock, SystemClock};
@@ -50,7 +51,7 @@ pub async fn init(config: &Config) -> anyhow::Result<InitOutcome> {
             key_file_made = Some(path.clone());
             made
         }
-        _ => master_key(config)?,
+        _ => master_key(config).await?,
     };
     let keyring = Keyring::load_or_create(&*store, &master).await?;
     let (access, audit) = open_access(store, keyring, clock).await?;
@@ -77,8 +78,8 @@ pub async fn init(config: &Config) -> anyhow::Result<InitOutcome> {
 /// # Errors
 /// The data folder was never initialised, is in use or damaged, or the key is missing or wrong.
 pub async fn rebuild(config: &Config) -> anyhow::Result<InitOutcome> {
-    let store: Arc<dyn Store> = open_store(config)?;
-    let keyring = Keyring::load_or_create(&*store, &master_key(config)?).await?;
+    let store: Arc<dyn Store> = open_store(config, true, &mut |told| super::report_upgrade(&told)).await?;
+    let keyring = Keyring::load_or_create(&*store, &master_key(config).await?).await?;
     let (access, audit) = open_access(store, keyring, SystemClock::shared()).await?;
     let token = access.rebuild_named(&FIRST_ADMINISTRATOR.parse()?).await?;
     record(audit, "application_token.rebuild", &token).await?;

@@ -8,7 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::config::{Egress as EgressSettings, Log, Public};
+use crate::config::{Egress as EgressSettings, KeySource, Log, Public};
+use crate::seal::MasterKey;
 
 /// Settings for a daemon in this folder.
 fn config(folder: &Path) -> Config {
@@ -17,6 +18,7 @@ fn config(folder: &Path) -> Config {
         public_url: None,
         listen: "127.0.0.1:0".parse().unwrap(),
         key: KeySource::File(folder.join("keys/master.key")),
+        key_next: None,
         flows: folder.to_owned(),
         public: Public::default(),
         connections: 100,
@@ -24,6 +26,7 @@ fn config(folder: &Path) -> Config {
         access: crate::access::Policy::default(),
         audit: crate::config::Audit::default(),
         events: crate::config::Events::default(),
+        backup: None,
         log: Log::default(),
         telemetry: crate::config::Telemetry::default(),
         resolved: Vec::new(),

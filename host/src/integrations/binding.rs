@@ -116,6 +116,14 @@ impl BindingRecord {
         Ok(Self { detail, scheme_document, flow, values, secrets, parameters, target })
     }
 
+    /// Shows each secret, by name.
+    pub(super) fn each_sealed(
+        &mut self,
+        mut visit: impl FnMut(&str, &mut Sealed) -> Result<(), SealError>,
+    ) -> Result<(), SealError> {
+        self.secrets.iter_mut().try_for_each(|(name, sealed)| visit(name, sealed))
+    }
+
     /// The binding of a record; `open` gets a secret's name and what it was sealed to.
     pub(super) fn open(
         self,

@@ -17,7 +17,7 @@ use crate::egress::Transport;
 use crate::name::Name;
 use crate::openapi::ExtraParameter;
 use crate::organizations::default_name;
-use crate::seal::{Keyring, SealError, Sealed, bound_to};
+use crate::seal::{Keyring, SealError, Sealed, Sealing, Visit, bound_to};
 use crate::secrets::Secrets;
 use crate::store::table::Table;
 use crate::store::{Batch, Revision};
@@ -372,5 +372,18 @@ impl IntegrationRecord {
             flow: self.flow,
             updated_at: self.updated_at,
         }
+    }
+}
+
+impl Sealing for IntegrationRecord {
+    fn each_sealed(&mut self, _: &[String], visit: &mut Visit<'_>) -> Result<(), SealError> {
+        let own_key = INTEGRATIONS.key(&[self.name.as_str()]);
+        for (name, sealed) in &mut self.secrets {
+            visit(&bound_to(&own_key, name), sealed)?;
+        }
+        for (scheme, binding) in &mut self.further {
+            binding.each_sealed(|name, sealed| visit(&bound_to(&own_key, &of_scheme(scheme, name)), sealed))?;
+        }
+        Ok(())
     }
 }

@@ -22,7 +22,7 @@ use crate::egress::{Egress, Transport};
 use crate::flows::Catalog;
 use crate::name::Name;
 use crate::organizations::Organizations;
-use crate::seal::Keyring;
+use crate::seal::{Keyring, Kind, SealedTable};
 use crate::store::{Batch, Store, StoreError};
 
 /// The longest lifetime that can be set for tokens, in seconds: ten years.
@@ -43,6 +43,11 @@ pub struct Integrations {
     pub(super) egress: Arc<Egress>,
     /// Who keeps something of integrations in memory.
     listeners: RwLock<Vec<Listener>>,
+}
+
+/// The kind of records here that hold sealed values.
+pub fn sealed_kind() -> Arc<dyn Kind> {
+    Arc::new(SealedTable::new("integrations", INTEGRATIONS))
 }
 
 impl Integrations {

@@ -28,6 +28,6 @@ pub use self::integration::{
     Change, Changed, Integration, IntegrationSummary, NewIntegration, Settings, SettingsChange, TransportChange,
     Uncertain,
 };
-pub use self::keeper::Integrations;
+pub use self::keeper::{Integrations, sealed_kind};
 pub use self::model::{Model, ModelSummary, Models};
 pub use self::parameters::NewParameter;

@@ -53,6 +53,10 @@ kinds! {
     ServiceRecovered "service.recovered" Info;
     /// A webhook failed for so long that nothing is delivered to it any more.
     WebhookDisabled "webhook.disabled" Error;
+    /// A data key, the master key or the pepper was rotated, or a rotation was ended.
+    KeyRotated "key.rotated" Info;
+    /// A scheduled backup couldn't be made.
+    BackupFailed "backup.failed" Error;
     /// Somebody tests a webhook. Delivered to that one only, and kept nowhere.
     WebhookTest "webhook.test" Info;
 }

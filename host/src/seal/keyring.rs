@@ -8,38 +8,20 @@ use arc_swap::ArcSwap;
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use hkdf::Hkdf;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{KEY_BYTES, KeyId, MasterKey, SealError, Sealed, bound_to, into_text, random_key};
-use crate::store::table::{Page, Table};
+use super::wrapped::{self, Bare, ROOT, WrappedKey};
+use super::{KEY_BYTES, KeyId, MasterKey, SealError, Sealed, into_text, random_key};
+use crate::clock::SystemClock;
 use crate::store::{Batch, Store, StoreError};
-
-/// Wrapped keys, under [`ROOT`] or a data key's number in decimal.
-const KEYS: Table<WrappedKey> = Table::new("key");
-/// The root that other keys are derived from; it never rotates.
-const ROOT: &str = "root";
-/// The key id that wrapped keys name: the master key's.
-const MASTER: KeyId = 0;
-/// More keys than anyone rotates to; a bound for reading them.
-const MAX_KEYS: usize = 10_000;
-
-/// A key as it is stored.
-#[derive(Serialize, Deserialize)]
-struct WrappedKey {
-    /// The id of the master key that wraps it.
-    master: String,
-    /// The key, sealed with the master key.
-    wrapped: Sealed,
-}
 
 /// All data keys, opened. Seals with the newest, opens with each.
 pub struct Keyring {
     /// The data keys; replaced as a whole by a rotation.
     data: ArcSwap<DataKeys>,
     /// What subkeys are derived from.
-    root: Zeroizing<[u8; KEY_BYTES]>,
+    root: Bare,
 }
 
 /// Ciphers of the data keys. They clear their keys when dropped.
@@ -60,9 +42,9 @@ impl Keyring {
         if let Some(keyring) = Self::load(store, master).await? {
             return Ok(keyring);
         }
-        let mut batch = Batch::synced();
+        let (mut batch, now) = (Batch::synced(), SystemClock::shared().now());
         for id in [ROOT, "1"] {
-            add_key(&mut batch, id, &*random_key()?, master)?;
+            wrapped::add(&mut batch, id, &WrappedKey::new(id, &*random_key()?, master, now)?)?;
         }
         match store.commit(batch).await {
             // Another made them at the same moment.
@@ -77,32 +59,17 @@ impl Keyring {
     /// # Errors
     /// As for [`Keyring::load_or_create`].
     pub async fn load(store: &dyn Store, master: &MasterKey) -> Result<Option<Self>, SealError> {
-        let records = KEYS.list(store, &[], Page { limit: MAX_KEYS, ..Page::default() }).await?;
+        let records = wrapped::read(store).await?;
         if records.is_empty() {
             return Ok(None);
         }
         let mut root = None;
         let mut ciphers = BTreeMap::new();
-        for record in records {
-            let id = record.key.first().map_or("", String::as_str);
-            if record.value.master != master.id() {
-                return Err(SealError::WrongMasterKey {
-                    origin: master.origin().to_owned(),
-                    found: master.id(),
-                    needed: record.value.master,
-                });
-            }
-            let opened = record.value.wrapped.open(&master.cipher(), &place_of(id))?;
-            let mut key = Zeroizing::new([0; KEY_BYTES]);
-            if opened.len() != KEY_BYTES {
-                return Err(SealError::Altered);
-            }
-            key.copy_from_slice(&opened);
-            if id == ROOT {
-                root = Some(key);
-            } else {
-                let number = id.parse().map_err(|_| SealError::Malformed("the number of a data key isn't one"))?;
-                ciphers.insert(number, XChaCha20Poly1305::new((&*key).into()));
+        for (id, record) in records {
+            let key = record.value.open(&id, master)?;
+            match wrapped::number(&id)? {
+                None => root = Some(key),
+                Some(number) => drop(ciphers.insert(number, XChaCha20Poly1305::new((&*key).into()))),
             }
         }
         let current = ciphers.last_key_value().map(|(id, _)| *id).ok_or(SealError::UnknownKey(1))?;
@@ -155,21 +122,24 @@ impl Keyring {
         key
     }
 
-    /// Makes a new data key, which seals from now on, and returns its number. What older keys sealed stays readable.
-    ///
-    /// # Errors
-    /// The store failed; [`StoreError::Conflict`] where another rotation came first.
-    pub async fn rotate(&self, store: &dyn Store, master: &MasterKey) -> Result<KeyId, SealError> {
+    /// Has a new data key seal from now on. What older keys sealed stays readable.
+    pub(super) fn add(&self, id: KeyId, key: &Bare) {
         let mut keys = DataKeys::clone(&self.data.load());
-        keys.current += 1;
-        let key = random_key()?;
-        let mut batch = Batch::synced();
-        add_key(&mut batch, &keys.current.to_string(), &key, master)?;
-        store.commit(batch).await?;
-        keys.ciphers.insert(keys.current, XChaCha20Poly1305::new((&*key).into()));
-        let current = keys.current;
+        keys.ciphers.insert(id, XChaCha20Poly1305::new((&**key).into()));
+        keys.current = keys.current.max(id);
         self.data.store(Arc::new(keys));
-        Ok(current)
+    }
+
+    /// Forgets data keys that seal nothing any more. The one that seals now stays.
+    pub(super) fn forget(&self, ids: &[KeyId]) {
+        let mut keys = DataKeys::clone(&self.data.load());
+        keys.ciphers.retain(|id, _| *id == keys.current || !ids.contains(id));
+        self.data.store(Arc::new(keys));
+    }
+
+    /// The data keys there are, the one that seals now being the last.
+    pub fn ids(&self) -> Vec<KeyId> {
+        self.data.load().ciphers.keys().copied().collect()
     }
 
     /// The key that seals now.
@@ -185,22 +155,11 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// Adds a wrapped key, which must be new, to a batch.
-fn add_key(batch: &mut Batch, id: &str, key: &[u8; KEY_BYTES], master: &MasterKey) -> Result<(), SealError> {
-    let wrapped = Sealed::seal(&master.cipher(), MASTER, &place_of(id), key)?;
-    KEYS.expect(batch, &[id], None);
-    KEYS.put(batch, &[id], &WrappedKey { master: master.id(), wrapped })?;
-    Ok(())
-}
-
-/// The place that a wrapped key is bound to.
-fn place_of(id: &str) -> Vec<u8> {
-    bound_to(&KEYS.key(&[id]), "wrapped")
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::wrapped::KEYS;
     use super::*;
+    use crate::seal::bound_to;
     use crate::store::memory::MemoryStore;
 
     const SECRET: &str = "s3cr3t-hunter2";
@@ -261,8 +220,10 @@ mod tests {
         let secrets = [*keyring.root, hex::decode(&*master.to_text()).unwrap().try_into().unwrap()];
         for (_, value) in store.dump() {
             let record: WrappedKey = serde_json::from_slice(&value).unwrap();
+            let wrapped: serde_json::Value = serde_json::to_value(&record).unwrap();
+            let wrapped: Sealed = serde_json::from_value(wrapped["wrapped"].clone()).unwrap();
             for secret in &secrets {
-                assert!(!record.wrapped.as_bytes().windows(KEY_BYTES).any(|part| part == secret));
+                assert!(!wrapped.as_bytes().windows(KEY_BYTES).any(|part| part == secret));
                 assert!(!String::from_utf8_lossy(&value).contains(&hex::encode(secret)));
             }
         }
@@ -292,27 +253,6 @@ mod tests {
             assert!(error.to_string().contains(part), "{error}");
         }
         assert_eq!(store.commits(), commits);
-    }
-
-    #[tokio::test]
-    async fn a_rotation_keeps_old_values_and_subkeys() {
-        let (store, master) = (MemoryStore::new(), master("a file"));
-        let keyring = Keyring::load_or_create(&store, &master).await.unwrap();
-        let (old, subkey) = (keyring.seal(b"place", b"value").unwrap(), keyring.subkey("pepper"));
-        let stale = Keyring::load_or_create(&store, &master).await.unwrap();
-        assert_eq!(keyring.rotate(&store, &master).await.unwrap(), 2);
-        let new = keyring.seal(b"place", b"value").unwrap();
-        assert_eq!((old.key_id(), new.key_id()), (1, 2));
-
-        let again = Keyring::load_or_create(&store, &master).await.unwrap();
-        for keyring in [&keyring, &again] {
-            assert_eq!(*keyring.open(b"place", &old).unwrap(), b"value");
-            assert_eq!(*keyring.open(b"place", &new).unwrap(), b"value");
-            assert_eq!(keyring.subkey("pepper"), subkey);
-        }
-        assert!(matches!(stale.open(b"place", &new), Err(SealError::UnknownKey(2))));
-        let outcome = stale.rotate(&store, &master).await;
-        assert!(matches!(outcome, Err(SealError::Store(StoreError::Conflict))), "{outcome:?}");
     }
 
     #[tokio::test]

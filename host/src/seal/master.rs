@@ -17,7 +17,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{KEY_BYTES, SealError, random_key};
 
 /// No form of a key is longer; a file that is, is something else.
-const MAX_TEXT_BYTES: u64 = 1024;
+pub(super) const MAX_TEXT_BYTES: u64 = 1024;
 
 /// 256 random bits that stand outside the database, and where they were found.
 pub struct MasterKey {

@@ -1,19 +1,32 @@
 //! Secrets at rest: sealed with an AEAD under data keys, which are wrapped by a master key that is not in the database.
+//! Keys rotate while the daemon runs (`custody`), and what older data keys sealed is sealed anew (`reseal`).
 //!
 //! A sealed value is bound to the record and field that it belongs to, so that it can't be moved to another. This room
 //! decides no policy: what is secret, and where it is kept, is its callers' business.
 
+mod command;
+mod custody;
 mod keyring;
+mod kind;
 mod master;
+mod reseal;
 mod sealed;
+mod wrapped;
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+pub use self::command::PATIENCE;
+pub use self::custody::{Custody, DataKeyStatus, Keep, KeyError, MasterKeys, MasterStatus, NextMaster};
 pub use self::keyring::Keyring;
+pub use self::kind::{Keeper, Kind, SealedTable, Sealing, Visit};
 pub use self::master::MasterKey;
+pub use self::reseal::{Counts, Progress, Resealer, SETTLING, Work};
 pub use self::sealed::{KeyId, Sealed};
 use crate::store::StoreError;
+
+/// What the keys of the records of wrapped keys begin with in the store. Wrapped, they may stand in the clear.
+pub const KEYS_PREFIX: &[u8] = b"key\0";
 
 /// Bytes of every key here.
 pub const KEY_BYTES: usize = 32;
@@ -53,6 +66,9 @@ pub enum SealError {
         /// The id of the key needed.
         needed: String,
     },
+    /// The settings, which say where the master key is, can't be read anew.
+    #[error("{0}")]
+    Settings(String),
     /// The value names a key that the keyring hasn't.
     #[error("a sealed value names key {0}, which isn't in the data folder; was part of it restored from elsewhere?")]
     UnknownKey(KeyId),

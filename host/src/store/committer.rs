@@ -13,7 +13,7 @@ use rocksdb::WriteBatch;
 use tokio::sync::{mpsc, oneshot};
 
 use super::rocks::{Database, WRITE_BUFFER_BYTES, revision_key, with_revision, write};
-use super::{Batch, Durability, Revision, StoreError};
+use super::{Batch, Durability, FORMAT_KEY, Revision, StoreError};
 use crate::clock::{SharedClock, SystemClock};
 use crate::telemetry;
 
@@ -160,6 +160,9 @@ impl Committer {
             }
             group.written.insert(key.clone(), value.is_some().then_some(*last));
         }
+        if let Some(format) = batch.format {
+            group.writes.put(FORMAT_KEY, format.to_be_bytes());
+        }
         group.sync |= batch.durability == Durability::Synced;
         Ok(*last)
     }
@@ -167,7 +170,7 @@ impl Committer {
     /// Remembers what a failed write must not have changed.
     fn fail(&mut self, revision: Revision, keys: impl Iterator<Item = Vec<u8>>) {
         self.database.failed.store(true, Ordering::Relaxed);
-        let keys = keys.chain([revision_key().to_vec()]);
+        let keys = keys.chain([revision_key().to_vec(), FORMAT_KEY.to_vec()]);
         // A handle that refuses writes still reads; what it can't read can't be put back, and no more be done about it.
         let before = keys.filter_map(|key| self.database.stored(&key).ok().map(|stored| (key, stored))).collect();
         self.failed = Some(FailedWrite { revision, before });

@@ -168,7 +168,7 @@ async fn folders_that_are_not_ours_are_refused() {
     drop(open(&folder.path().join("later")).unwrap());
     write("later", b"\0meta/format", &9_u64.to_be_bytes());
     let error = open(&folder.path().join("later")).unwrap_err();
-    assert!(matches!(error, StoreError::TooNew { found: 9, known: 1 }), "{error}");
+    assert!(matches!(error, StoreError::TooNew { found: 9, known: FORMAT }), "{error}");
 
     let damaged = folder.path().join("damaged");
     let store = open(&damaged).unwrap();

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Batch, Durability, Entry, Revision, Scan, Store, StoreError, prefix_end};
+use super::{Batch, Durability, Entry, FORMAT, Revision, Scan, Store, StoreError, prefix_end};
 
 /// What becomes of a commit.
 #[derive(Clone, Debug)]
@@ -44,6 +44,10 @@ type Held = (Revision, Bytes);
 struct State {
     /// What readers see.
     records: BTreeMap<Vec<u8>, Held>,
+    /// Its format, where it isn't the present one.
+    format: Option<u64>,
+    /// The format that a crash would go back to.
+    durable_format: Option<u64>,
     /// Keys written since the last sync and what they held before, oldest first.
     undo: Vec<(Vec<u8>, Option<Held>)>,
     /// The last batch's revision.
@@ -90,6 +94,7 @@ impl MemoryStore {
             };
         }
         state.revision = state.durable_revision;
+        state.format = state.durable_format;
         state.end()
     }
 
@@ -134,6 +139,8 @@ impl State {
             undo: std::mem::take(&mut self.undo),
             revision: self.revision,
             durable_revision: self.durable_revision,
+            format: self.format,
+            durable_format: self.durable_format,
             ..State::default()
         };
         MemoryStore { state: Mutex::new(survivor) }
@@ -170,6 +177,7 @@ impl State {
     /// Writes what nothing speaks against.
     fn apply(&mut self, batch: Batch) {
         self.revision += 1;
+        self.format = batch.format.or(self.format);
         for (key, value) in batch.writes {
             let before = match value {
                 Some(value) => self.records.insert(key.clone(), (self.revision, value)),
@@ -181,6 +189,7 @@ impl State {
             self.syncs += 1;
             self.undo.clear();
             self.durable_revision = self.revision;
+            self.durable_format = self.format;
         }
     }
 }
@@ -220,6 +229,11 @@ impl Store for MemoryStore {
 
     async fn commit(&self, batch: Batch) -> Result<Revision, StoreError> {
         self.lock().commit(batch)
+    }
+
+    async fn format(&self) -> Result<u64, StoreError> {
+        let state = self.lock();
+        state.alive().map(|()| state.format.unwrap_or(FORMAT))
     }
 
     fn revision(&self) -> Revision {

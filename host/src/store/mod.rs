@@ -4,6 +4,7 @@
 //! most of them through [`table`].
 
 mod committer;
+mod copy;
 pub mod memory;
 pub mod rocks;
 pub mod table;
@@ -15,6 +16,8 @@ mod durability;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+
+pub use self::copy::{Filling, Frozen};
 
 /// Grows with every committed batch of a store; an entry has that of the batch that last wrote it.
 pub type Revision = u64;
@@ -39,6 +42,8 @@ pub struct Batch {
     pub writes: Vec<(Vec<u8>, Option<Bytes>)>,
     /// Whether a crash may undo it. A later synced batch makes all earlier ones durable.
     pub durability: Durability,
+    /// The format that the database has from then on. For `upgrade`, and for what puts back a database of another format.
+    pub format: Option<u64>,
 }
 
 impl Batch {
@@ -151,9 +156,21 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Conflict`] where an expectation doesn't hold; nothing was written then. Otherwise the storage failed.
     async fn commit(&self, batch: Batch) -> Result<Revision, StoreError>;
 
+    /// The format of its records: what they mean and which there are.
+    ///
+    /// # Errors
+    /// The storage failed.
+    async fn format(&self) -> Result<u64, StoreError>;
+
     /// The revision of the last commit: what was read since it was this is still so while it is this.
     fn revision(&self) -> Revision;
 }
+
+/// The format that this program writes, and the newest that it understands. A change of what records mean, or of which there
+/// are, raises it, and comes with a migration in `upgrade`.
+pub const FORMAT: u64 = 2;
+/// Where the format stands: 8 bytes, big-endian.
+const FORMAT_KEY: &[u8] = b"\0meta/format";
 
 /// Why the store couldn't do it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -167,9 +184,17 @@ pub enum StoreError {
     /// Another process has the folder open.
     #[error("the data folder {0} is in use by another daemon; stop that one, or give this one a folder of its own")]
     InUse(String),
+    /// An earlier version wrote it, and it wasn't upgraded yet.
+    #[error("the data folder has the earlier format {found}; `tokenhost upgrade` brings it to format {wanted}")]
+    TooOld {
+        /// The format found.
+        found: u64,
+        /// The one that is needed.
+        wanted: u64,
+    },
     /// A later version wrote it.
     #[error(
-        "the data folder was written by a later tokenhost (format {found}, this one knows up to {known}); install that version"
+        "the data folder was written by a later tokenhost (format {found}, this one knows up to {known}); install that version, or put back what was kept when it upgraded the folder"
     )]
     TooNew {
         /// The format found.

@@ -20,12 +20,8 @@ use rocksdb::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::committer::{Committer, Request};
-use super::{Batch, Entry, Revision, Scan, Store, StoreError, prefix_end};
+use super::{Batch, Entry, FORMAT, FORMAT_KEY, Revision, Scan, Store, StoreError, prefix_end};
 
-/// The format written here, and the newest that is understood. A change of what records mean raises it.
-const FORMAT: u64 = 1;
-/// Where the format stands: 8 bytes, big-endian.
-const FORMAT_KEY: &[u8] = b"\0meta/format";
 /// Where the last batch's revision stands; each group of commits writes it.
 const REVISION_KEY: &[u8] = b"\0meta/revision";
 /// The first key that a caller may have.
@@ -85,11 +81,23 @@ impl RocksStore {
     /// Opens the store in this folder, which is made, readable by its owner only, where there is none.
     ///
     /// # Errors
-    /// [`StoreError::InUse`], [`StoreError::TooNew`], [`StoreError::Full`]; else the folder can't be read or written, or
-    /// what it holds is damaged or not tokenhost's.
+    /// [`StoreError::InUse`], [`StoreError::TooNew`], [`StoreError::TooOld`], [`StoreError::Full`]; else the folder can't
+    /// be read or written, or what it holds is damaged or not tokenhost's.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let store = Self::open_any(folder)?;
+        match store.database.format()? {
+            FORMAT => Ok(store),
+            found => Err(StoreError::TooOld { found, wanted: FORMAT }),
+        }
+    }
+
+    /// The same, of an earlier format too. For who upgrades it.
+    ///
+    /// # Errors
+    /// As for [`RocksStore::open`], but for [`StoreError::TooOld`].
+    pub fn open_any(folder: &Path) -> Result<Self, StoreError> {
         let database = Arc::new(Database::open(folder)?);
-        let revision = database.with(check_format)?;
+        let revision = database.with(|db| check_format(db, FORMAT))?;
         database.committed.store(revision, Ordering::Release);
         let (queue, requests) = mpsc::channel(QUEUE);
         let committer = Committer::new(Arc::clone(&database), requests, revision);
@@ -127,6 +135,20 @@ impl RocksStore {
         self.database.syncs.load(Ordering::Relaxed)
     }
 
+    /// Makes a copy of the database as it is now in a folder that doesn't exist yet. It takes hardly any room on the disk,
+    /// since its tables are links to those of the database, which never change; and grows as far as the two differ later.
+    ///
+    /// # Errors
+    /// The folder can't be made, or lies on another file system.
+    pub fn copy_to(&self, folder: &Path) -> Result<(), StoreError> {
+        self.database.with(|db| {
+            let checkpoint = rocksdb::checkpoint::Checkpoint::new(db).map_err(classify)?;
+            // Made under another name first, and synced: it is there in full or not at all.
+            checkpoint.create_checkpoint(folder).map_err(classify)
+        })?;
+        make_private(folder)
+    }
+
     /// How large the store is, and how it fares.
     pub fn figures(&self) -> Figures {
         let property = |name: &str| {
@@ -147,6 +169,11 @@ impl RocksStore {
             stalled: property("rocksdb.is-write-stopped") != 0 || property("rocksdb.actual-delayed-write-rate") != 0,
             failed: self.database.failed.load(Ordering::Relaxed),
         }
+    }
+
+    /// What readers and the committer share.
+    pub(super) fn database(&self) -> &Arc<Database> {
+        &self.database
     }
 
     /// Queues a request.
@@ -190,6 +217,10 @@ impl Store for RocksStore {
         answered.await.map_err(|_| closed())?
     }
 
+    async fn format(&self) -> Result<u64, StoreError> {
+        self.database.format()
+    }
+
     fn revision(&self) -> Revision {
         self.database.committed.load(Ordering::Acquire)
     }
@@ -229,9 +260,14 @@ impl Database {
     }
 
     /// Does something with the open database.
-    fn with<T>(&self, work: impl FnOnce(&DB) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&DB) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let handle = self.handle.read().unwrap_or_else(PoisonError::into_inner);
         work(handle.as_ref().ok_or_else(closed)?)
+    }
+
+    /// The format. A database that was opened has one.
+    fn format(&self) -> Result<u64, StoreError> {
+        self.with(|db| number(db, FORMAT_KEY)?.ok_or_else(|| StoreError::Storage("its format is missing".into())))
     }
 
     /// The entry of a key.
@@ -309,7 +345,7 @@ impl Database {
         // Before the next one opens: a folder has one owner, this process included.
         drop(handle.take());
         let reopened = open_handle(&self.folder).and_then(|db| {
-            let last = check_format(&db)?;
+            let last = check_format(&db, FORMAT)?;
             settle(&db, last).map(|()| db)
         });
         match reopened {
@@ -361,14 +397,19 @@ fn entry(key: &[u8], stored: Vec<u8>) -> Result<Entry, StoreError> {
 
 /// The revision before a stored value.
 fn read_revision(stored: &[u8]) -> Result<Revision, StoreError> {
-    let (revision, _) = stored
+    split_revision(stored).map(|(revision, _)| revision)
+}
+
+/// The revision before a stored value, and the value.
+pub(super) fn split_revision(stored: &[u8]) -> Result<(Revision, &[u8]), StoreError> {
+    let (revision, value) = stored
         .split_first_chunk::<REVISION_BYTES>()
         .ok_or_else(|| StoreError::Storage("a stored value is cut short; restore the folder from a backup".into()))?;
-    Ok(Revision::from_be_bytes(*revision))
+    Ok((Revision::from_be_bytes(*revision), value))
 }
 
 /// Makes the folder, or takes the rights of others on it away.
-fn make_private(folder: &Path) -> Result<(), StoreError> {
+pub(super) fn make_private(folder: &Path) -> Result<(), StoreError> {
     let fault = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full(error.to_string()),
         _ => StoreError::Storage(format!("{}: {error}", folder.display())),
@@ -385,7 +426,7 @@ fn make_private(folder: &Path) -> Result<(), StoreError> {
 }
 
 /// RocksDB's options.
-fn options() -> Options {
+pub(super) fn options() -> Options {
     let mut tables = BlockBasedOptions::default();
     let mut cache = LruCacheOptions::default();
     cache.set_capacity(BLOCK_CACHE_BYTES);
@@ -437,17 +478,17 @@ fn open_handle(folder: &Path) -> Result<DB, StoreError> {
     })
 }
 
-/// Checks whose database this is, marks a new one, and returns its last revision.
-fn check_format(db: &DB) -> Result<Revision, StoreError> {
-    let number = |key: &[u8]| -> Result<Option<u64>, StoreError> {
-        let Some(stored) = db.get_pinned(key).map_err(classify)? else { return Ok(None) };
-        let bytes = <[u8; 8]>::try_from(&*stored);
-        bytes
-            .map(|bytes| Some(u64::from_be_bytes(bytes)))
-            .map_err(|_| StoreError::Storage("its format is damaged".into()))
-    };
-    match number(FORMAT_KEY)? {
-        Some(found) if found > FORMAT => return Err(StoreError::TooNew { found, known: FORMAT }),
+/// A number that the store keeps for itself.
+pub(super) fn number(db: &DB, key: &[u8]) -> Result<Option<u64>, StoreError> {
+    let Some(stored) = db.get_pinned(key).map_err(classify)? else { return Ok(None) };
+    let bytes = <[u8; 8]>::try_from(&*stored);
+    bytes.map(|bytes| Some(u64::from_be_bytes(bytes))).map_err(|_| StoreError::Storage("its format is damaged".into()))
+}
+
+/// Checks whose database this is, and of no later format than `known`; marks a new one, and returns its last revision.
+fn check_format(db: &DB, known: u64) -> Result<Revision, StoreError> {
+    match number(db, FORMAT_KEY)? {
+        Some(found) if found > known => return Err(StoreError::TooNew { found, known }),
         Some(_) => {}
         None => {
             let mut cursor = db.raw_iterator();
@@ -456,11 +497,11 @@ fn check_format(db: &DB) -> Result<Revision, StoreError> {
                 return Err(StoreError::Storage("it holds a database that isn't tokenhost's".into()));
             }
             let mut writes = WriteBatch::default();
-            writes.put(FORMAT_KEY, FORMAT.to_be_bytes());
+            writes.put(FORMAT_KEY, known.to_be_bytes());
             write(db, writes, true)?;
         }
     }
-    Ok(number(REVISION_KEY)?.unwrap_or(0))
+    Ok(number(db, REVISION_KEY)?.unwrap_or(0))
 }
 
 /// What RocksDB's error means. It tells kinds of input and output errors apart only in its text.
@@ -471,5 +512,45 @@ pub(super) fn classify(error: rocksdb::Error) -> StoreError {
         StoreError::Full(message)
     } else {
         StoreError::Storage(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a program that knew format 1 alone does with a folder of this one's.
+    #[test]
+    fn an_older_program_refuses_a_newer_format() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path()).unwrap();
+        database.with(|db| check_format(db, 1)).unwrap();
+        assert_eq!(database.format().unwrap(), 1, "as that program marks a new one");
+        database.with(|db| check_format(db, 1)).unwrap();
+        let mut writes = WriteBatch::default();
+        writes.put(FORMAT_KEY, FORMAT.to_be_bytes());
+        database.write(writes, 7, true).unwrap();
+        let refused = database.with(|db| check_format(db, 1)).unwrap_err();
+        assert!(matches!(refused, StoreError::TooNew { found: FORMAT, known: 1 }), "{refused}");
+        assert_eq!(database.with(|db| check_format(db, FORMAT)).unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_copy_is_the_database_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, copy) = (folder.path().join("one"), folder.path().join("copy"));
+        let store = RocksStore::open(&one).unwrap();
+        let put = async |value: &'static str| {
+            let mut batch = Batch::buffered();
+            batch.put("key", value);
+            store.commit(batch).await.unwrap()
+        };
+        let before = put("before").await;
+        store.copy_to(&copy).unwrap();
+        put("after").await;
+        assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        let entry = RocksStore::open(&copy).unwrap().get(b"key").await.unwrap().unwrap();
+        assert_eq!((&*entry.value, entry.revision), (&b"before"[..], before));
+        assert!(store.copy_to(&copy).is_err(), "nothing is overwritten");
     }
 }

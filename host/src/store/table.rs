@@ -4,6 +4,7 @@
 
 use std::marker::PhantomData;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -107,9 +108,17 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     /// # Errors
     /// The record has no JSON form.
     pub fn put(&self, batch: &mut Batch, parts: &[&str], record: &T) -> Result<(), StoreError> {
-        let value = serde_json::to_vec(record).map_err(|error| self.fault(parts, "written", &error))?;
-        batch.put(self.key(parts), value);
+        batch.put(self.key(parts), self.encode(parts, record)?);
         Ok(())
+    }
+
+    /// A record's value, as it is stored under these key parts.
+    ///
+    /// # Errors
+    /// The record has no JSON form.
+    pub fn encode<P: AsRef<str>>(&self, parts: &[P], record: &T) -> Result<Bytes, StoreError> {
+        let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+        serde_json::to_vec(record).map(Bytes::from).map_err(|error| self.fault(&parts, "written", &error))
     }
 
     /// Adds the removal of a record to a batch.
@@ -123,7 +132,10 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     }
 
     /// The record in an entry.
-    fn decode(&self, entry: &Entry) -> Result<Versioned<T>, StoreError> {
+    ///
+    /// # Errors
+    /// It is no such record.
+    pub fn decode(&self, entry: &Entry) -> Result<Versioned<T>, StoreError> {
         let key = key_parts(&entry.key);
         match serde_json::from_slice(&entry.value) {
             Ok(value) => Ok(Versioned { key: key.into_iter().skip(1).collect(), value, revision: entry.revision }),
@@ -182,8 +194,8 @@ pub fn number(number: u64) -> String {
     format!("{number:020}")
 }
 
-/// The parts of a key.
-fn key_parts(key: &[u8]) -> Vec<String> {
+/// The parts of a key, the table's name being the first.
+pub fn key_parts(key: &[u8]) -> Vec<String> {
     let part = |encoded: &[u8]| {
         let mut bytes = encoded.iter().copied();
         let mut part = Vec::with_capacity(encoded.len());

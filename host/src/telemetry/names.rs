@@ -70,6 +70,8 @@ metrics! {
     WEBHOOK_BACKLOG = Gauge "tokenhost_webhook_backlog", "Events that are tried again, over all webhooks";
     WEBHOOKS_DOWN = Gauge "tokenhost_webhooks_down", "Webhooks to which nothing can be delivered";
     EVENTS = Counter "tokenhost_events_total", "Events by kind";
+    BACKUPS = Counter "tokenhost_backups_total", "Backups by outcome: made, failed";
+    BACKUP_LAST_SUCCESS = Gauge "tokenhost_backup_last_success_timestamp_seconds", "When the last backup was made, in seconds since 1970";
     EVENTS_LOST = Counter "tokenhost_events_lost_total", "Events left out, since more came than could be written";
     AUDIT_RECORDS = Counter "tokenhost_audit_records_total", "Records written to the audit log";
     AUDIT_BROKEN = Gauge "tokenhost_audit_broken", "1 where the last verification found that the audit log was altered";
@@ -80,6 +82,7 @@ metrics! {
     PROCESS_FILES = Gauge "process_open_fds", "Open files of the daemon, connections among them";
     PROCESS_FILES_LIMIT = Gauge "process_max_fds", "Files that it may have open";
     PROCESS_START = Gauge "process_start_time_seconds", "When it was started, in seconds since 1970";
+    SEALED_VALUES = Gauge "tokenhost_sealed_values", "Sealed values, by data key: `present`, or `older`";
     BUILD_INFO = Gauge "tokenhost_build_info", "Always 1; the version is the label";
 }
 

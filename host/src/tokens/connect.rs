@@ -20,7 +20,6 @@ use super::failure::Ended;
 use super::journal::{ATTEMPTS, AttemptRecord, Held, Outcome, Stage};
 use super::keeper::{PATIENCE, Tokens};
 use super::key::TokenKey;
-use super::ledger::Ledger;
 use super::plan::Cause;
 use crate::flows::step::{Prompt, Purpose};
 use crate::name::Name;
@@ -131,6 +130,12 @@ impl Heard {
     }
 }
 
+/// Of two who write an attempt at once, one is told so.
+const QUICKER: &str = "somebody else was quicker";
+/// How often an attempt is read that is written meanwhile: what was written may be the same, sealed anew. Whoever really came
+/// second is refused by what they then find.
+const TRIES: u32 = 3;
+
 impl Tokens {
     /// Says where providers send people back to: the daemon's own callback, as browsers reach it. The first call counts.
     pub fn set_callback_url(&self, url: String) {
@@ -175,8 +180,8 @@ impl Tokens {
             if let Some(former) = token.connecting.replace(id) {
                 self.end_rest(&mut batch, key, former).await?;
             }
-            Ledger::put_token(&mut batch, &token, read)?;
-            Ledger::put_attempt(&mut batch, attempt.record())?;
+            self.parts.ledger.put_token(&mut batch, &token, read)?;
+            self.parts.ledger.put_attempt(&mut batch, attempt.record())?;
             match self.parts.ledger.store.commit(batch).await {
                 Ok(_) => {}
                 Err(StoreError::Conflict) => continue,
@@ -198,7 +203,7 @@ impl Tokens {
             record.story.outcome = Some(Outcome::Void);
             record.story.notes.push(SUPERSEDED.to_owned());
             ATTEMPTS.expect(batch, &parts, Some(found.revision));
-            Ledger::put_attempt(batch, &record)?;
+            self.parts.ledger.put_attempt(batch, &record)?;
         }
         Ok(())
     }
@@ -256,6 +261,16 @@ impl Tokens {
     /// # Errors
     /// The ticket isn't one that counts, or the storage failed.
     pub async fn visit(&self, ticket: &str, known: &[String]) -> Result<Onward, Unwelcome> {
+        let mut tries = TRIES;
+        loop {
+            match self.try_visit(ticket, known).await {
+                Err(Unwelcome::Refused(QUICKER)) if tries > 1 => tries -= 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_visit(&self, ticket: &str, known: &[String]) -> Result<Onward, Unwelcome> {
         let found = self.parts.ledger.awaited(&digest("ticket", ticket)).await?;
         let mut found = found.ok_or(Unwelcome::Refused("no attempt has this ticket"))?;
         let id = found.value.story.id;
@@ -284,6 +299,16 @@ impl Tokens {
     /// # Errors
     /// No attempt awaits this return from this browser, or the storage failed. What comes of it is in the outcome.
     pub async fn come_back(&self, query: Vec<(String, String)>, browsers: &[String]) -> Result<Back, Unwelcome> {
+        let mut tries = TRIES;
+        loop {
+            match self.try_come_back(query.clone(), browsers).await {
+                Err(Unwelcome::Refused(QUICKER)) if tries > 1 => tries -= 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_come_back(&self, query: Vec<(String, String)>, browsers: &[String]) -> Result<Back, Unwelcome> {
         let mut states = query.iter().filter(|(name, _)| name == "state").map(|(_, value)| value);
         let (Some(state), None) = (states.next(), states.next()) else {
             return Err(Unwelcome::Refused("it has no state, or several"));
@@ -332,10 +357,10 @@ impl Tokens {
         let story = &found.value.story;
         let mut batch = Batch::synced();
         ATTEMPTS.expect(&mut batch, &[story.key.integration(), &story.id.to_string()], Some(found.revision));
-        Ledger::put_attempt(&mut batch, &found.value)?;
+        self.parts.ledger.put_attempt(&mut batch, &found.value)?;
         match self.parts.ledger.store.commit(batch).await {
             Ok(_) => Ok(()),
-            Err(StoreError::Conflict) => Err(Unwelcome::Refused("somebody else was quicker")),
+            Err(StoreError::Conflict) => Err(Unwelcome::Refused(QUICKER)),
             Err(error) => Err(error.into()),
         }
     }
@@ -364,6 +389,16 @@ impl Tokens {
 
     /// Ends an attempt whose person hasn't come back in time.
     pub(super) async fn expire(&self, key: &TokenKey, id: Ulid) -> Result<(), Unwelcome> {
+        let mut tries = TRIES;
+        loop {
+            match self.try_expire(key, id).await {
+                Err(Unwelcome::Refused(QUICKER)) if tries > 1 => tries -= 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_expire(&self, key: &TokenKey, id: Ulid) -> Result<(), Unwelcome> {
         let parts = [key.integration(), &id.to_string()];
         let Some(mut found) = ATTEMPTS.get(&*self.parts.ledger.store, &parts).await? else { return Ok(()) };
         match found.value.stage {

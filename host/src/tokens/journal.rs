@@ -15,7 +15,7 @@ use super::plan::Cause;
 use super::view::Awaiting;
 use crate::egress::{Pair, RequestRecord};
 use crate::flows::step::{Purpose, Response, State};
-use crate::seal::Sealed;
+use crate::seal::{SealError, Sealed, Sealing, Visit};
 use crate::store::table::Table;
 
 /// Attempts kept for each integration.
@@ -90,6 +90,21 @@ impl AttemptRecord {
     }
 }
 
+impl Sealing for AttemptRecord {
+    fn each_sealed(&mut self, _: &[String], visit: &mut Visit<'_>) -> Result<(), SealError> {
+        visit(&bound_to(self.story.id, "seed"), &mut self.seed)?;
+        match self.stage.held() {
+            Some(held) => visit(&bound_to(self.story.id, "held"), held),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a sealed value of an attempt is bound to.
+pub(super) fn bound_to(id: Ulid, name: &str) -> Vec<u8> {
+    format!("attempt/{id}#{name}").into_bytes()
+}
+
 /// How far an attempt is, and what is needed to go on from there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "at", rename_all = "snake_case")]
@@ -136,6 +151,20 @@ pub(super) enum Stage {
     },
     /// It has ended.
     Ended,
+}
+
+impl Stage {
+    /// What it holds sealed.
+    fn held(&mut self) -> Option<&mut Sealed> {
+        match self {
+            Self::Sent { held, .. } => held.as_mut(),
+            Self::Answered { held, .. }
+            | Self::Waiting { held, .. }
+            | Self::Away { held, .. }
+            | Self::Returned { held } => Some(held),
+            Self::Ended => None,
+        }
+    }
 }
 
 /// What a sealed stage holds: everything here is sealed as one text.

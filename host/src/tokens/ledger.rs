@@ -7,9 +7,14 @@ use ulid::Ulid;
 use super::journal::{ATTEMPTS, AWAITED, AttemptRecord, Awaited, KEPT, OPEN, Stage};
 use super::key::TokenKey;
 use super::record::{TOKENS, TokenRecord};
-use crate::seal::Keyring;
+use crate::seal::{Keyring, Kind, SealedTable, Sealing};
 use crate::store::table::{Page, Versioned};
 use crate::store::{Batch, Revision, Store, StoreError};
+
+/// The kinds of records here that hold sealed values.
+pub fn sealed_kinds() -> Vec<Arc<dyn Kind>> {
+    vec![Arc::new(SealedTable::new("tokens", TOKENS)), Arc::new(SealedTable::new("attempts", ATTEMPTS))]
+}
 
 /// The records of tokens and attempts.
 pub(super) struct Ledger {
@@ -40,23 +45,38 @@ impl Ledger {
     }
 
     /// Adds the writing of a token's record to a batch, over the revision that was read.
-    pub(super) fn put_token(batch: &mut Batch, record: &TokenRecord, read: Option<Revision>) -> Result<(), StoreError> {
+    pub(super) fn put_token(
+        &self,
+        batch: &mut Batch,
+        record: &TokenRecord,
+        read: Option<Revision>,
+    ) -> Result<(), StoreError> {
         let slot = record.key.slot();
         let parts = [record.key.integration(), slot.as_str()];
         TOKENS.expect(batch, &parts, read);
-        TOKENS.put(batch, &parts, record)
+        TOKENS.put(batch, &parts, &self.fresh(record))
+    }
+
+    /// The record with all values sealed by the present key: what was sealed a while ago, and is written only now, must not
+    /// need a key that everybody else has done with. A value that can't be opened stays as it is.
+    fn fresh<T: Sealing + Clone>(&self, record: &T) -> T {
+        let mut fresh = record.clone();
+        if let Err(error) = fresh.seal_anew(&[], &self.keyring) {
+            tracing::error!("a record holds what can't be sealed anew: {error}");
+        }
+        fresh
     }
 
     /// Writes an attempt on its own.
     pub(super) async fn put(&self, attempt: &AttemptRecord, mut batch: Batch) -> Result<(), StoreError> {
-        Self::put_attempt(&mut batch, attempt)?;
+        self.put_attempt(&mut batch, attempt)?;
         self.store.commit(batch).await.map(drop)
     }
 
     /// Adds the writing of an attempt to a batch. Until its last stage it is listed among the open ones.
-    pub(super) fn put_attempt(batch: &mut Batch, attempt: &AttemptRecord) -> Result<(), StoreError> {
+    pub(super) fn put_attempt(&self, batch: &mut Batch, attempt: &AttemptRecord) -> Result<(), StoreError> {
         let (integration, id) = (attempt.story.key.integration(), attempt.story.id.to_string());
-        ATTEMPTS.put(batch, &[integration, &id], attempt)?;
+        ATTEMPTS.put(batch, &[integration, &id], &self.fresh(attempt))?;
         match attempt.stage {
             Stage::Ended => OPEN.remove(batch, &[&id]),
             _ => OPEN.put(batch, &[&id], &integration.to_owned())?,
@@ -155,5 +175,57 @@ impl Ledger {
             }
             self.store.commit(batch).await?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::super::record::StoredToken;
+    use super::super::record::tests::{key, token};
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::seal::{Custody, MasterKey, MasterKeys, SealError};
+    use crate::store::memory::MemoryStore;
+
+    struct Nowhere;
+
+    #[async_trait]
+    impl MasterKeys for Nowhere {
+        async fn present(&self) -> Result<MasterKey, SealError> {
+            MasterKey::generate("nowhere")
+        }
+
+        async fn next(&self) -> Result<MasterKey, SealError> {
+            MasterKey::generate("nowhere")
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_sealed_before_a_rotation_is_written_with_the_present_key() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let master = MasterKey::generate("a test").unwrap();
+        let keyring = Arc::new(Keyring::load_or_create(&*store, &master).await.unwrap());
+        let ledger = Ledger { store: Arc::clone(&store), keyring: Arc::clone(&keyring) };
+        let custody = Custody::open(store, Arc::clone(&keyring), master, Box::new(Nowhere), SystemClock::shared());
+        let custody = custody.await.unwrap();
+
+        let (key, target) = (key(), Ulid::from_parts(1, 1));
+        let mut record = TokenRecord::new(key.clone(), target);
+        record.succeed(3, StoredToken::seal(&token(true), &key, &keyring).unwrap());
+        custody.rotate_data().await.unwrap();
+        let mut batch = Batch::synced();
+        ledger.put_token(&mut batch, &record, None).unwrap();
+        ledger.store.commit(batch).await.unwrap();
+        let (mut written, _) = ledger.token(&key, target).await.unwrap();
+        let mut ids = Vec::new();
+        let seen = written.each_sealed(&[], &mut |_, sealed| {
+            ids.push(sealed.key_id());
+            Ok(())
+        });
+        seen.unwrap();
+        assert_eq!(ids, [2; 4], "access and refresh token, how it is placed, and a secret");
+        written.open(&keyring).unwrap().unwrap();
     }
 }

@@ -11,7 +11,6 @@ use super::expiry::ExpirySource;
 use super::journal::{AttemptRecord, AttemptStory};
 use super::keeper::{Errand, PATIENCE, Tokens};
 use super::key::TokenKey;
-use super::ledger::Ledger;
 use super::plan::Cause;
 use super::record::{RefreshState, StoredToken, TokenRecord};
 use super::token::{ManualToken, Served, Token};
@@ -200,7 +199,7 @@ impl Tokens {
             }
             let mut batch = Batch::synced();
             integration.expect(&mut batch);
-            Ledger::put_token(&mut batch, &record, read)?;
+            self.parts.ledger.put_token(&mut batch, &record, read)?;
             match self.parts.ledger.store.commit(batch).await {
                 Ok(_) => {
                     // Flights that read the record before must not put that into memory.

@@ -93,6 +93,10 @@ fn unhurried(record: &TokenRecord, facts: Facts) -> Plan {
         (RefreshState::Uncertain, Uncertain::Retry) => refresh(true),
         (RefreshState::Uncertain, Uncertain::Auto) if !facts.unattended => match facts.token_ended {
             true => refresh(true),
+            false if record.restored.is_some() => Plan::Person(
+                "the daemon was restored from a backup, and the provider may have replaced the refresh token since; it is tried \
+                 once when the token has ended",
+            ),
             false => Plan::Person(
                 "whether the provider has seen the refresh token is uncertain; it is tried once more when the token has ended",
             ),

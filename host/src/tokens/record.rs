@@ -15,7 +15,7 @@ use super::token::Token;
 use crate::flows::Description;
 use crate::flows::step::{Placing, Remedy};
 use crate::integrations::Integration;
-use crate::seal::{self, Keyring, SealError, Sealed};
+use crate::seal::{self, Keyring, SealError, Sealed, Sealing, Visit};
 use crate::store::table::Table;
 
 /// The records of keys, by integration and slot.
@@ -35,6 +35,12 @@ pub(super) struct TokenRecord {
     /// What is known of its refresh token.
     #[serde(default)]
     pub(super) refresh: RefreshState,
+    /// Whether the provider has ever given another refresh token for the one it was sent; unknown until one was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rotates: Option<bool>,
+    /// When the backup was made that this came from, until there is a newer token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) restored: Option<DateTime<Utc>>,
     /// Failures since the last success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<FailureRecord>,
@@ -68,7 +74,7 @@ pub(super) enum RefreshState {
     /// Never sent, or sent and answered.
     #[default]
     Ready,
-    /// Sent, and no complete answer came.
+    /// Sent, and no complete answer came; or from a backup, and perhaps replaced since.
     Uncertain,
     /// Refused by the provider, or sent twice without an answer: the end of it.
     Spent,
@@ -177,6 +183,8 @@ impl TokenRecord {
             generation: 0,
             token: None,
             refresh: RefreshState::Ready,
+            rotates: None,
+            restored: None,
             failure: None,
             rejected_at: None,
             last_rejection_at: None,
@@ -217,11 +225,19 @@ impl TokenRecord {
             .is_some_and(|token| token.refresh_token.is_some() && token.refresh_expires_at.is_none_or(|end| end > now))
     }
 
+    /// Takes down whether the provider gave another refresh token for the one it was sent. Once is enough.
+    pub(super) fn learn_rotation(&mut self, seen: Option<bool>) {
+        if self.rotates != Some(true) {
+            self.rotates = seen.or(self.rotates);
+        }
+    }
+
     /// Puts the next generation in, which ends all that was known of the last one.
     pub(super) fn succeed(&mut self, generation: u64, token: StoredToken) {
         self.generation = generation;
         self.token = Some(token);
         self.refresh = RefreshState::Ready;
+        self.restored = None;
         self.failure = None;
         self.rejected_at = None;
         self.stalled = None;
@@ -230,6 +246,15 @@ impl TokenRecord {
     /// The token, unsealed.
     pub(super) fn open(&self, keyring: &Keyring) -> Result<Option<Token>, SealError> {
         self.token.as_ref().map(|token| token.open(self.generation, &self.key, keyring)).transpose()
+    }
+}
+
+impl Sealing for TokenRecord {
+    fn each_sealed(&mut self, _: &[String], visit: &mut Visit<'_>) -> Result<(), SealError> {
+        match &mut self.token {
+            Some(token) => token.each_sealed(self.generation, &self.key, visit),
+            None => Ok(()),
+        }
     }
 }
 
@@ -300,6 +325,24 @@ impl StoredToken {
         })
     }
 
+    /// Shows each sealed value.
+    fn each_sealed(&mut self, generation: u64, key: &TokenKey, visit: &mut Visit<'_>) -> Result<(), SealError> {
+        let named = [
+            ("access_token", &mut self.access_token),
+            ("refresh_token", &mut self.refresh_token),
+            ("placing", &mut self.placing),
+        ];
+        for (name, sealed) in named {
+            if let Some(sealed) = sealed {
+                visit(&bound_to(key, generation, name), sealed)?;
+            }
+        }
+        for (name, sealed) in &mut self.secrets {
+            visit(&bound_to(key, generation, &format!("secrets.{name}")), sealed)?;
+        }
+        Ok(())
+    }
+
     /// When its refresh token ends.
     pub(super) fn refresh_expires_at(&self) -> Option<DateTime<Utc>> {
         self.refresh_expires_at
@@ -318,11 +361,11 @@ pub(super) mod tests {
     use crate::seal::MasterKey;
     use crate::store::memory::MemoryStore;
 
-    fn key() -> TokenKey {
+    pub(in super::super) fn key() -> TokenKey {
         TokenKey::of(&"crm".parse().unwrap())
     }
 
-    fn token(refresh: bool) -> Token {
+    pub(in super::super) fn token(refresh: bool) -> Token {
         Token {
             access_token: Some("secret-a".into()),
             refresh_token: refresh.then(|| "secret-r".into()),

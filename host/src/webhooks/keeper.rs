@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use chrono::TimeDelta;
 use secrecy::SecretString;
 use tokio::sync::Notify;
@@ -25,8 +26,8 @@ use crate::fault::{FaultCode, FieldFault};
 use crate::name::Name;
 use crate::notices::{Kind, Notice, Notices};
 use crate::organizations::Organizations;
-use crate::seal::Keyring;
-use crate::store::{Batch, Store, StoreError};
+use crate::seal::{Keeper, Keyring, SealedTable};
+use crate::store::{Batch, Revision, Store, StoreError};
 
 /// Webhooks at most. Each has a task of its own, and reads all events.
 pub const MOST: usize = 100;
@@ -269,6 +270,11 @@ impl Webhooks {
         }
     }
 
+    /// The kind of records here that hold sealed values.
+    pub fn sealed_kind(&self) -> Arc<dyn crate::seal::Kind> {
+        Arc::new(SealedTable::kept("webhooks", WEBHOOKS, Arc::clone(&self.0) as Arc<dyn Keeper>))
+    }
+
     /// Sends an event of kind `webhook.test` to a webhook now, disabled or not, and tells what became of it.
     ///
     /// # Errors
@@ -284,6 +290,23 @@ impl Webhooks {
         running.progress().note_test(delivery.clone());
         running.wake.notify_one();
         Ok(delivery)
+    }
+}
+
+#[async_trait]
+impl Keeper for Shared {
+    async fn hold(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
+    fn rewritten(&self, key: &[String], from: Revision, to: Revision) {
+        let name = key.first().and_then(|name| name.parse::<Name>().ok());
+        if let Some(running) = name.and_then(|name| self.find(&name).ok()) {
+            let webhook = running.webhook.load();
+            if webhook.revision == from {
+                running.webhook.store(Arc::new(Webhook { revision: to, ..Webhook::clone(&webhook) }));
+            }
+        }
     }
 }
 

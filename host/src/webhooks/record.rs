@@ -12,7 +12,7 @@ use crate::fault::{FaultCode, FieldFault};
 use crate::name::{Name, NameError};
 use crate::notices::{Event, Kind};
 use crate::organizations::Tree;
-use crate::seal::{Keyring, SealError, Sealed, bound_to};
+use crate::seal::{Keyring, SealError, Sealed, Sealing, Visit, bound_to};
 use crate::store::Revision;
 use crate::store::table::Table;
 
@@ -145,6 +145,18 @@ impl WebhookRecord {
             revision,
             secrets,
         })
+    }
+}
+
+impl Sealing for WebhookRecord {
+    fn each_sealed(&mut self, key: &[String], visit: &mut Visit<'_>) -> Result<(), SealError> {
+        let parts: Vec<&str> = key.iter().map(String::as_str).collect();
+        let key = WEBHOOKS.key(&parts);
+        visit(&bound_to(&key, "secret"), &mut self.secret)?;
+        match &mut self.former {
+            Some((former, _)) => visit(&bound_to(&key, "former"), former),
+            None => Ok(()),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod escalation;
 mod events;
 mod export;
 mod import;
+mod keys;
 mod login;
 mod organizations;
 mod own;

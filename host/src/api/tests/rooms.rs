@@ -1,6 +1,7 @@
 //! A router over real rooms, and one way to call it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -13,6 +14,7 @@ use super::super::{Api, Rooms, router, server};
 use crate::access::application::ApplicationChange;
 use crate::access::{self, Access, ContactChange, Principal, StandingChange, Visit};
 use crate::audit::{Audit, Retention, SupportIds, Tally};
+use crate::backup::{self, Backups};
 use crate::calls::Calls;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, Live, Overrides, Public};
@@ -23,7 +25,7 @@ use crate::flows::{Catalog, Description, Engine, EngineOptions, Flow, Flows, Plu
 use crate::integrations::{Integrations, Models};
 use crate::notices::{self, Notices};
 use crate::organizations::Organizations;
-use crate::seal::{Keyring, MasterKey};
+use crate::seal::{Custody, Keyring, MasterKey, MasterKeys, Resealer, SealError};
 use crate::shelf::{self, Shelf};
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
@@ -77,8 +79,10 @@ impl World {
     pub(crate) async fn with_clock(public: Public, policy: access::Policy, clock: SharedClock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let keyring =
-            Arc::new(Keyring::load_or_create(&*store, &MasterKey::generate("a test").unwrap()).await.unwrap());
+        let master = MasterKey::generate("a test").unwrap();
+        let keyring = Arc::new(Keyring::load_or_create(&*store, &master).await.unwrap());
+        let keys = Custody::open(store.clone(), keyring.clone(), master, Box::new(NoKeys), clock.clone());
+        let custody = Arc::new(keys.await.unwrap());
         let egress = Arc::new(Egress::new(Policy::default(), Arc::clone(&clock)));
         let organizations = Arc::new(Organizations::open(Arc::clone(&store), Arc::clone(&clock)).await.unwrap());
         let audit = Audit::open(Arc::clone(&store), &keyring, Arc::clone(&clock), Retention::default()).await;
@@ -106,7 +110,7 @@ impl World {
             Arc::clone(&catalog),
             Arc::clone(&egress),
         ));
-        let hooks = Arc::clone(&keyring);
+        let (hooks, sealing) = (Arc::clone(&keyring), Arc::clone(&keyring));
         let tokens = Tokens::new(
             Arc::clone(&store),
             keyring,
@@ -141,7 +145,23 @@ impl World {
             egress: Arc::clone(&egress),
         };
         let webhooks = Arc::new(Webhooks::open(webhooks).await.unwrap());
+        let mut kinds = crate::tokens::sealed_kinds();
+        kinds.extend([crate::integrations::sealed_kind(), webhooks.sealed_kind()]);
+        let keys = Arc::new(Resealer::new(custody, store.clone(), clock.clone(), kinds, Duration::ZERO));
+        let backups = Backups::new(backup::Parts {
+            store: Arc::clone(&store),
+            disk: None,
+            keyring: sealing,
+            access: Arc::clone(&access),
+            notices: Arc::clone(&notices),
+            audit: Arc::clone(&audit),
+            clock: Arc::clone(&clock),
+            data: folder.path().to_owned(),
+            schedule: None,
+        });
         let (api, router) = router(Rooms {
+            backups,
+            keys,
             access,
             audit,
             tally,
@@ -222,6 +242,20 @@ impl World {
             request.headers_mut().insert(axum::http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
         }
         self.send(request).await
+    }
+}
+
+/// Settings that name no next master key.
+struct NoKeys;
+
+#[async_trait]
+impl MasterKeys for NoKeys {
+    async fn present(&self) -> Result<MasterKey, SealError> {
+        MasterKey::generate("the settings")
+    }
+
+    async fn next(&self) -> Result<MasterKey, SealError> {
+        MasterKey::generate("the next setting")
     }
 }
 

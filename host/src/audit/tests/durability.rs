@@ -100,6 +100,8 @@ async fn what_is_pruned_is_gone_and_the_rest_is_proved() {
         assert_eq!(found.first(), Some(&first));
         let left = world.store.dump().iter().filter(|(key, _)| key.starts_with(&BY_TOKEN.key(&[]))).count() as u64;
         assert_eq!(left, 3 * kept, "nothing of pruned records is left in the index");
+        let left = world.store.dump().iter().filter(|(key, _)| key.starts_with(&BY_OBJECT.key(&[]))).count() as u64;
+        assert_eq!(left, kept, "nor in the other");
 
         let world = world.restart().await;
         world.audit.append(vec![entry()]).await.unwrap();

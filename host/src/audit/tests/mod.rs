@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::chain::{ANCHOR, BY_TOKEN, ENDS, HEAD, RECORDS};
+use super::chain::{ANCHOR, BY_OBJECT, BY_TOKEN, ENDS, HEAD, RECORDS};
 use super::*;
 use crate::clock::TestClock;
 use crate::seal::MasterKey;

@@ -66,6 +66,39 @@ async fn a_page_of_what_is_rare_is_bounded_and_goes_on() {
 }
 
 #[tokio::test]
+async fn one_object_is_found_at_once_also_in_a_log_that_had_no_such_index() {
+    let world = World::new().await;
+    for _ in 0..6 {
+        world.audit.append(vec![Entry::new(Actor::system(), "common").on("model/common"); 1000]).await.unwrap();
+    }
+    world.audit.append(vec![Entry::new(Actor::system(), "made").on("model/rare")]).await.unwrap();
+    let filter = Filter { object: Some("model/rare".into()), ..Filter::default() };
+    assert_eq!(world.page(filter.clone(), ALL).await, (vec![6001], None));
+
+    let indexed: Vec<_> =
+        world.store.dump().into_iter().filter(|(key, _)| key.starts_with(&BY_OBJECT.key(&[]))).collect();
+    world.tamper(|batch| indexed.iter().for_each(|(key, _)| batch.remove(key.clone()))).await;
+    assert_eq!(world.page(filter.clone(), ALL).await, (vec![], None));
+    assert_eq!(super::super::count_about(&*world.store).await.unwrap(), 6001);
+    let (mut after, mut parts) = (None, 0);
+    loop {
+        let mut batch = Batch::buffered();
+        let (last, _) = super::super::index_objects(&*world.store, after, 1000, &mut batch).await.unwrap();
+        world.store.commit(batch).await.unwrap();
+        parts += 1;
+        after = last;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((parts, world.page(filter, ALL).await), (7, (vec![6001], None)));
+    let again: Vec<_> =
+        world.store.dump().into_iter().filter(|(key, _)| key.starts_with(&BY_OBJECT.key(&[]))).collect();
+    assert_eq!(again, indexed);
+    assert_eq!(world.verified().await.records, 6001);
+}
+
+#[tokio::test]
 async fn a_token_is_found_with_its_own_items_only() {
     let world = World::with(2).await;
     for id in ["actorstoken1", "objectstoken", "itemstoken"] {

@@ -112,6 +112,10 @@ async fn hiding_a_record_from_the_search_shows() {
         world.tamper(|batch| BY_TOKEN.remove(batch, &[id, &number(2)])).await;
         assert_eq!(world.broken().await, (2, Fault::NotIndexed), "{id}");
     }
+    let world = World::with(2).await;
+    let object = entry().object;
+    world.tamper(|batch| BY_OBJECT.remove(batch, &[&object, &number(2)])).await;
+    assert_eq!(world.broken().await, (2, Fault::NotIndexed), "{object}");
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ pub(super) use self::rotation::Proven;
 use self::rotation::Rotation;
 use self::used::Used;
 use super::failure::{self, Ended};
-use super::journal::{AttemptRecord, AttemptStory, Outcome, PersonRecord, Stage, StepStory};
+use super::journal::{AttemptRecord, AttemptStory, Outcome, PersonRecord, Stage, StepStory, bound_to};
 use super::key::TokenKey;
 use super::parts::Parts;
 use super::plan::Cause;
@@ -139,7 +139,13 @@ impl Attempt {
         attempt.asking = start.asking;
         if start.again {
             attempt.refresh = RefreshState::Spent;
-            attempt.note("the refresh token was sent before and no answer came; it is tried once more");
+            match start.token.restored {
+                Some(made_at) => attempt.note(&format!(
+                    "the refresh token comes from the backup of {}, and the provider may have replaced it since; it is tried once",
+                    made_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+                )),
+                None => attempt.note("the refresh token was sent before and no answer came; it is tried once more"),
+            }
         }
         Ok(attempt)
     }
@@ -413,8 +419,3 @@ impl Attempt {
 
 /// The pause before a failed write is tried again; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// What an attempt's sealed values are bound to.
-fn bound_to(id: Ulid, name: &str) -> Vec<u8> {
-    format!("attempt/{id}#{name}").into_bytes()
-}

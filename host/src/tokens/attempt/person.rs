@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 use ulid::Ulid;
 
 use super::super::failure::Ended;
-use super::super::journal::{Held, PersonRecord, Stage, StepStory};
-use super::{Attempt, bound_to};
+use super::super::journal::{Held, PersonRecord, Stage, StepStory, bound_to};
+use super::Attempt;
 use crate::egress::Pair;
 use crate::flows::step::{Event, Prompt, Remedy, State};
 use crate::seal::{Keyring, Sealed};

@@ -8,7 +8,6 @@ use secrecy::{ExposeSecret, SecretString};
 use super::super::expiry::{self, Fallback};
 use super::super::failure::{self, Ended};
 use super::super::journal::{Outcome, Stage, StepStory};
-use super::super::ledger::Ledger;
 use super::super::parts::Parts;
 use super::super::record::{FailureRecord, RefreshState, StoredToken, TokenRecord};
 use super::super::token::Token;
@@ -196,6 +195,7 @@ impl Attempt {
             Last::Answered(_, left_at) => left_at,
             Last::Nothing | Last::Unanswered(..) => self.parts.clock.now(),
         };
+        let rotates = self.rotates(&flow_token);
         let mut token = match self.next(flow_token, left_at) {
             Ok(token) => token,
             Err(message) => return Err(self.fail("invalid_token_response", message, Remedy::Retry(None), None).await),
@@ -209,6 +209,7 @@ impl Attempt {
             let sealed = StoredToken::seal(&token, &self.record.story.key, &parts.ledger.keyring)?;
             let ended = self.end(outcome, |record| {
                 record.succeed(token.generation, sealed.clone());
+                record.learn_rotation(rotates);
                 record.attended = attended;
                 record.proven.clone_from(&proven);
             });
@@ -230,6 +231,13 @@ impl Attempt {
             };
         });
         ended.await.err().unwrap_or(Ended::Revoked)
+    }
+
+    /// Whether the provider gave another refresh token for the one it was sent; none where none was sent.
+    fn rotates(&self, new: &FlowToken) -> Option<bool> {
+        let sent = self.present.as_ref().filter(|_| self.record.story.purpose == Purpose::Refresh)?;
+        let (old, new) = (sent.refresh_token.as_ref()?.expose_secret(), new.refresh_token.as_ref());
+        Some(new.is_some_and(|new| !new.expose_secret().is_empty() && new.expose_secret() != old))
     }
 
     /// The next generation. After a refresh, what is absent keeps its old value.
@@ -346,7 +354,7 @@ impl Attempt {
         let Some(integration) = integration.filter(|now| now.target == self.record.target) else {
             self.record.story.outcome = Some(Outcome::Void);
             self.record.stage = Stage::Ended;
-            Ledger::put_attempt(&mut batch, &self.record)?;
+            parts.ledger.put_attempt(&mut batch, &self.record)?;
             parts.ledger.store.commit(batch).await?;
             return Ok(Standing::Void);
         };
@@ -369,10 +377,10 @@ impl Attempt {
             }
             change(&mut token);
             integration.expect(&mut batch);
-            Ledger::put_token(&mut batch, &token, read)?;
+            parts.ledger.put_token(&mut batch, &token, read)?;
         }
         self.record.story.outcome = Some(if current { outcome.clone() } else { Outcome::Void });
-        Ledger::put_attempt(&mut batch, &self.record)?;
+        parts.ledger.put_attempt(&mut batch, &self.record)?;
         parts.ledger.prune(&mut batch, self.record.story.key.integration(), self.id()).await?;
         parts.ledger.store.commit(batch).await?;
         if current {

@@ -56,6 +56,7 @@ impl Home {
             data: folder.path().join("data"),
             listen: ([127, 0, 0, 1], 0).into(),
             key: KeySource::File(folder.path().join("key/master.key")),
+            key_next: None,
             flows: built()?.join("flows"),
             public: Public::default(),
             public_url: None,
@@ -64,7 +65,10 @@ impl Home {
             access: tokenhost::access::Policy::default(),
             audit: tokenhost::config::Audit::default(),
             events: tokenhost::config::Events::default(),
+            backup: None,
             log: Log::default(),
+            telemetry: tokenhost::config::Telemetry::default(),
+            resolved: Vec::new(),
         };
         let token = daemon::init(&config).await?.token.expose_secret().to_owned();
         Ok(Self { folder, config, token })
