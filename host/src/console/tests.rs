@@ -17,7 +17,12 @@ use crate::config::Public;
 async fn place() -> (World, Router) {
     let world = World::new(Public::default()).await;
     let inside = Inside::new(world.api.clone(), world.router.clone());
-    let shared = Shared { inside: inside.clone(), templates: Templates::new(), overviews: Overviews::new(), forms: Forms::new() };
+    let shared = Shared {
+        inside: inside.clone(),
+        templates: Templates::new(),
+        overviews: Overviews::new(),
+        forms: Forms::new(),
+    };
     let more = Router::new()
         .route(
             "/console/test/export",

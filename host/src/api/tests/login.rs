@@ -321,7 +321,11 @@ async fn what_is_not_allowed_lets_nobody_in() {
             // A person is told how they sign in instead.
             let page = send(&world, "GET", "/login?next=/x%22", "", &[("accept", "text/html")], "192.0.2.1").await;
             assert_eq!((page.status.as_u16(), page.header("content-type")), (404, "text/html; charset=utf-8"));
-            assert!(page.text.contains("which your browser asks for") && page.text.contains("at the proxy"), "{}", page.text);
+            assert!(
+                page.text.contains("which your browser asks for") && page.text.contains("at the proxy"),
+                "{}",
+                page.text
+            );
             assert!(!page.text.contains("<form") && !page.text.contains("/x\""), "{}", page.text);
             let docs = send(&world, "GET", "/docs", "", &[("accept", "text/html")], "192.0.2.1").await;
             assert_eq!(docs.status, 401);
