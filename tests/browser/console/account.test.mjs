@@ -147,7 +147,7 @@ test('who may not manage tokens is told so, and a session that ended leads to th
   assert.equal(refused.status(), 403);
   await accessible(nobody);
   const made = await nobody.evaluate(() =>
-    fetch('/console/account/tokens', { method: 'POST', body: new URLSearchParams({ form: 'x', application: 'a', scopes: 'REST/JSON' }) }).then((answer) => answer.status));
+    fetch('/console/account/tokens', { method: 'POST', body: new URLSearchParams({ form: 'x', application: 'a', scopes: 'REST/JSON' }) }).then(async (answer) => (await answer.text()) && answer.status));
   assert.equal(made, 403);
 
   const page = await open(t);
