@@ -38,7 +38,7 @@ const seen = async (page, response) => ({
 
 /** A page's outcome where it is the last one; else nothing, and the page was dealt with. */
 async function deal(page) {
-  if (await page.title().then((title) => title.startsWith('tokenhost'))) return true;
+  if (await page.title().then((title) => title.endsWith('tokenhost'))) return true;
   if (values.deny) {
     const cancel = page.locator('a[href$="/abort"]');
     if (await cancel.count()) {

@@ -168,3 +168,25 @@ async fn the_overview() {
     place.client().token("crm-test").await.expect(503);
     browser::passes("overview.test.mjs", &place.world(json!({"token": place.daemon.token()}))).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_in() {
+    browser::passes("signin.test.mjs", &Place::new().await.world(json!({}))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn my_account() {
+    browser::passes("account.test.mjs", &Place::new().await.world(json!({}))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_administration() {
+    let place = Place::new().await;
+    browser::passes("administration.test.mjs", &place.world(json!({"token": place.daemon.token()}))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log() {
+    let place = Place::new().await;
+    browser::passes("audit.test.mjs", &place.world(json!({"token": place.daemon.token()}))).await;
+}

@@ -129,7 +129,7 @@ async fn a_person_consents_in_a_browser_and_again_once_the_provider_has_revoked_
     let denied = place.connect("code").await;
     place.working("code").await;
     let seen = Person::opens(denied["url"].as_str().unwrap(), &["--deny"]).ends().await;
-    assert_eq!((&seen["status"], &seen["title"]), (&json!(502), &json!("tokenhost: not connected")), "{seen}");
+    assert_eq!((&seen["status"], &seen["title"]), (&json!(502), &json!("Not connected · tokenhost")), "{seen}");
     assert!(seen["text"].as_str().unwrap().contains("access_denied"), "{seen}");
     assert_eq!(place.outcome("code", &denied["attempt"]).await["code"], "access_denied");
     assert_eq!(place.working("code").await["generation"], 3);

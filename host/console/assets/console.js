@@ -52,6 +52,8 @@ document.addEventListener('submit', (event) => {
   if (event.defaultPrevented || event.target.hasAttribute('hx-post')) return;
   for (const button of event.target.querySelectorAll('button:not([name])')) setTimeout(() => (button.disabled = true));
 });
+// A page that a browser keeps to go back to doesn't keep a value that is shown once.
+addEventListener('pagehide', () => document.querySelectorAll('[data-once]').forEach((it) => it.replaceChildren()));
 addEventListener('pageshow', () => document.querySelectorAll('button[disabled]').forEach((it) => (it.disabled = false)));
 
 document.addEventListener('htmx:beforeRequest', (event) => {

@@ -81,6 +81,31 @@ impl Right {
         }
     }
 
+    /// What it lets one do, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::ReadModels => "See integration models.",
+            Self::WriteModels => "Import, change and delete models given as a document.",
+            Self::FetchModels => {
+                "Have the daemon fetch a model from a URL: it opens a connection of the caller's choosing."
+            }
+            Self::ReadIntegrations => "See integrations: fields, states and attempts, but no token and no secret.",
+            Self::WriteIntegrations => {
+                "Make, change and delete integrations, secrets included, and enter a token by hand."
+            }
+            Self::SetProxy => "Set an integration's proxy, through which all its secrets then go.",
+            Self::UseTokens => "Use an integration's token without seeing it: renew, reject, call the service.",
+            Self::ReadTokenValues => "Read a token's value.",
+            Self::ReadFlows => "See flows.",
+            Self::ManageFlows => "Install, upgrade, roll back and remove flows, and reveal secrets to them.",
+            Self::ReadPrincipals => "See users, profiles, organizations and inbound tokens, never their values.",
+            Self::ManagePrincipals => "Make, change and delete users, profiles, organizations and inbound tokens.",
+            Self::ReadAudit => "Read the audit log and the exact reasons of refusals.",
+            Self::Operate => "See metrics and the daemon's state, manage webhooks, and rotate keys.",
+            Self::VerifyTokens => "Have other principals' tokens verified: verify and introspect.",
+        }
+    }
+
     /// The right of this name.
     pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|right| right.as_str() == name)

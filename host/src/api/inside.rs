@@ -100,6 +100,11 @@ impl Inside {
         self.api.access.policy().allowed_login_types.contains(&LoginType::Form)
     }
 
+    /// Whether browsers may ask people for login and password themselves.
+    pub fn has_basic(&self) -> bool {
+        self.api.access.policy().allowed_login_types.contains(&LoginType::Basic)
+    }
+
     /// Finds out who makes this request for a page, and refuses as the API does, in the same words.
     ///
     /// # Errors

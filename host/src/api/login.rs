@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::inside::HOME;
 use super::problem::{Code, Problem};
 use super::refusal::{self, Place};
 use super::state::Api;
@@ -29,7 +30,7 @@ use crate::audit::{Actor, ActorKind, Entry};
 const FORM_BYTES: usize = 16 << 10;
 /// The longest path to go on to.
 const LONGEST_NEXT: usize = 512;
-/// The page that people sign in for.
+/// A page that browsers without a credential are led away from.
 const DOCS: &str = "/docs";
 
 /// The routes.
@@ -45,7 +46,7 @@ struct SignIn {
     login: String,
     /// The password.
     password: String,
-    /// Where to go on to: a path of this daemon. Default: `/docs`
+    /// Where to go on to: a path of this daemon. Default: `/console/`
     next: Option<String>,
 }
 
@@ -71,7 +72,7 @@ impl Given {
                 return None;
             }
         }
-        Some(Self { login: login?, password: password?, next: next.unwrap_or_else(|| DOCS.to_owned()) })
+        Some(Self { login: login?, password: password?, next: next.unwrap_or_else(|| HOME.to_owned()) })
     }
 }
 
@@ -80,14 +81,14 @@ fn local(next: &str) -> &str {
     // Browsers take `//host`, and `/\host`, for another host, and skip control characters.
     let is_path = next.starts_with('/') && !next.starts_with("//") && next.len() <= LONGEST_NEXT;
     let is_plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    if is_path && is_plain { next } else { DOCS }
+    if is_path && is_plain { next } else { HOME }
 }
 
 /// The path to go on to that stands in the query.
 fn wanted(uri: &Uri) -> String {
     let query = uri.query().unwrap_or_default();
     let found = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "next");
-    found.map_or_else(|| DOCS.to_owned(), |(_, next)| local(&next).to_owned())
+    found.map_or_else(|| HOME.to_owned(), |(_, next)| local(&next).to_owned())
 }
 
 /// Whether people may sign in this way.
@@ -153,6 +154,11 @@ impl Visit {
         }
         let refused = Refused::unknown(Reason::LoginTypeNotAllowed);
         let support_id = refusal::note(&api, &refused, place, None).await;
+        let accepts = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if parts.method.is_safe() && accepts.contains("text/html") {
+            let allowed = |one| api.access.policy().allowed_login_types.contains(&one);
+            return Err(page::elsewhere(allowed, &wanted(&parts.uri), &support_id));
+        }
         let problem = Problem::new(Code::NotFound, "nobody signs in here with a password form");
         Err(problem.with_support(support_id).into_response())
     }
@@ -306,21 +312,21 @@ mod tests {
             ("/docs", "/docs"),
             ("/docs?x=1#Model", "/docs?x=1#Model"),
             ("/", "/"),
-            ("", DOCS),
-            ("docs", DOCS),
-            ("//evil.example", DOCS),
-            ("/\\evil.example", DOCS),
-            ("/\t/evil.example", DOCS),
-            ("https://evil.example", DOCS),
-            ("javascript:alert(1)", DOCS),
-            ("/a\r\nset-cookie: x", DOCS),
-            ("/é", DOCS),
+            ("", HOME),
+            ("docs", HOME),
+            ("//evil.example", HOME),
+            ("/\\evil.example", HOME),
+            ("/\t/evil.example", HOME),
+            ("https://evil.example", HOME),
+            ("javascript:alert(1)", HOME),
+            ("/a\r\nset-cookie: x", HOME),
+            ("/é", HOME),
         ] {
             assert_eq!(local(next), expected, "{next:?}");
         }
         assert_eq!(wanted(&"/login?next=%2Fv1%2Fme&next=x".parse().unwrap()), "/v1/me");
-        assert_eq!(wanted(&"/login?next=%2F%2Fevil".parse().unwrap()), DOCS);
-        assert_eq!(local(&format!("/{}", "x".repeat(LONGEST_NEXT))), DOCS);
+        assert_eq!(wanted(&"/login?next=%2F%2Fevil".parse().unwrap()), HOME);
+        assert_eq!(local(&format!("/{}", "x".repeat(LONGEST_NEXT))), HOME);
     }
 
     #[test]
@@ -330,7 +336,7 @@ mod tests {
             let found = given.as_ref().map(|given| (&*given.login, given.password.expose_secret(), &*given.next));
             assert_eq!(found, expected, "{text}");
         };
-        check("login=ada&password=a+b%26&other=x", Some(("ada", "a b&", "/docs")));
+        check("login=ada&password=a+b%26&other=x", Some(("ada", "a b&", "/console/")));
         check("login=ada&password=x&next=%2Fv1", Some(("ada", "x", "/v1")));
         check("login=ada&login=eve&password=x", None);
         check("login=ada&password=x&password=y", None);

@@ -19,6 +19,7 @@ mod events;
 mod flows;
 mod form;
 mod forward_auth;
+mod frame;
 mod identity;
 mod inside;
 mod integrations;

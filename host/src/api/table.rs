@@ -174,7 +174,9 @@ pub(super) const TABLE: &[Route] = {
         get("/v1/profiles/{profile}", right(ReadPrincipals)),
         patch("/v1/profiles/{profile}", right(ManagePrincipals), "profile.change"),
         delete("/v1/profiles/{profile}", right(ManagePrincipals), "profile.delete"),
-        get("/v1/scopes", right(ReadPrincipals)),
+        // They say what there is, and nothing of anybody: whoever makes a token of their own chooses among scopes.
+        get("/v1/scopes", Known(|_| false)),
+        get("/v1/rights", Known(|_| false)),
         get("/v1/application-tokens", right(ReadPrincipals)),
         post("/v1/application-tokens", right(ManagePrincipals), "application_token.create"),
         get("/v1/application-tokens/{id}", right(ReadPrincipals)),

@@ -58,6 +58,12 @@ impl Fields {
         self.0.iter().filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
     }
 
+    /// The inputs of a form that was sent so.
+    #[cfg(test)]
+    pub(super) fn of(text: &str) -> Self {
+        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+    }
+
     /// What may be shown again: all but secrets and passwords.
     pub(super) fn shown(&self) -> Value {
         let mut shown = Map::new();

@@ -4,21 +4,31 @@
 //! below, and sees no secret, since no call that it makes shows one. Pages are templates of the folder `console/`, work without
 //! scripts where that is possible, and load nothing from elsewhere.
 
+mod account;
 mod address;
+mod applications;
 mod assets;
 mod attempts;
+mod audit;
 mod authentication;
 mod binding;
+mod change;
 mod fields;
 mod flows;
 mod integration_new;
 mod integrations;
 mod models;
+mod once;
+mod organizations;
 mod overview;
 mod page;
+mod personal_tokens;
+mod profiles;
+mod standing;
 mod templates;
 mod tokens;
 mod upload;
+mod users;
 mod visit;
 
 use std::sync::Arc;
@@ -28,6 +38,7 @@ use axum::response::Redirect;
 use axum::routing::get;
 use tokio::sync::Semaphore;
 
+use self::once::Forms;
 use self::overview::Overviews;
 use self::templates::Templates;
 use crate::api::Inside;
@@ -46,6 +57,8 @@ struct Shared {
     overviews: Overviews,
     /// Turns to have an upload in memory.
     uploads: Arc<Semaphore>,
+    /// Forms that were sent already.
+    forms: Forms,
 }
 
 impl std::ops::Deref for Console {
@@ -56,9 +69,17 @@ impl std::ops::Deref for Console {
     }
 }
 
+impl Shared {
+    /// What there is before anybody visits.
+    fn new(inside: Inside) -> Self {
+        let (templates, overviews) = (Templates::new(), Overviews::new());
+        Self { inside, templates, overviews, uploads: upload::turns(), forms: Forms::new() }
+    }
+}
+
 /// The console's routes, over the API.
 pub fn router(inside: Inside) -> Router {
-    let shared = Shared { inside, templates: Templates::new(), overviews: Overviews::new(), uploads: upload::turns() };
+    let shared = Shared::new(inside);
     Router::new()
         .route("/", get(|| async { Redirect::to("/console/") }))
         .route("/console", get(|| async { Redirect::permanent("/console/") }))
@@ -71,6 +92,13 @@ pub fn router(inside: Inside) -> Router {
         .merge(tokens::routes())
         .merge(attempts::routes())
         .merge(flows::routes())
+        .merge(account::routes())
+        .merge(users::routes())
+        .merge(applications::routes())
+        .merge(personal_tokens::routes())
+        .merge(profiles::routes())
+        .merge(organizations::routes())
+        .merge(audit::routes())
         .layer(axum::middleware::map_response(page::protect))
         .with_state(Console(Arc::new(shared)))
 }

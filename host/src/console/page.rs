@@ -29,6 +29,15 @@ pub(super) type Page = Result<Response, Failure>;
 /// Why a page isn't shown: another answer in its place.
 pub(super) struct Failure(Box<Response>);
 
+impl Failure {
+    /// The same, where the browser asks for login and password (RFC 7617).
+    pub(super) fn asking(mut self) -> Self {
+        let challenge = HeaderValue::from_static("Basic realm=\"tokenhost\", charset=\"UTF-8\"");
+        self.0.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        self
+    }
+}
+
 impl From<Response> for Failure {
     fn from(response: Response) -> Self {
         Self(Box::new(response))

@@ -17,7 +17,7 @@ use crate::config::Public;
 async fn place() -> (World, Router) {
     let world = World::new(Public::default()).await;
     let inside = Inside::new(world.api.clone(), world.router.clone());
-    let shared = Shared { inside: inside.clone(), templates: Templates::new(), overviews: Overviews::new() };
+    let shared = Shared::new(inside.clone());
     let more = Router::new()
         .route(
             "/console/test/export",
@@ -108,4 +108,39 @@ async fn a_page_gives_no_more_than_the_api() {
         (&log["items"][0]["actor"]["name"], &log["items"][0]["object"]),
         (&json!("crm"), &json!("organizations/acme"))
     );
+}
+
+#[tokio::test]
+async fn pages_are_for_whom_the_api_shows_what_they_hold() {
+    let (world, router) = place().await;
+    let reader = bearer(&world.application("reader", &["REST Services User"], &[], &["REST/JSON"]).await);
+    let auditor = bearer(&world.application("auditor", &["Auditor", "REST Services User"], &[], &["REST/JSON"]).await);
+    let admin = bearer(&world.token);
+    for path in [
+        "/console/users",
+        "/console/users/new",
+        "/console/application-tokens",
+        "/console/application-tokens/new",
+        "/console/personal-tokens",
+        "/console/personal-tokens/new",
+        "/console/profiles",
+        "/console/profiles/new",
+        "/console/profiles/Administrator",
+        "/console/organizations",
+        "/console/organizations/new",
+        "/console/organizations/default",
+        "/console/audit",
+        "/console/audit/records/1",
+        "/console/audit/explain",
+        "/console/audit/find",
+        "/console/audit/verify",
+    ] {
+        assert_eq!(ask(&router, "GET", path, &[]).await.0, 303, "{path}");
+        for (who, expected) in [(&reader, 403), (&auditor, 200), (&admin, 200)] {
+            let (status, _, text) = ask(&router, "GET", path, &[("authorization", who)]).await;
+            assert_eq!(status, expected, "{path}: {text}");
+        }
+    }
+    // For users only.
+    assert_eq!(ask(&router, "GET", "/console/account", &[("authorization", &admin)]).await.0, 403);
 }

@@ -64,7 +64,11 @@ impl FromRequestParts<Console> for Entry {
                 let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
                 Err(lead(&format!("/login?next={next}"), is_part).into())
             }
-            Err(answer) => Err(console.problem(&answer, None, uri.path())),
+            Err(answer) => {
+                let failure = console.problem(&answer, None, uri.path());
+                let asks = answer.status == StatusCode::UNAUTHORIZED && console.inside.has_basic();
+                Err(if asks { failure.asking() } else { failure })
+            }
         }
     }
 }

@@ -1,16 +1,12 @@
-//! The pages that a person sees who connects an integration: plain HTML without scripts, stored nowhere, and without a
-//! referrer, since the link and the return are secrets.
+//! The pages that a person sees who connects an integration: in the console's look, and without a referrer, since the link
+//! and the return are secrets.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
-use super::super::docs::{self, Text};
+use super::super::docs::Text;
+use super::super::frame::{self, Referrer};
 use crate::tokens::TokenError;
-
-/// The pages' style.
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem;color:#1b1f24}\
-    code,kbd{font:14px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}b.code{font:1.6rem ui-monospace,monospace}\
-    small{color:#57606a}";
 
 /// Headers of every answer to a person's browser.
 const HEADERS: [(HeaderName, HeaderValue); 2] = [
@@ -22,7 +18,7 @@ const HEADERS: [(HeaderName, HeaderValue); 2] = [
 pub(super) fn connected(integration: &str, attempt: &str) -> Response {
     page(
         StatusCode::OK,
-        "connected",
+        "Connected",
         &format!("<p><b>{}</b> is connected. You can close this page.</p>{}", Text(integration), foot(attempt)),
     )
 }
@@ -44,7 +40,7 @@ pub(super) fn failed(integration: &str, attempt: &str, error: &TokenError) -> Re
     let name = Text(integration);
     page(
         StatusCode::BAD_GATEWAY,
-        "not connected",
+        "Not connected",
         &format!(
             "<p><b>{name}</b> is not connected.</p><p>{}</p><p>{} To start again: \
              <code>tokenhost integration connect {name}</code></p>{}",
@@ -71,16 +67,16 @@ fn remedy(code: &str) -> &'static str {
 
 /// There is something else to do.
 pub(super) fn prompt(message: &str, url: Option<&str>, code: Option<&str>) -> Response {
-    let code = code.map(|code| format!("<p><b class=code>{}</b></p>", Text(code))).unwrap_or_default();
+    let code = code.map(|code| format!("<p class=once>{}</p>", Text(code))).unwrap_or_default();
     let link = url.map(|url| format!("<p><a href=\"{0}\" rel=noreferrer>{0}</a></p>", Text(url))).unwrap_or_default();
-    page(StatusCode::OK, "one more step", &format!("<p>{}</p>{link}{code}", Text(message)))
+    page(StatusCode::OK, "One more step", &format!("<p>{}</p>{link}{code}", Text(message)))
 }
 
 /// The link, or the return, doesn't count. Says the same for every reason.
 pub(super) fn refused(support_id: &str) -> Response {
     page(
         StatusCode::FORBIDDEN,
-        "not accepted",
+        "Not accepted",
         &format!(
             "<p>This link, or this return from a provider, doesn't count: it is unknown, was used already, came too late, or \
              came in another browser than the one that opened the link. Nothing was changed.</p>\
@@ -109,13 +105,5 @@ fn foot(attempt: &str) -> String {
 
 /// A page.
 fn page(status: StatusCode, title: &str, content: &str) -> Response {
-    let text = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-         <title>tokenhost: {title}</title><style>{STYLE}</style><h1>{title}</h1>{content}"
-    );
-    let mut response = (status, HEADERS, text).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(docs::POLICY));
-    response
+    frame::page(status, title, &format!("<div class=panel>{content}</div>"), Referrer::Nobody)
 }

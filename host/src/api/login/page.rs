@@ -1,46 +1,34 @@
-//! The pages to sign in and out with: plain HTML without scripts, and the headers that keep them so.
+//! The pages to sign in and out with: plain HTML without scripts, in the console's look.
 
-use std::sync::LazyLock;
-
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest as _, Sha256};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
 
 use super::super::docs::Text;
+use super::super::frame::{self, Referrer};
+use crate::access::LoginType;
 
-/// The pages' style.
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:22rem;margin:4rem auto;padding:0 1rem;color:#1b1f24}\
-    label{display:block;margin:1rem 0}input{display:block;width:100%;box-sizing:border-box;font:inherit;padding:.4rem}\
-    button{font:inherit;padding:.4rem 1rem}p[role=alert]{background:#fdecea;padding:.75rem;border-radius:4px}\
-    code{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}";
-
-/// The pages' `Content-Security-Policy`: this one style, and forms that go nowhere else (CSP level 3).
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let style = STANDARD.encode(Sha256::digest(STYLE));
-    format!(
-        "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    )
-});
-
-/// The form to sign in with. After a refusal it says so, and never why.
+/// The form to sign in with. After a refusal it says so, and never why; whoever may see the reason finds it behind the link,
+/// after signing in.
 pub(super) fn form(status: StatusCode, next: &str, refused: Option<&str>) -> Response {
     let message = refused.map_or_else(String::new, |support_id| {
+        let reason: String = form_urlencoded::byte_serialize(support_id.as_bytes()).collect();
         format!(
-            "<p role=alert>You weren't signed in. Check login and password; where they are right, the operator finds the \
-             reason by this support id:<br><code>{}</code></p>",
+            "<div class=\"note bad\" role=alert><p><strong>You weren't signed in.</strong> Check login and password; where they \
+             are right, the operator finds the reason by this support id:</p>\
+             <p><a href=\"/console/audit/explain?support_id={reason}\"><code>{}</code></a></p></div>",
             Text(support_id)
         )
     });
     let mut response = page(
         status,
+        "Sign in",
         &format!(
-            "{message}<form method=post action=\"/login\"><input type=hidden name=next value=\"{}\">\
-             <label>Login<input name=login autocomplete=username autocapitalize=none spellcheck=false maxlength=128 required \
-             autofocus></label>\
-             <label>Password<input name=password type=password autocomplete=current-password maxlength=256 required></label>\
-             <button>Sign in</button></form>",
+            "{message}<form class=panel method=post action=\"/login\"><input type=hidden name=next value=\"{}\">\
+             <div class=field><label for=login>Login</label><input id=login name=login autocomplete=username \
+             autocapitalize=none spellcheck=false maxlength=128 required autofocus></div>\
+             <div class=field><label for=password>Password</label><input id=password name=password type=password \
+             autocomplete=current-password maxlength=256 required></div>\
+             <button class=main>Sign in</button></form>",
             Text(next)
         ),
     );
@@ -56,30 +44,45 @@ pub(super) fn form(status: StatusCode, next: &str, refused: Option<&str>) -> Res
 pub(super) fn signed_in(login: &str, next: &str) -> Response {
     page(
         StatusCode::OK,
+        "Signed in",
         &format!(
-            "<p>You are signed in as <b>{}</b>. <a href=\"{}\">Go on</a></p>\
-             <form method=post action=\"/logout\"><button>Sign out</button></form>",
+            "<div class=panel><p>You are signed in as <b>{}</b>.</p><div class=actions>\
+             <a class=\"button main\" href=\"{}\">Go on</a>\
+             <form method=post action=\"/logout\"><button>Sign out</button></form></div></div>",
             Text(login),
             Text(next)
         ),
     )
 }
 
-/// A page.
-fn page(status: StatusCode, content: &str) -> Response {
-    // Not `no-referrer`: browsers that name no site would call the form's own origin null, as if it came from elsewhere.
-    const HEADERS: [(HeaderName, HeaderValue); 3] = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-    ];
-    let text = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-         <title>tokenhost: sign in</title><style>{STYLE}</style><h1>tokenhost</h1>{content}"
-    );
-    let mut response = (status, HEADERS, text).into_response();
-    if let Ok(policy) = HeaderValue::from_str(&POLICY) {
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+/// The page where nobody signs in with a form: how they do instead.
+pub(super) fn elsewhere(allowed: impl Fn(LoginType) -> bool, next: &str, support_id: &str) -> Response {
+    let next = Text(next);
+    let mut ways = String::new();
+    if allowed(LoginType::External) {
+        ways += "<li>Your organization's own sign-in, at the proxy in front of this daemon: open the page through that.</li>";
     }
-    response
+    if allowed(LoginType::Basic) {
+        ways += &format!(
+            "<li>Login and password, which your browser asks for: <a href=\"{next}\">go on to the page</a>, or tell them to \
+             the program that you use.</li>"
+        );
+    }
+    if allowed(LoginType::Token) {
+        ways += "<li>A token, which programs send in the header <code>Authorization</code>.</li>";
+    }
+    page(
+        StatusCode::NOT_FOUND,
+        "No form to sign in with",
+        &format!(
+            "<div class=panel><p>This daemon lets people in without a form (<code>access.allowed_login_types</code>):</p>\
+             <ul>{ways}</ul><p><small>Support id: <code>{}</code></small></p></div>",
+            Text(support_id)
+        ),
+    )
+}
+
+/// A page.
+fn page(status: StatusCode, title: &str, content: &str) -> Response {
+    frame::page(status, title, content, Referrer::Own)
 }

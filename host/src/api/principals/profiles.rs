@@ -16,13 +16,17 @@ use super::super::query::Query;
 use super::super::revision::expected;
 use super::super::state::Api;
 use super::input::{NewProfile, ProfileInput};
-use super::view::{Profile, Scope};
+use super::view::{Profile, RightShown, Scope};
 use super::{answer, forbidden, made, told};
 use crate::access::{self, AccessError, ProfileChange, ProfileName, Reason};
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, change, delete)).routes(routes!(scopes))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, change, delete))
+        .routes(routes!(scopes))
+        .routes(routes!(rights))
 }
 
 async fn find(api: &Api, name: &str) -> Result<access::Profile, Problem> {
@@ -161,4 +165,12 @@ async fn delete(State(api): State<Api>, Path(profile): Path<String>, caller: Cal
 async fn scopes(State(api): State<Api>, uri: Uri) -> Result<axum::Json<Page<Scope>>, Problem> {
     Query::of(&uri).finish()?;
     Ok(axum::Json(Page { items: Scope::all(&api.access.scopes), next: None }))
+}
+
+/// Lists the rights that profiles can have, and what each lets one do
+#[utoipa::path(get, path = "/v1/rights", tag = "users",
+    responses((status = 200, description = "All rights, on one page", body = Page<RightShown>)))]
+async fn rights(uri: Uri) -> Result<axum::Json<Page<RightShown>>, Problem> {
+    Query::of(&uri).finish()?;
+    Ok(axum::Json(Page { items: RightShown::all(), next: None }))
 }

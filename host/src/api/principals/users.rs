@@ -42,16 +42,31 @@ fn shown(user: user::User, status: StatusCode) -> Response {
 }
 
 /// Lists the users, by login
-#[utoipa::path(get, path = "/v1/users", tag = "users", params(super::super::Paging),
+#[utoipa::path(get, path = "/v1/users", tag = "users",
+    params(super::super::Paging, ("q" = Option<String>, Query, description = "Only those whose login, name or address has this in it; upper and lower case count alike")),
     responses((status = 200, description = "A page of users", body = Page<User>)))]
 async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::Json<Page<User>>, Problem> {
-    let wanted = Wanted::<Login>::of(&uri)?;
+    let mut query = Query::of(&uri);
+    let wanted = Wanted::<Login>::read(&mut query);
+    let part = query.text("q").map(|part| part.to_lowercase());
+    query.finish()?;
     let mut sieve = wanted.sieve();
     while sieve.is_open() {
         let read = api.access.users(sieve.after(), sieve.to_read()).await?;
-        sieve.add(read, |user| user.login.clone(), |user| caller.sees(&user.standing.contact.organization));
+        sieve.add(
+            read,
+            |user| user.login.clone(),
+            |user| caller.sees(&user.standing.contact.organization) && part.as_ref().is_none_or(|part| has(user, part)),
+        );
     }
     Ok(axum::Json(sieve.page(|user| user.login.clone(), User::from)))
+}
+
+/// Whether a user's login, name or address has this, in lower case, in it.
+fn has(user: &user::User, part: &str) -> bool {
+    let contact = &user.standing.contact;
+    let texts = [&contact.first_name, &contact.name, &contact.email].into_iter().flatten().map(String::as_str);
+    texts.chain([user.login.as_str()]).any(|text| text.to_lowercase().contains(part))
 }
 
 /// Makes a user

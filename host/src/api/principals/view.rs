@@ -194,6 +194,23 @@ pub(super) struct Profile {
     pub(super) revision: u64,
 }
 
+/// Something that a profile lets its holders do.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Right)]
+pub(super) struct RightShown {
+    /// Its name, as profiles have it.
+    name: &'static str,
+    /// What it lets one do.
+    meaning: &'static str,
+}
+
+impl RightShown {
+    /// All of them.
+    pub(super) fn all() -> Vec<Self> {
+        Right::ALL.into_iter().map(|right| Self { name: right.as_str(), meaning: right.meaning() }).collect()
+    }
+}
+
 /// A context in which tokens work.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Scope {

@@ -340,3 +340,34 @@ async fn the_audit_log_knows_tokens_by_digest_only() {
     let request = Request::get("/v1/users").body(Body::empty()).unwrap();
     assert_eq!(world.send(request).await.status, 401);
 }
+
+#[tokio::test]
+async fn users_are_found_by_a_part_of_who_they_are() {
+    let world = world().await;
+    for (login, name, email) in [("ada", "Lovelace", "ada@engine.example"), ("grace", "Hopper", "navy@cobol.example")] {
+        world.make("/v1/users", &json!({"login": login, "contact": {"name": name, "email": email}})).await;
+    }
+    for (query, expected) in [
+        ("q=LOVE", vec!["ada"]),
+        ("q=example", vec!["ada", "grace"]),
+        ("q=grace", vec!["grace"]),
+        ("q=@cobol&limit=1", vec!["grace"]),
+        ("q=nobody", vec![]),
+    ] {
+        let answer = world.call("GET", &format!("/v1/users?{query}"), "").await.json();
+        let found: Vec<_> = answer["items"].as_array().unwrap().iter().map(|user| text(user, "login")).collect();
+        assert_eq!(found, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn rights_say_what_they_mean() {
+    let world = world().await;
+    let answer = world.call("GET", "/v1/rights", "").await.json();
+    let items = answer["items"].as_array().unwrap();
+    assert_eq!(items.len(), crate::access::Right::ALL.len());
+    for item in items {
+        let (name, meaning) = (text(item, "name"), text(item, "meaning"));
+        assert!(crate::access::Right::of_name(name).is_some() && meaning.ends_with('.'), "{name}: {meaning}");
+    }
+}

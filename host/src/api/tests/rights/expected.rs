@@ -87,7 +87,8 @@ pub(super) const EXPECTED: &[(&str, &str, Place, &str)] = &[
     ("GET /v1/profiles/{profile}", "AU", Any, "tps"),
     ("PATCH /v1/profiles/{profile}", "A", Everywhere, "tps"),
     ("DELETE /v1/profiles/{profile}", "A", Everywhere, "tps"),
-    ("GET /v1/scopes", "AU", Any, "tps"),
+    ("GET /v1/scopes", "ACIRUog", Any, "tps"),
+    ("GET /v1/rights", "ACIRUog", Any, "tps"),
     ("GET /v1/application-tokens", "AU", Any, "tps"),
     ("POST /v1/application-tokens", "A", Within, "tps"),
     ("GET /v1/application-tokens/{id}", "AU", Within, "tps"),
@@ -176,7 +177,8 @@ pub(super) fn scope_of(route: &str) -> &'static str {
 /// Whether a caller is let in, with a thing of the organization `target`.
 pub(super) fn is_granted(rule: &(&str, &str, Place, &str), case: Case, kind: char, target: &str) -> bool {
     let (route, profiles, place, kinds) = *rule;
-    let is_own = route.contains("/v1/me") || matches!(route, "GET /docs" | "GET /openapi.json");
+    let is_own = route.contains("/v1/me")
+        || matches!(route, "GET /docs" | "GET /openapi.json" | "GET /v1/scopes" | "GET /v1/rights");
     // REST services are secured. Who signed in with a password reaches what is their own nevertheless.
     let opens = case.rest
         || matches!(case.profile, 'A' | 'R')
