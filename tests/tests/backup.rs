@@ -121,6 +121,8 @@ async fn all_that_was_acknowledged_before_is_in_it_while_everything_goes_on() {
         let listed = client.get("/v1/application-tokens?limit=1000").await.expect(200);
         for one in listed["items"].as_array().unwrap() {
             if tokens.contains_key(one["name"].as_str().unwrap()) {
+                let one =
+                    client.get(&format!("/v1/application-tokens/{}", one["id"].as_str().unwrap())).await.expect(200);
                 // Once before the backup, and once just now.
                 assert_eq!(one["use_count"], 2, "{one}");
             }
@@ -207,8 +209,9 @@ async fn where_only_a_person_gets_a_token_the_old_one_is_tried_once_after_its_ac
     client.import("crm", &document.to_string()).await;
     let fields = json!({"client_id": "c", "client_secret": "s"});
     client.integrate(json!({"name": "crm", "model": "crm", "flow": "authorization-code", "fields": fields})).await;
-    let token = json!({"access_token": "a", "refresh_token": "of the backup", "expires_in": 8});
-    client.call("PUT", "/v1/integrations/crm/token", &token).await;
+    let token = json!({"access_token": "a", "refresh_token": "of-the-backup", "expires_in": 8});
+    let entered = client.call("PUT", "/v1/integrations/crm/token", &token).await;
+    assert!(entered.status < 300, "{}", entered.text);
     let archive = backup(&daemon, "x.backup").await;
     daemon.kill9().await;
 
@@ -223,7 +226,7 @@ async fn where_only_a_person_gets_a_token_the_old_one_is_tried_once_after_its_ac
     }
     eventually("the token ends", async || (client.status("crm").await["state"] == "expired").then_some(())).await;
     assert_eq!(client.token("crm").await.expect(200)["generation"], 2);
-    assert_eq!(*sent.lock().unwrap(), ["of the backup"]);
+    assert_eq!(*sent.lock().unwrap(), ["of-the-backup"]);
     let id = client.attempts("crm").await[0]["id"].as_str().unwrap().to_owned();
     let story = client.get(&format!("/v1/integrations/crm/attempts/{id}")).await.expect(200);
     assert!(story["notes"].to_string().contains("comes from the backup of"), "{story}");
@@ -257,10 +260,12 @@ async fn the_command_line_takes_looks_through_and_refuses() {
     let bad_path = bad.to_str().unwrap().to_owned();
     for (text, part) in [(&bytes[..bytes.len() - 1], "is cut short"), (b"x", "this is no backup")] {
         std::fs::write(&bad, text).unwrap();
-        for command in [&["backup", "check"][..], &["restore", "--force"]] {
+        let elsewhere = daemon.folder().join("elsewhere");
+        for command in [&["backup", "check"][..], &["restore", "--data", elsewhere.to_str().unwrap()]] {
             let said = refused(&daemon, &[command, &[&bad_path]].concat(), 1).await;
             assert!(said.contains(part), "{said}");
         }
+        assert!(!elsewhere.exists());
     }
     let other = Daemon::init(Options::default()).await;
     let said = refused(&other, &["backup", "check", path], 1).await;
@@ -269,7 +274,7 @@ async fn the_command_line_takes_looks_through_and_refuses() {
     // Its own folder is served.
     assert!(refused(&daemon, &["restore", path], 1).await.contains("isn't empty"));
     assert!(refused(&daemon, &["restore", "--force", path], 1).await.contains("in use"));
-    assert!(refused(&daemon, &["backup"], 2).await.contains("Usage"));
+    assert!(refused(&daemon, &["backup"], 2).await.contains("name the file to write"));
     // Who may not operate everything is refused; the log says who took one.
     let (_, weak) = application(&client, "weak").await.unwrap();
     assert_eq!(Client::new(daemon.url(), Some(&weak)).get("/v1/backup").await.status, 403);
@@ -361,8 +366,9 @@ async fn make_the_fixture() {
     client.import_oauth("crm", "https://idp.example/token").await;
     let fields = json!({"client_id": "c", "client_secret": "a secret of the fixture"});
     client.integrate(json!({"name": "crm", "model": "crm", "flow": "client-credentials", "fields": fields})).await;
-    let token = json!({"access_token": "the access token of the fixture", "refresh_token": "its refresh token"});
-    client.call("PUT", "/v1/integrations/crm/token", &token).await;
+    let token = json!({"access_token": "the-access-token-of-the-fixture", "refresh_token": "its-refresh-token"});
+    let entered = client.call("PUT", "/v1/integrations/crm/token", &token).await;
+    assert!(entered.status < 300, "{}", entered.text);
     let flow = Guest::good("own").build();
     client.send("POST", "/v1/flows?allow_unsigned=true", "application/wasm", flow).await.expect(201);
     let (id, application) = application(&client, "fixture").await.unwrap();
@@ -381,7 +387,7 @@ async fn make_the_fixture() {
         "application": application,
         "application_id": id,
         "uses": 3,
-        "access_token": "the access token of the fixture",
+        "access_token": "the-access-token-of-the-fixture",
     });
     std::fs::write(fixture().join("v1.json"), format!("{known:#}\n")).unwrap();
 }

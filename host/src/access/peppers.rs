@@ -32,7 +32,7 @@ impl Access {
         let mut status = PepperStatus { current, rotated_at: None, accepted_until: None, older: 0 };
         let Some((rotated_at, accept_until)) = retired else { return Ok(status) };
         status.rotated_at = Some(rotated_at);
-        status.accepted_until = Some(accept_until).filter(|until| self.policy.allow_fallback_token && *until > now);
+        status.accepted_until = Some(accept_until).filter(|until| self.policy().allow_fallback_token && *until > now);
         let mut walk = personal::TOKENS.walk(&*self.store, &[], PAGE);
         while let Some(found) = walk.next().await? {
             let older = found.iter().filter(|found| {

@@ -187,7 +187,12 @@ async fn make(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<Respon
 async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::Json<Backups>, Problem> {
     Query::of(&uri).finish()?;
     caller.require_all(ALL).await?;
-    let backups = api.backups.list().await?.into_iter().map(Backup::from).collect();
+    // Where the folder can't be read, no backup can be made either, and that is told by what is shown.
+    let backups = api.backups.list().await.unwrap_or_else(|error| {
+        tracing::error!("backups can't be listed: {error}");
+        Vec::new()
+    });
+    let backups = backups.into_iter().map(Backup::from).collect();
     Ok(axum::Json(Backups { schedule: api.backups.standing().map(Schedule::from), backups }))
 }
 

@@ -147,7 +147,8 @@ impl Backups {
             if let Err(error) = &outcome {
                 tracing::error!("a backup that somebody asked for can't be finished: {error}");
                 // What comes doesn't end as an archive does, and the connection says so too.
-                drop(sender.try_send(Err(io::Error::other("the backup can't be finished"))));
+                let end = sender.send(Err(io::Error::other("the backup can't be finished")));
+                drop(handle.block_on(async { tokio::time::timeout(STALLED, end).await }));
             }
             // Whoever took the last piece finds the next turn free.
             drop(turn);

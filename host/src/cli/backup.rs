@@ -141,7 +141,7 @@ async fn pass_on(client: &Client) -> Result<(), Failure> {
 /// Reads a backup to its end.
 async fn check(file: &Path, overrides: &Overrides, output: Output) -> Result<(), Failure> {
     let config = Config::load(overrides).map_err(|error| Failure::usage(error.to_string()))?;
-    let master = daemon::master_key(&config).await?;
+    let master = daemon::master_key(&config).await.map_err(|error| Failure::failed(error.to_string()))?;
     let mut progress = Progress::new("read");
     let checked = backup::check(file, &master, |read, all| progress.show(read, Some(all))).await;
     progress.end();

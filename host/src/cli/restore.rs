@@ -82,7 +82,7 @@ impl Restore {
 /// Makes the data folder.
 async fn restore(file: &std::path::Path, overrides: &Overrides, force: bool, output: Output) -> Result<(), Failure> {
     let config = Config::load(overrides).map_err(|error| Failure::usage(error.to_string()))?;
-    let master = daemon::master_key(&config).await?;
+    let master = daemon::master_key(&config).await.map_err(|error| Failure::failed(error.to_string()))?;
     let mut progress = Progress::new("restored");
     let restored = backup::restore(file, &master, &config.data, force, SystemClock::shared(), |read, all| {
         progress.show(read, Some(all));

@@ -11,8 +11,8 @@ use crate::seal::{self, MasterKey, MasterKeys, SealError};
 ///
 /// # Errors
 /// The file, the text or the command gives none.
-pub(crate) async fn master_key(config: &Config) -> Result<MasterKey, SealError> {
-    read(config, &config.key, "key").await
+pub(crate) async fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
+    Ok(read(config, &config.key, "key").await?)
 }
 
 /// The key of a source; `setting` is what the setting is called that has the key itself.
@@ -41,7 +41,8 @@ impl Sources {
 #[async_trait]
 impl MasterKeys for Sources {
     async fn present(&self) -> Result<MasterKey, SealError> {
-        master_key(&self.now()?).await
+        let config = self.now()?;
+        read(&config, &config.key, "key").await
     }
 
     async fn next(&self) -> Result<MasterKey, SealError> {

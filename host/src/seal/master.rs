@@ -91,7 +91,8 @@ impl MasterKey {
         if !is_file {
             return Err(key.fault("it is no file".into()));
         }
-        if mode & 0o077 != 0 {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+        if mode & foreign_rights(path, credentials.as_deref().map(Path::new)) != 0 {
             let fault = format!("others than its owner have rights on it (mode {:04o}); chmod 600 it", mode & 0o7777);
             return Err(key.fault(fault));
         }
@@ -183,6 +184,12 @@ fn parse(text: &str) -> Result<Zeroizing<[u8; KEY_BYTES]>, &'static str> {
     if key.iter().all(|byte| *byte == key[0]) { Err("all its bytes are the same; take random ones") } else { Ok(key) }
 }
 
+/// The rights that nobody but a key file's owner may have. systemd gives its service a credential by an access control list,
+/// whose mask shows as a right of the group that isn't one (systemd.exec(5), acl(5)).
+fn foreign_rights(path: &Path, credentials: Option<&Path>) -> u32 {
+    if credentials.is_some_and(|folder| path.starts_with(folder)) { 0o037 } else { 0o077 }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -225,6 +232,18 @@ mod tests {
             }
             check(outcome, expected);
         }
+    }
+
+    #[test]
+    fn a_credential_of_systemd_may_show_a_right_of_the_group() {
+        let folder = Path::new("/run/credentials/tokenhost.service");
+        let check = |path: &str, folder: Option<&Path>, expected: u32| {
+            assert_eq!(foreign_rights(Path::new(path), folder), expected, "{path} {folder:?}");
+        };
+        check("/run/credentials/tokenhost.service/master.key", Some(folder), 0o037);
+        check("/run/credentials/tokenhost.service.other/master.key", Some(folder), 0o077);
+        check("/etc/tokenhost/master.key", Some(folder), 0o077);
+        check("/etc/tokenhost/master.key", None, 0o077);
     }
 
     #[test]

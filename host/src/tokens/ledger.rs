@@ -51,10 +51,19 @@ impl Ledger {
         record: &TokenRecord,
         read: Option<Revision>,
     ) -> Result<(), StoreError> {
+        Self::write_token(batch, &self.fresh(record), read)
+    }
+
+    /// The same for a record that was just read: its values stay as they were sealed.
+    pub(super) fn write_token(
+        batch: &mut Batch,
+        record: &TokenRecord,
+        read: Option<Revision>,
+    ) -> Result<(), StoreError> {
         let slot = record.key.slot();
         let parts = [record.key.integration(), slot.as_str()];
         TOKENS.expect(batch, &parts, read);
-        TOKENS.put(batch, &parts, &self.fresh(record))
+        TOKENS.put(batch, &parts, record)
     }
 
     /// The record with all values sealed by the present key: what was sealed a while ago, and is written only now, must not
@@ -75,8 +84,13 @@ impl Ledger {
 
     /// Adds the writing of an attempt to a batch. Until its last stage it is listed among the open ones.
     pub(super) fn put_attempt(&self, batch: &mut Batch, attempt: &AttemptRecord) -> Result<(), StoreError> {
+        Self::write_attempt(batch, &self.fresh(attempt))
+    }
+
+    /// The same for a record that was just read: its values stay as they were sealed.
+    pub(super) fn write_attempt(batch: &mut Batch, attempt: &AttemptRecord) -> Result<(), StoreError> {
         let (integration, id) = (attempt.story.key.integration(), attempt.story.id.to_string());
-        ATTEMPTS.put(batch, &[integration, &id], &self.fresh(attempt))?;
+        ATTEMPTS.put(batch, &[integration, &id], attempt)?;
         match attempt.stage {
             Stage::Ended => OPEN.remove(batch, &[&id]),
             _ => OPEN.put(batch, &[&id], &integration.to_owned())?,

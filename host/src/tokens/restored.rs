@@ -47,7 +47,7 @@ pub async fn after_restore(store: &dyn Store, since: DateTime<Utc>, now: DateTim
             (record.connecting, record.stalled) = (None, None);
             doubt(&mut record, since, &mut doubts);
             if was != (record.refresh, record.connecting, record.stalled) {
-                Ledger::put_token(&mut batch, &record, Some(revision))?;
+                Ledger::write_token(&mut batch, &record, Some(revision))?;
             }
         }
         if !batch.is_empty() {
@@ -96,7 +96,7 @@ async fn end_attempts(store: &dyn Store, now: DateTime<Utc>, doubts: &mut Doubts
                 doubts.interrupted += 1;
             }
             attempt.story.notes.push(NOTE.to_owned());
-            Ledger::put_attempt(&mut batch, &attempt)?;
+            Ledger::write_attempt(&mut batch, &attempt)?;
         }
         store.commit(batch).await?;
     }
@@ -114,7 +114,7 @@ async fn forget_what_was_sent(store: &dyn Store, batch: &mut Batch, attempt: &At
     let mut record = found.value;
     if record.refresh == RefreshState::Ready && record.generation == attempt.follows {
         record.refresh = RefreshState::Uncertain;
-        Ledger::put_token(batch, &record, Some(found.revision))?;
+        Ledger::write_token(batch, &record, Some(found.revision))?;
     }
     Ok(())
 }
@@ -142,7 +142,7 @@ mod tests {
         record.succeed(3, token.clone());
         change(&mut record);
         let mut batch = Batch::synced();
-        Ledger::put_token(&mut batch, &record, None).unwrap();
+        Ledger::write_token(&mut batch, &record, None).unwrap();
         store.commit(batch).await.unwrap();
     }
 
@@ -171,7 +171,7 @@ mod tests {
         let digest = String::new();
         let attempt = AttemptRecord { story, target: Ulid::nil(), follows: 3, digest, seed, stage, person: None };
         let mut batch = Batch::synced();
-        Ledger::put_attempt(&mut batch, &attempt).unwrap();
+        Ledger::write_attempt(&mut batch, &attempt).unwrap();
         store.commit(batch).await.unwrap();
         id
     }

@@ -210,6 +210,14 @@ impl Store for Meddled {
         self.store.scan(scan).await
     }
 
+    async fn format(&self) -> Result<u64, StoreError> {
+        self.store.format().await
+    }
+
+    fn revision(&self) -> Revision {
+        self.store.revision()
+    }
+
     async fn commit(&self, batch: Batch) -> Result<Revision, StoreError> {
         let meddles = batch.writes.iter().any(|(key, _)| *key == THINGS.key(&["007"]));
         let less = |left: u64| left.checked_sub(u64::from(meddles));
