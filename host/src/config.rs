@@ -374,7 +374,8 @@ mod tests {
 
     #[test]
     fn backups_are_scheduled_where_a_folder_is_set() {
-        let check = |file: &str, expected: Result<Option<(u64, u32, Option<u32>)>, &str>| {
+        type Schedule = Option<(u64, u32, Option<u32>)>;
+        let check = |file: &str, expected: Result<Schedule, &str>| {
             let found = load(file, Overrides::default(), HOME).map(|config| config.backup);
             let found =
                 found.map(|backup| backup.map(|backup| (backup.every.as_secs(), backup.keep, backup.keep_days)));

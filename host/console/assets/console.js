@@ -85,3 +85,15 @@ if (document.querySelector('[hx-trigger*="happened"]')) {
   for (const kind of document.body.dataset.events.split(' ')) source.addEventListener(kind, happened);
   addEventListener('pagehide', () => source.close());
 }
+
+/** Shows inputs only while another one has one of the values at which they are needed. */
+function showWhatIsNeeded() {
+  for (const element of document.querySelectorAll('[data-when]')) {
+    const other = element.closest('form')?.elements.namedItem(element.dataset.when);
+    const filled = element.querySelector('[aria-invalid]') || [...element.querySelectorAll('input, textarea')].some((it) => it.type !== 'checkbox' && it.value);
+    if (other) element.hidden = !filled && !JSON.parse(element.dataset.in).includes(other.value);
+  }
+}
+document.addEventListener('change', showWhatIsNeeded);
+document.addEventListener('htmx:afterSettle', showWhatIsNeeded);
+showWhatIsNeeded();

@@ -80,6 +80,10 @@ impl From<IntegrationError> for Problem {
 struct Search {
     /// A part of the name
     q: Option<String>,
+    /// Only those that are made from this model
+    model: Option<String>,
+    /// Only those whose first scheme this flow serves
+    flow: Option<String>,
     /// What is shown besides, separated by commas: `token` (how its token is, and what is missing for one) and `attempts` (how the last
     /// 20 ended)
     with: Option<String>,
@@ -96,6 +100,7 @@ async fn list(
     let mut query = Query::of(&uri);
     let wanted = Wanted::<Name>::read(&mut query);
     let part = query.text("q").map(|part| part.to_lowercase());
+    let (model, flow) = (query.text("model"), query.text("flow"));
     let with = query.choice("with", With::of_names, With::NAMES).unwrap_or_default();
     query.finish()?;
     let everything = caller.may_everywhere(Right::ReadIntegrations);
@@ -104,8 +109,21 @@ async fn list(
         fits(name) && (everything || caller.may_on(Right::ReadIntegrations, name, organization))
     };
     let shown: Option<Visible<'_>> = if everything && part.is_none() { None } else { Some(&shown) };
-    let read = api.integrations.list(wanted.after.as_ref(), wanted.to_read(), shown).await?;
-    let page = wanted.page(read, |integration| integration.name.to_string(), |it| it);
+    let page = if model.is_none() && flow.is_none() {
+        let read = api.integrations.list(wanted.after.as_ref(), wanted.to_read(), shown).await?;
+        wanted.page(read, |integration| integration.name.to_string(), |it| it)
+    } else {
+        let mut sieve = wanted.sieve();
+        while sieve.is_open() {
+            let read = api.integrations.list(sieve.after(), sieve.to_read(), shown).await?;
+            let is_made_so = |integration: &integrations::IntegrationSummary| {
+                model.as_deref().is_none_or(|model| integration.model.as_str() == model)
+                    && flow.as_deref().is_none_or(|flow| integration.flow == flow)
+            };
+            sieve.add(read, |integration| integration.name.clone(), is_made_so);
+        }
+        sieve.page(|integration| integration.name.clone(), |it| it)
+    };
     let mut items = Vec::with_capacity(page.items.len());
     for integration in page.items {
         let name = integration.name.clone();
@@ -128,7 +146,7 @@ async fn create(
     Query::of(&uri).finish()?;
     let made = make(&api, &caller, new, false).await?;
     let location = format!("/v1/integrations/{}", made.name);
-    let made = Integration::of(&api, made, None).await?;
+    let made = Integration::of(&api, made, None).await?.seen_by(&caller);
     Ok(([(header::LOCATION, location)], made.answer(StatusCode::CREATED)).into_response())
 }
 
@@ -172,9 +190,9 @@ pub(super) async fn make(
 #[utoipa::path(get, path = "/v1/integrations/{integration}", tag = "integrations",
     params(("integration" = String, Path, description = "Its name")),
     responses((status = 200, description = "The integration", body = Integration, headers(("ETag" = String)))))]
-async fn get(State(api): State<Api>, Path(integration): Path<String>) -> Result<Response, Problem> {
+async fn get(State(api): State<Api>, Path(integration): Path<String>, caller: Caller) -> Result<Response, Problem> {
     let read = api.integrations.read(&name(&integration, "integration")?).await?;
-    Ok(Integration::of(&api, read, None).await?.answer(StatusCode::OK))
+    Ok(Integration::of(&api, read, None).await?.seen_by(&caller).answer(StatusCode::OK))
 }
 
 /// Changes an integration
@@ -182,6 +200,7 @@ async fn get(State(api): State<Api>, Path(integration): Path<String>) -> Result<
 /// Where its secrets would go elsewhere afterwards, those that aren't given anew are dropped, and its token.
 #[utoipa::path(patch, path = "/v1/integrations/{integration}", tag = "integrations", request_body = Change,
     params(("integration" = String, Path, description = "Its name"),
+        ("dry_run" = Option<bool>, Query, description = "Only say what it would come to"),
         ("If-Match" = Option<String>, Header, description = "The ETag that it must have")),
     responses((status = 200, description = "The integration as it is now", body = Integration, headers(("ETag" = String)))))]
 async fn change(
@@ -192,10 +211,16 @@ async fn change(
     headers: HeaderMap,
     Json(change): Json<Change>,
 ) -> Result<Response, Problem> {
-    Query::of(&uri).finish()?;
+    let mut query = Query::of(&uri);
+    let dry_run = query.flag("dry_run");
+    query.finish()?;
     let name = name(&integration, "integration")?;
-    let changed = alter(&api, &caller, &name, change, expected(&headers)?, false).await?;
-    Ok(Integration::of(&api, changed.integration, Some(changed.dropped)).await?.answer(StatusCode::OK))
+    if dry_run {
+        caller.note_detail("dry_run", "true");
+    }
+    let changed = alter(&api, &caller, &name, change, expected(&headers)?, dry_run).await?;
+    let changed = Integration::of(&api, changed.integration, Some(changed.dropped)).await?;
+    Ok(changed.seen_by(&caller).answer(StatusCode::OK))
 }
 
 /// Changes an integration, which the caller may change as it is; in a dry run, finds out what that would come to.

@@ -1,4 +1,8 @@
-//! Integration models over HTTP: import, replace, look at, delete.
+//! Integration models over HTTP: import, replace, look at, delete. What a document holds is in `contents`, what another one
+//! would change in `compare`.
+
+mod compare;
+mod contents;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
@@ -29,7 +33,12 @@ const REQUEST_BYTES: usize = 16 << 10;
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list, import)).routes(routes!(get, replace, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list, import))
+        .routes(routes!(get, replace, delete))
+        .routes(routes!(compare::compare))
+        .routes(routes!(contents::operations))
+        .routes(routes!(contents::offers))
 }
 
 /// Where the daemon is to fetch a document.
@@ -69,6 +78,8 @@ struct Model {
     bytes: u64,
     /// The document's SHA-256, in hexadecimal.
     digest: String,
+    /// What the caller may do about it, of `write_models` and, in a new integration's default organization, `write_integrations`.
+    rights: Vec<&'static str>,
 }
 
 /// Where an API is served.
@@ -126,11 +137,19 @@ struct ModelSummary {
     imported_at: Time,
 }
 
+impl From<crate::openapi::Warning> for Warning {
+    fn from(warning: crate::openapi::Warning) -> Self {
+        Self { pointer: warning.pointer, message: warning.message }
+    }
+}
+
 impl Model {
-    fn of(model: integrations::Model, flows: &Flows) -> Self {
+    fn of(model: integrations::Model, flows: &Flows, caller: &Caller) -> Self {
+        let may = |right: &Right| caller.may_in(*right, &model.organization);
+        let rights =
+            [Right::WriteModels, Right::WriteIntegrations].into_iter().filter(may).map(Right::as_str).collect();
         let document = model.document;
         let server = |server: crate::openapi::Server| Server { url: server.url, description: server.description };
-        let warning = |warning: crate::openapi::Warning| Warning { pointer: warning.pointer, message: warning.message };
         Self {
             name: model.name.to_string(),
             organization: model.organization.to_string(),
@@ -140,10 +159,11 @@ impl Model {
             servers: document.servers.into_iter().map(server).collect(),
             schemes: document.schemes.into_iter().map(|scheme| Scheme::of(scheme, flows)).collect(),
             operations: document.operations.len(),
-            warnings: document.warnings.into_iter().map(warning).collect(),
+            warnings: document.warnings.into_iter().map(Warning::from).collect(),
             imported_at: model.imported_at.into(),
             bytes: model.bytes,
             digest: model.digest,
+            rights,
         }
     }
 }
@@ -248,15 +268,15 @@ async fn import(State(api): State<Api>, caller: Caller, request: Request) -> Res
     let organization = organization.unwrap_or_else(|| caller.organization.clone());
     caller.require_in(Right::WriteModels, &organization).await?;
     let location = format!("/v1/models/{name}");
-    let model = Model::of(api.models.import(name, Some(organization), &document, false).await?, &api.flows);
+    let model = Model::of(api.models.import(name, Some(organization), &document, false).await?, &api.flows, &caller);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(model)).into_response())
 }
 
 /// Shows a model
 #[utoipa::path(get, path = "/v1/models/{model}", tag = "models", params(("model" = String, Path, description = "Its name")),
     responses((status = 200, description = "The model", body = Model)))]
-async fn get(State(api): State<Api>, Path(model): Path<String>) -> Result<axum::Json<Model>, Problem> {
-    Ok(axum::Json(Model::of(api.models.get(&name(&model, "model")?).await?, &api.flows)))
+async fn get(State(api): State<Api>, Path(model): Path<String>, caller: Caller) -> Result<axum::Json<Model>, Problem> {
+    Ok(axum::Json(Model::of(api.models.get(&name(&model, "model")?).await?, &api.flows, &caller)))
 }
 
 /// Imports a model in place of another, or as a new one
@@ -282,7 +302,7 @@ async fn replace(
     }
     let _permit = api.large.acquire().await.map_err(Problem::internal)?;
     let (document, _) = document(&api, &caller, request).await?;
-    Ok(axum::Json(Model::of(api.models.import(name, organization, &document, true).await?, &api.flows)))
+    Ok(axum::Json(Model::of(api.models.import(name, organization, &document, true).await?, &api.flows, &caller)))
 }
 
 /// Deletes a model that no integration is made from

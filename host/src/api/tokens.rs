@@ -63,6 +63,12 @@ pub(super) struct TokenStatus {
     renewing: bool,
     /// The number of the latest token.
     generation: u64,
+    /// How it is presented, as its provider wrote it: `Bearer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<String>,
+    /// Its scopes, separated by spaces, where the provider said or the integration asked for some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
     /// When the request for it left.
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<Time>,
@@ -159,6 +165,8 @@ impl From<Status> for TokenStatus {
             },
             renewing: status.renewing,
             generation: status.generation,
+            token_type: status.token_type,
+            scope: status.scope,
             created_at: status.created_at.map(Time::from),
             expires_at: status.expires_at.map(Time::from),
             has_refresh_token: status.has_refresh_token,

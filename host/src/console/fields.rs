@@ -12,11 +12,19 @@ const BYTES: usize = 1 << 20;
 /// How the names of inputs begin whose values are secrets.
 pub(super) const SECRET: &str = "secret.";
 
+/// How the names of inputs begin that are fields of a flow, and no secrets.
+pub(super) const FIELD: &str = "field.";
+
 /// The inputs of a form, in order.
 #[derive(Default)]
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
+    /// Inputs that were read elsewhere.
+    pub(super) fn of(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
     /// The value of an input, trimmed. None: it is empty, or not there.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let value = self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim());
@@ -52,7 +60,7 @@ impl Fields {
 
     /// The inputs of a form that was sent so.
     #[cfg(test)]
-    pub(super) fn of(text: &str) -> Self {
+    pub(super) fn parsed(text: &str) -> Self {
         Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 
@@ -60,7 +68,9 @@ impl Fields {
     pub(super) fn shown(&self) -> Value {
         let mut shown = Map::new();
         for (name, value) in &self.0 {
-            if name.starts_with(SECRET) || name.contains("password") || name.contains("token") {
+            // A flow's fields that are secret are under `secret.`: the others have names such as `field.token_url`.
+            let is_hidden = name.starts_with(SECRET) || name.contains("password") || name.contains("token");
+            if is_hidden && !name.starts_with(FIELD) {
                 continue;
             }
             match shown.get_mut(name) {
@@ -95,16 +105,17 @@ mod tests {
     #[test]
     fn inputs_are_read_by_name_and_secrets_arent_shown_again() {
         let text =
-            "name=+crm+&secret.client_secret=s3&scope=a&scope=b&field.client_id=x&password=p&words=a,b%0D%0Ac&empty=+";
+            "name=+crm+&secret.client_secret=s3&scope=a&scope=b&field.token_url=x&password=p&words=a,b%0D%0Ac&empty=+";
         let fields = Fields(form_urlencoded::parse(text.as_bytes()).into_owned().collect());
         assert_eq!((fields.text("name"), fields.text("empty"), fields.text("none")), (Some("crm"), None, None));
         assert_eq!(fields.exact("name"), Some(" crm "));
         assert_eq!(fields.all("scope").collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(fields.words("words"), ["a", "b", "c"]);
-        assert_eq!(fields.under("field.").collect::<Vec<_>>(), [("client_id", "x")]);
+        assert_eq!(fields.under(FIELD).collect::<Vec<_>>(), [("token_url", "x")]);
         assert_eq!(fields.under(SECRET).collect::<Vec<_>>(), [("client_secret", "s3")]);
         let shown = fields.shown();
         assert!(!shown.to_string().contains("s3") && !shown.to_string().contains("\"p\""), "{shown}");
         assert_eq!(shown["scope"], serde_json::json!(["a", "b"]));
+        assert_eq!(shown["field.token_url"], "x");
     }
 }

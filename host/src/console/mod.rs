@@ -8,9 +8,16 @@ mod account;
 mod address;
 mod applications;
 mod assets;
+mod attempts;
 mod audit;
+mod authentication;
+mod binding;
 mod change;
 mod fields;
+mod flows;
+mod integration_new;
+mod integrations;
+mod models;
 mod once;
 mod organizations;
 mod overview;
@@ -19,6 +26,8 @@ mod personal_tokens;
 mod profiles;
 mod standing;
 mod templates;
+mod tokens;
+mod upload;
 mod users;
 mod visit;
 
@@ -27,6 +36,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::get;
+use tokio::sync::Semaphore;
 
 use self::once::Forms;
 use self::overview::Overviews;
@@ -47,6 +57,8 @@ struct Shared {
     overviews: Overviews,
     /// Forms that were sent already.
     forms: Forms,
+    /// Turns to have an upload in memory.
+    uploads: Arc<Semaphore>,
 }
 
 impl std::ops::Deref for Console {
@@ -59,7 +71,13 @@ impl std::ops::Deref for Console {
 
 /// The console's routes, over the API.
 pub fn router(inside: Inside) -> Router {
-    let shared = Shared { inside, templates: Templates::new(), overviews: Overviews::new(), forms: Forms::new() };
+    let shared = Shared {
+        inside,
+        templates: Templates::new(),
+        overviews: Overviews::new(),
+        forms: Forms::new(),
+        uploads: upload::turns(),
+    };
     Router::new()
         .route("/", get(|| async { Redirect::to("/console/") }))
         .route("/console", get(|| async { Redirect::permanent("/console/") }))
@@ -72,6 +90,13 @@ pub fn router(inside: Inside) -> Router {
         .merge(profiles::routes())
         .merge(organizations::routes())
         .merge(audit::routes())
+        .merge(models::routes())
+        .merge(integration_new::routes())
+        .merge(integrations::routes())
+        .merge(binding::routes())
+        .merge(tokens::routes())
+        .merge(attempts::routes())
+        .merge(flows::routes())
         .layer(axum::middleware::map_response(page::protect))
         .with_state(Console(Arc::new(shared)))
 }

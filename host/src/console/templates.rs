@@ -46,6 +46,7 @@ impl Templates {
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
         environment.add_filter("left", left);
+        environment.add_filter("seconds", seconds);
         environment.add_filter("day", day);
         environment.add_filter("moment", moment);
         environment.add_filter("bytes", bytes);
@@ -86,6 +87,11 @@ fn left(time: &str, now: &str) -> Result<String, Error> {
         7_200..172_800 => format!("{} h", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
     })
+}
+
+/// How long it is from `now` to a time, in seconds.
+fn seconds(time: &str, now: &str) -> Result<String, Error> {
+    Ok(format!("{} s", (parse(time)? - parse(now)?).num_seconds().max(0)))
 }
 
 /// The day of a time.
@@ -133,6 +139,7 @@ mod tests {
             assert_eq!(left(time, now).unwrap(), expected);
         }
         assert_eq!((bytes(1_023), bytes(1_536), bytes(3 << 20)), ("1023 B".into(), "1.5 KiB".into(), "3.0 MiB".into()));
+        assert_eq!(seconds("2026-11-22T11:00:00Z", now).unwrap(), "3600 s");
         assert!(left("soon", now).is_err());
     }
 }

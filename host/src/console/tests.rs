@@ -22,6 +22,7 @@ async fn place() -> (World, Router) {
         templates: Templates::new(),
         overviews: Overviews::new(),
         forms: Forms::new(),
+        uploads: upload::turns(),
     };
     let more = Router::new()
         .route(

@@ -142,6 +142,14 @@ impl Visit {
         self.taken(answer)
     }
 
+    /// Asks the API to change something that must have this revision still; without one, whatever it is by now.
+    pub(super) async fn change(&self, path: &str, revision: Option<&str>, body: &Value) -> Answer {
+        let body = Bytes::from(body.to_string());
+        let tag = revision.map(|revision| format!("\"{revision}\""));
+        let headers: Vec<_> = tag.iter().map(|tag| (header::IF_MATCH, tag.as_str())).collect();
+        self.visitor.send(Method::PATCH, path, Some(("application/json", body)), &headers).await
+    }
+
     /// Uploads something.
     pub(super) async fn upload(&self, method: Method, path: &str, content_type: &str, content: Bytes) -> Answer {
         self.visitor.send(method, path, Some((content_type, content)), &[]).await

@@ -122,7 +122,7 @@ fn obvious<'a, 'b>(model: &Model, usable: &'b [&'a SecurityScheme]) -> Option<&'
 }
 
 /// The flows that serve a scheme, each with the part of the scheme that it serves.
-fn candidates(flows: &dyn Catalog, scheme: &SecurityScheme) -> Vec<(Option<String>, Arc<dyn Flow>)> {
+pub(super) fn candidates(flows: &dyn Catalog, scheme: &SecurityScheme) -> Vec<(Option<String>, Arc<dyn Flow>)> {
     if let Some(flow) = scheme.flow.as_ref().and_then(|name| flows.get(name)) {
         return vec![(part_served(&*flow, scheme), flow)];
     }

@@ -8,12 +8,14 @@ mod bind;
 mod binding;
 mod calls;
 mod choice;
+mod compare;
 mod error;
 mod extras;
 mod fields;
 mod integration;
 mod keeper;
 mod model;
+mod offers;
 mod parameters;
 mod target;
 
@@ -23,6 +25,7 @@ mod tests;
 pub use self::belonging::Visible;
 pub use self::binding::{Binding, BindingChange};
 pub use self::calls::{Breaker, CallSettings, HeaderSign, PointerSign, Rate, RefusalSigns, ScopePolicy};
+pub use self::compare::{Comparison, Noticed};
 pub use self::error::{FaultCode, FieldFault, IntegrationError, ModelError};
 pub use self::integration::{
     Change, Changed, Integration, IntegrationSummary, NewIntegration, Settings, SettingsChange, TransportChange,
@@ -30,4 +33,5 @@ pub use self::integration::{
 };
 pub use self::keeper::{Integrations, sealed_kind};
 pub use self::model::{Model, ModelSummary, Models};
+pub use self::offers::Offer;
 pub use self::parameters::NewParameter;

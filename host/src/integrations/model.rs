@@ -189,7 +189,7 @@ impl Models {
 
     /// Reads a document beside the async workers, a few at a time: a large one takes seconds and hundreds of megabytes.
     /// Beside what was read, what is stored of it.
-    async fn parse(&self, bytes: &[u8]) -> Result<(Document, Vec<u8>), ModelError> {
+    pub(super) async fn parse(&self, bytes: &[u8]) -> Result<(Document, Vec<u8>), ModelError> {
         let bytes = bytes.to_vec();
         self.beside(move || {
             let document = openapi::read(&bytes)?;
@@ -272,6 +272,16 @@ impl Models {
         Ok(belonging::list(&SUMMARIES, &*self.store, after, limit, shown, |summary| summary).await?)
     }
 
+    /// Some integrations that were made from a model, at most so many.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub async fn uses(&self, name: &Name, most: usize) -> Result<Vec<Name>, StoreError> {
+        let page = Page { limit: most, ..Page::default() };
+        let uses = USES.list(&*self.store, &[name.as_str()], page).await?;
+        Ok(uses.iter().filter_map(|found| found.key.get(1)?.parse().ok()).collect())
+    }
+
     /// Deletes a model that no integration was made from.
     ///
     /// # Errors
@@ -280,9 +290,7 @@ impl Models {
         loop {
             let parts = [name.as_str()];
             let found = SUMMARIES.get(&*self.store, &parts).await?.ok_or_else(|| ModelError::NotFound(name.clone()))?;
-            let page = Page { limit: NAMED_USES, ..Page::default() };
-            let uses = USES.list(&*self.store, &parts, page).await?;
-            let names: Vec<Name> = uses.iter().filter_map(|found| found.key.get(1)?.parse().ok()).collect();
+            let names = self.uses(name, NAMED_USES).await?;
             if !names.is_empty() {
                 return Err(ModelError::InUse(names));
             }

@@ -12,6 +12,7 @@
 //! rounds of following references, the size of the result, the number and length of warnings.
 
 mod detail;
+mod difference;
 mod document;
 mod error;
 mod operations;
@@ -33,6 +34,7 @@ pub use self::detail::{
     Content, Encoding, OperationDetail, Parameter, Place, RequestBody, Schema, SchemaFault, Style, Wrong,
     operation_detail,
 };
+pub use self::difference::{Change, Changes, Difference};
 pub use self::document::{Document, Operation, SecurityRequirement, Server};
 pub use self::error::DocumentError;
 pub use self::parameters::{ExtraParameter, ParameterPlace, ParameterUse};

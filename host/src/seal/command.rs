@@ -79,7 +79,8 @@ async fn run(command: &[String]) -> Result<Ended, Error> {
         drain(error, &mut told, TOLD_BYTES),
         child.wait()
     );
-    (out?, error?);
+    out?;
+    error?;
     Ok(Ended { status: status?, printed, told })
 }
 

@@ -16,6 +16,9 @@ use super::key::TokenKey;
 use super::token::Live;
 use crate::telemetry::trace::{self, Beacon};
 
+/// Attempts under way, by their keys: where their outcomes come, and what links traces with theirs.
+type UnderWay = Arc<DashMap<TokenKey, (watch::Receiver<Option<Outcome>>, Beacon)>>;
+
 /// How a flight ends.
 pub(super) type Outcome = Result<Arc<Live>, TokenError>;
 
@@ -29,7 +32,7 @@ pub(super) struct Seat {
 /// The flights under way.
 pub(super) struct Flights {
     /// By key.
-    under_way: Arc<DashMap<TokenKey, (watch::Receiver<Option<Outcome>>, Beacon)>>,
+    under_way: UnderWay,
     /// Callers that wait.
     waiting: AtomicUsize,
     /// What waits for them when the daemon stops.
@@ -120,7 +123,7 @@ impl Drop for Waiting<'_> {
 
 /// Takes a flight off the list.
 struct Landing {
-    under_way: Arc<DashMap<TokenKey, (watch::Receiver<Option<Outcome>>, Beacon)>>,
+    under_way: UnderWay,
     key: TokenKey,
 }
 

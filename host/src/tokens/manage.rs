@@ -54,6 +54,8 @@ impl Tokens {
             },
             renewing: self.flights.is_under_way(key),
             generation: record.generation,
+            token_type: token.map(|token| token.token_type.clone()),
+            scope: token.and_then(|token| token.scope.clone()),
             created_at: token.map(|token| token.created_at),
             expires_at: token.and_then(|token| token.expires_at),
             expiry_source: token.and_then(|token| token.expiry_source),

@@ -89,9 +89,9 @@ pub(super) struct StoredToken {
     /// Sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh_token: Option<Sealed>,
-    token_type: String,
+    pub(super) token_type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    scope: Option<String>,
+    pub(super) scope: Option<String>,
     pub(super) created_at: DateTime<Utc>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) expires_at: Option<DateTime<Utc>>,

@@ -31,6 +31,10 @@ pub struct Status {
     pub renewing: bool,
     /// The number of the latest token.
     pub generation: u64,
+    /// How it is presented, as the provider wrote it: `Bearer`.
+    pub token_type: Option<String>,
+    /// Its scopes, separated by spaces, where that is known.
+    pub scope: Option<String>,
     /// When the request for it left.
     pub created_at: Option<DateTime<Utc>>,
     /// When it ends.

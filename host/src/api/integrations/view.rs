@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::attempts::AttemptSummary;
+use super::super::caller::Caller;
 use super::super::problem::{Fault, Problem};
 use super::super::revision::tagged;
 use super::super::state::Api;
@@ -16,6 +17,7 @@ use super::super::tokens::TokenStatus;
 use super::calls::CallSettings;
 use super::input::Uncertain;
 use super::parameters::Parameter;
+use crate::access::Right;
 use crate::calls::guard;
 use crate::integrations;
 use crate::name::Name;
@@ -68,6 +70,8 @@ pub(super) struct Integration {
     updated_at: Time,
     /// Grows with each change; the `ETag` has it too.
     revision: u64,
+    /// What the caller may do about it, of `write_integrations`, `use_tokens` and `read_token_values`.
+    rights: Vec<&'static str>,
     /// Of a change: whether the token, and the secrets that weren't given anew, were dropped since they'd go elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped: Option<bool>,
@@ -280,8 +284,20 @@ impl Integration {
             created_at: integration.created_at.into(),
             updated_at: integration.updated_at.into(),
             revision: integration.revision,
+            rights: Vec::new(),
             dropped,
         })
+    }
+
+    /// With what this caller may do about it.
+    pub(super) fn seen_by(mut self, caller: &Caller) -> Self {
+        let (Ok(name), Ok(organization)) = (self.name.parse::<Name>(), self.organization.parse::<Name>()) else {
+            return self;
+        };
+        let rights = [Right::WriteIntegrations, Right::UseTokens, Right::ReadTokenValues];
+        let held = rights.into_iter().filter(|right| caller.may_on(*right, &name, &organization));
+        self.rights = held.map(Right::as_str).collect();
+        self
     }
 
     /// The answer, with the revision as its `ETag`.

@@ -9,6 +9,7 @@ mod export;
 mod import;
 mod keys;
 mod login;
+mod models;
 mod organizations;
 mod own;
 mod principals;

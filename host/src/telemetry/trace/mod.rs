@@ -230,7 +230,7 @@ pub fn attempt() -> Traced {
     let flight = context.get::<Flight>();
     // A person's connection and a doctor's test run within the request that asked for them.
     let caller = flight.and_then(|flight| flight.caller.clone()).or_else(current);
-    let links = caller.map(|caller| Link::with_context(caller)).into_iter().collect();
+    let links = caller.map(Link::with_context).into_iter().collect();
     let traced = Traced::begin("attempt", SpanKind::Internal, &Context::new(), links);
     if let (Some(flight), Some(context)) = (flight, &traced.0) {
         drop(flight.beacon.0.set(context.span().span_context().clone()));

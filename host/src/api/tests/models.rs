@@ -1,0 +1,121 @@
+//! What models hold and what another document would change of them; what a change of an integration would come to.
+
+use serde_json::{Value, json};
+
+use super::rooms::{DOCUMENT, World};
+use crate::config::Public;
+
+/// A world with the model `crm` of twelve operations, and two integrations of it.
+async fn furnished() -> World {
+    let world = World::new(Public::default()).await;
+    let mut document: Value = serde_json::from_str(DOCUMENT).unwrap();
+    for number in 0..12 {
+        document["paths"][format!("/things/{number}")] = json!({"get": {"operationId": format!("Thing{number}")}});
+    }
+    let model = world.call("POST", "/v1/models?name=crm", &document.to_string()).await;
+    assert_eq!(model.status, 201, "{}", model.text);
+    assert_eq!(world.call("POST", "/v1/models?name=other", DOCUMENT).await.status, 201);
+    for (name, model) in [("crm-a", "crm"), ("crm-b", "crm"), ("other-a", "other")] {
+        let fields = json!({"client_id": "me", "client_secret": "hunter2"});
+        let new = json!({"name": name, "model": model, "fields": fields});
+        let made = world.call("POST", "/v1/integrations", &new.to_string()).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+    }
+    world
+}
+
+fn names(page: &Value) -> Vec<&str> {
+    page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn operations_are_searched_and_paged() {
+    let world = furnished().await;
+    let page = world.call("GET", "/v1/models/crm/operations?limit=10", "").await.json();
+    assert_eq!((page["items"].as_array().unwrap().len(), &page["items"][9]["path"]), (10, &json!("/things/9")));
+    let path = format!("/v1/models/crm/operations?limit=10&cursor={}", page["next"].as_str().unwrap());
+    let rest = world.call("GET", &path, "").await.json();
+    assert_eq!((&rest["items"][0]["path"], &rest["next"]), (&json!("/things/10"), &Value::Null), "{rest}");
+    for (part, expected) in [("thing1", 3), ("GET%20/things/2", 1), ("none", 0)] {
+        let found = world.call("GET", &format!("/v1/models/crm/operations?q={part}"), "").await.json();
+        assert_eq!(found["items"].as_array().unwrap().len(), expected, "{part}: {found}");
+    }
+    assert_eq!(world.call("GET", "/v1/models/none/operations", "").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_scheme_says_what_could_be_made_of_it() {
+    let world = furnished().await;
+    let found = world.call("GET", "/v1/models/crm/schemes/oauth2", "").await.json();
+    let offer = json!({"flow": "unwilling", "detail": "clientCredentials",
+        "fields": {"token_url": "https://idp.example/token"}});
+    assert_eq!(found["offers"], json!([offer]), "{found}");
+    assert_eq!(world.call("GET", "/v1/models/crm/schemes/a%2Fb", "").await.status, 404);
+}
+
+#[tokio::test]
+async fn another_document_is_held_against_the_model_and_changes_nothing() {
+    let world = furnished().await;
+    let before = world.call("GET", "/v1/models/crm", "").await.json();
+    let same = world.call("POST", "/v1/models/other/compare", DOCUMENT).await.json();
+    assert_eq!(
+        (&same["same"], &same["integrations"], &same["others"]),
+        (&json!(true), &json!([]), &json!(1)),
+        "{same}"
+    );
+
+    let newer = DOCUMENT
+        .replace("https://idp.example/token", "https://idp.example/v2")
+        .replace("\"paths\":{}", "\"paths\":{\"/new\":{\"get\":{}}}");
+    let told = world.call("POST", "/v1/models/crm/compare", &newer).await.json();
+    assert_eq!((&told["same"], &told["operations"]["added"]), (&json!(false), &json!(["GET /new"])), "{told}");
+    assert_eq!(told["operations"]["removed"].as_array().unwrap().len(), 12);
+    let note = "flows.clientCredentials.tokenUrl: https://idp.example/token → https://idp.example/v2";
+    assert_eq!(told["schemes"]["changed"], json!([{"name": "oauth2", "notes": [note]}]));
+    let noticed: Vec<_> = told["integrations"].as_array().unwrap().iter().map(|one| &one["integration"]).collect();
+    assert_eq!(noticed, ["crm-a", "crm-b"]);
+    assert_eq!(told["integrations"][0]["notes"].as_array().unwrap().len(), 2, "{told}");
+    assert_eq!(world.call("GET", "/v1/models/crm", "").await.json(), before);
+    let malformed = world.call("POST", "/v1/models/crm/compare", "{}").await;
+    assert_eq!((malformed.status.as_u16(), &malformed.json()["code"]), (422, &json!("document_invalid")));
+    assert_eq!(world.call("POST", "/v1/models/none/compare", DOCUMENT).await.status, 404);
+}
+
+#[tokio::test]
+async fn integrations_are_listed_by_model_and_flow() {
+    let world = furnished().await;
+    let check = async |query: &str, expected: &[&str]| {
+        let page = world.call("GET", &format!("/v1/integrations?{query}"), "").await.json();
+        assert_eq!(names(&page), expected, "{query}");
+    };
+    check("model=crm", &["crm-a", "crm-b"]).await;
+    check("flow=unwilling&q=a", &["crm-a", "other-a"]).await;
+    check("flow=none", &[]).await;
+    let first = world.call("GET", "/v1/integrations?model=crm&limit=1", "").await.json();
+    assert_eq!(names(&first), ["crm-a"]);
+    check(&format!("model=crm&limit=1&cursor={}", first["next"].as_str().unwrap()), &["crm-b"]).await;
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_a_change_would_drop() {
+    let world = furnished().await;
+    let path = "/v1/integrations/crm-a";
+    let token = r#"{"access_token":"at-1","token_type":"Bearer","scope":"a b"}"#;
+    assert_eq!(world.call("PUT", &format!("{path}/token"), token).await.status, 200);
+    let before = world.call("GET", path, "").await.json();
+    assert_eq!(
+        (&before["token"]["token_type"], &before["token"]["scope"]),
+        (&json!("Bearer"), &json!("a b")),
+        "{before}"
+    );
+    assert_eq!(before["rights"], json!(["write_integrations", "use_tokens", "read_token_values"]));
+    let check = async |change: Value, dropped: bool, missing: usize| {
+        let told = world.call("PATCH", &format!("{path}?dry_run=true"), &change.to_string()).await.json();
+        let found = told["missing"].as_array().map_or(0, Vec::len);
+        assert_eq!((&told["dropped"], found), (&json!(dropped), missing), "{change}: {told}");
+        assert_eq!(world.call("GET", path, "").await.json(), before);
+    };
+    check(json!({"fields": {"scope": "x"}}), false, 0).await;
+    check(json!({"fields": {"token_url": "https://elsewhere.example/"}}), true, 1).await;
+    check(json!({"fields": {"token_url": "https://elsewhere.example/", "client_secret": "new"}}), true, 0).await;
+}

@@ -1,0 +1,142 @@
+//! An integration: how it authenticates, and how its token is.
+
+use std::collections::BTreeMap;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::{Method, StatusCode};
+use axum::routing::{get, post};
+use minijinja::{Value as Context, context};
+use serde_json::{Value, json};
+
+use super::fields::Fields;
+use super::page::{Failure, Page};
+use super::visit::Visit;
+use super::{Console, address, authentication};
+
+/// Attempts on the page.
+const ATTEMPTS: &str = "10";
+
+pub(super) fn routes() -> Router<Console> {
+    Router::new()
+        .route("/console/integrations/{integration}", get(show).post(save))
+        .route("/console/integrations/{integration}/unbind", post(unbind))
+        .route("/console/integrations/{integration}/delete", post(delete))
+}
+
+/// The path of an integration, or of something of it, in the API.
+pub(super) fn in_api(integration: &str, rest: &[&str]) -> String {
+    let mut segments = vec!["v1", "integrations", integration];
+    segments.extend(rest);
+    address::path(&segments)
+}
+
+/// The path of an integration's page.
+pub(super) fn at(integration: &str) -> String {
+    address::path(&["console", "integrations", integration])
+}
+
+async fn show(visit: Visit, Path(integration): Path<String>) -> Page {
+    let values = values(&visit, &integration).await?;
+    visit.show("integration.html", values)
+}
+
+/// What the page shows, whatever else it shows.
+pub(super) async fn values(visit: &Visit, integration: &str) -> Result<Context, Failure> {
+    let found = visit.get(&in_api(integration, &[])).await?;
+    let mut flows: BTreeMap<String, Value> = BTreeMap::new();
+    let further = found["schemes"].as_object().into_iter().flat_map(|schemes| schemes.values());
+    for name in further.chain([&found]).filter_map(|bound| bound["flow"].as_str()) {
+        if !flows.contains_key(name) {
+            let flow = visit.get_if_allowed(&address::path(&["v1", "flows", name])).await?;
+            flows.insert(name.to_owned(), flow);
+        }
+    }
+    let list = address::with(&in_api(integration, &["attempts"]), &[("limit", Some(ATTEMPTS))]);
+    let attempts = visit.get_if_allowed(&list).await?;
+    let model =
+        visit.get_if_allowed(&address::path(&["v1", "models", found["model"].as_str().unwrap_or_default()])).await?;
+    Ok(context! { integration => found, at => at(integration), flows, attempts, model })
+}
+
+/// The page with something more on it: a problem, or what came of something.
+pub(super) async fn with(visit: &Visit, integration: &str, more: Context) -> Page {
+    let values = values(visit, integration).await?;
+    visit.show("integration.html", context! { ..more, ..values })
+}
+
+/// Whether anything but secrets is another than it is stored, so that the secrets may go elsewhere.
+fn is_moved(change: &Value, stored: &Value) -> bool {
+    let differs = |fields: &Value, stored: &Value| {
+        fields.as_object().is_some_and(|fields| {
+            fields.iter().any(|(name, value)| stored["fields"].get(name).unwrap_or(&Value::Null) != value)
+        })
+    };
+    let is_further = |(scheme, wanted): (&String, &Value)| differs(&wanted["fields"], &stored["schemes"][scheme]);
+    !change["server"].is_null()
+        || change.get("server").is_some()
+        || change.get("transport").is_some()
+        || differs(&change["fields"], stored)
+        || change["schemes"].as_object().is_some_and(|schemes| schemes.iter().any(is_further))
+}
+
+async fn save(visit: Visit, Path(integration): Path<String>, fields: Fields) -> Page {
+    let (path, change) = (in_api(&integration, &[]), authentication::change(&fields));
+    let revision = fields.text("revision");
+    // Before secrets are dropped, whoever saves is told, and can give them anew.
+    if !fields.is_on("confirmed") && is_moved(&change, &visit.get(&path).await?) {
+        let answer = visit.change(&format!("{path}?dry_run=true"), revision, &change).await;
+        if !answer.status.is_success() {
+            let values = values(&visit, &integration).await?;
+            return visit.again("integration.html", &fields, &answer, context! { place => "authentication", ..values });
+        }
+        if answer.value["dropped"] == json!(true) {
+            let more = context! { form => fields.shown(), place => "authentication", moved => answer.value };
+            return with(&visit, &integration, more).await;
+        }
+    }
+    let answer = visit.change(&path, revision, &change).await;
+    if answer.status.is_success() {
+        return visit.done(&at(&integration), "saved");
+    }
+    let values = values(&visit, &integration).await?;
+    visit.again("integration.html", &fields, &answer, context! { place => "authentication", ..values })
+}
+
+async fn unbind(visit: Visit, Path(integration): Path<String>, fields: Fields) -> Page {
+    let scheme = fields.text("scheme").unwrap_or_default();
+    let change = json!({"schemes": {scheme: null}});
+    let answer = visit.change(&in_api(&integration, &[]), fields.text("revision"), &change).await;
+    if answer.status.is_success() {
+        return visit.done(&at(&integration), "saved");
+    }
+    with(&visit, &integration, context! { problem => answer.value }).await
+}
+
+async fn delete(visit: Visit, Path(integration): Path<String>) -> Page {
+    let answer = visit.ask(Method::DELETE, &in_api(&integration, &[]), &Value::Null).await;
+    match answer.status {
+        StatusCode::OK if answer.value["not_revoked"].is_string() => visit.done("/console/", "deleted_not_revoked"),
+        status if status.is_success() => visit.done("/console/", "deleted"),
+        _ => with(&visit, &integration, context! { problem => answer.value }).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_found_out_whether_more_than_secrets_changes() {
+        let stored = json!({"fields": {"token_url": "https://a/", "client_secret": {"set": true}},
+            "schemes": {"key": {"fields": {"name": "x"}}}});
+        let check = |change: Value, expected: bool| assert_eq!(is_moved(&change, &stored), expected, "{change}");
+        check(json!({"fields": {"token_url": "https://a/", "scope": null}}), false);
+        check(json!({"fields": {"token_url": "https://b/"}}), true);
+        check(json!({"fields": {"token_url": null}}), true);
+        check(json!({"fields": {}, "server": null}), true);
+        check(json!({"fields": {}, "transport": {"proxy": null}}), true);
+        check(json!({"schemes": {"key": {"fields": {"name": "x"}}}}), false);
+        check(json!({"schemes": {"key": {"fields": {"name": "y"}}}}), true);
+    }
+}
