@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn lists_are_lists() {
-        let fields = Fields::of("profiles=REST+Services+User&organizations=a,b&organizations=c&name=x");
+        let fields = Fields::parsed("profiles=REST+Services+User&organizations=a,b&organizations=c&name=x");
         assert_eq!(names(&fields, "organizations"), json!(["a", "b", "c"]));
         assert_eq!(typed(&fields, &["profiles", "scopes"])["profiles"], json!(["REST Services User"]));
         assert_eq!(typed(&fields, &["profiles", "scopes"])["scopes"], json!([]));

@@ -60,7 +60,7 @@ impl Fields {
 
     /// The inputs of a form that was sent so.
     #[cfg(test)]
-    pub(super) fn of(text: &str) -> Self {
+    pub(super) fn parsed(text: &str) -> Self {
         Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 

@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn grants_are_read_out_of_numbered_inputs() {
-        let fields = Fields::of(
+        let fields = Fields::parsed(
             "grant.0.is=on&grant.0.rights=use_tokens&grant.0.rights=read_models&grant.0.organizations=a,+b\
              &grant.1.is=on&grant.1.operations=+\
              &grant.2.is=on&grant.2.rights=use_tokens&grant.2.integrations=crm&grant.2.operations=GET+/contacts/*%0D%0Awhoami\
