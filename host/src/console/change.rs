@@ -3,8 +3,6 @@
 //! Only what differs is sent, so that nobody needs the right to give what was there already; and for the revision that the
 //! form was made from, so that nobody overwrites what they haven't seen.
 
-use axum::http::{Method, header};
-use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::fields::Fields;

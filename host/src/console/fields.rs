@@ -47,12 +47,6 @@ impl Fields {
         self.0.iter().filter(move |(key, value)| key == name && !value.trim().is_empty()).map(|(_, value)| value.trim())
     }
 
-    /// Words of an input in which they are separated by commas, spaces or lines.
-    pub(super) fn words(&self, name: &str) -> Vec<&str> {
-        let text = self.text(name).unwrap_or_default();
-        text.split([',', ' ', '\n', '\r', '\t']).filter(|word| !word.is_empty()).collect()
-    }
-
     /// The inputs whose names begin so, by the rest of their names.
     pub(super) fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.iter().filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
@@ -110,7 +104,6 @@ mod tests {
         assert_eq!((fields.text("name"), fields.text("empty"), fields.text("none")), (Some("crm"), None, None));
         assert_eq!(fields.exact("name"), Some(" crm "));
         assert_eq!(fields.all("scope").collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(fields.words("words"), ["a", "b", "c"]);
         assert_eq!(fields.under(FIELD).collect::<Vec<_>>(), [("token_url", "x")]);
         assert_eq!(fields.under(SECRET).collect::<Vec<_>>(), [("client_secret", "s3")]);
         let shown = fields.shown();

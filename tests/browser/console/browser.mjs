@@ -96,7 +96,8 @@ export async function shot(page, name) {
   await accessible(page);
   if (!process.env.SCREENSHOTS) return;
   await mkdir(images, { recursive: true });
-  await page.screenshot({ path: `${images}${name}.png`, fullPage: true, animations: 'disabled' });
+  // Without what a screenshot would do to the page: its own style breaks the page's policy.
+  await page.screenshot({ path: `${images}${name}.png`, fullPage: true, animations: 'allow', caret: 'initial' });
 }
 
 /** Reaches an element by the keyboard alone, from the page's start. */
