@@ -74,7 +74,7 @@ async fn contact(visit: Visit, fields: Fields) -> Page {
     if let (Some(language), Value::Object(wanted)) = (fields.text("language"), &mut wanted) {
         wanted.insert("language".to_owned(), language.into());
     }
-    let answer = visit.change("/v1/me", &wanted, &visit.me, &fields).await;
+    let answer = visit.alter("/v1/me", &wanted, &visit.me, &fields).await;
     if answer.status.is_success() {
         return visit.done(HERE, "saved");
     }
@@ -141,7 +141,7 @@ async fn change(visit: Visit, Path(id): Path<String>, fields: Fields) -> Page {
     let item = visit.get(&own(&id)).await?;
     let wanted = json!({"application": text(&fields, "application"), "scopes": boxes(&fields, "scopes"),
         "expiration_date": fields.text("expiration_date").unwrap_or_default()});
-    let answer = visit.change(&own(&id), &wanted, &item, &fields).await;
+    let answer = visit.alter(&own(&id), &wanted, &item, &fields).await;
     if answer.status.is_success() {
         return visit.done(HERE, "saved");
     }

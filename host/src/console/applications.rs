@@ -92,7 +92,7 @@ async fn show(visit: Visit, Path(id): Path<String>) -> Page {
 
 async fn change(visit: Visit, Path(id): Path<String>, fields: Fields) -> Page {
     let item = visit.get(&path(&id)).await?;
-    let answer = visit.change(&path(&id), &wanted(&fields), &item, &fields).await;
+    let answer = visit.alter(&path(&id), &wanted(&fields), &item, &fields).await;
     if answer.status.is_success() {
         return visit.done(&page(&id), "saved");
     }

@@ -68,7 +68,7 @@ pub(super) fn typed(fields: &Fields, lists: &[&str]) -> Value {
 
 impl Visit {
     /// Changes what the API shows as `current` to what is wanted, if it still has the revision that the form was made from.
-    pub(super) async fn change(&self, path: &str, wanted: &Value, current: &Value, fields: &Fields) -> Answer {
+    pub(super) async fn alter(&self, path: &str, wanted: &Value, current: &Value, fields: &Fields) -> Answer {
         let body = Bytes::from(difference(wanted, current).to_string());
         let tag = fields.text("revision").map(|revision| format!("\"{revision}\""));
         let headers: Vec<_> = tag.iter().map(|tag| (header::IF_MATCH, tag.as_str())).collect();

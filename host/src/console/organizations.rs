@@ -110,7 +110,7 @@ async fn show(visit: Visit, Path(organization): Path<String>) -> Page {
 async fn change(visit: Visit, Path(organization): Path<String>, fields: Fields) -> Page {
     let item = visit.get(&path(&organization)).await?;
     let wanted = json!({"title": text(&fields, "title"), "parent": text(&fields, "parent")});
-    let answer = visit.change(&path(&organization), &wanted, &item, &fields).await;
+    let answer = visit.alter(&path(&organization), &wanted, &item, &fields).await;
     if answer.status.is_success() {
         return visit.done(&page(&organization), "saved");
     }

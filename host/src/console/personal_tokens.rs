@@ -87,7 +87,7 @@ async fn change(visit: Visit, Path(id): Path<String>, fields: Fields) -> Page {
     let item = visit.get(&path(&id)).await?;
     let wanted = json!({"application": text(&fields, "application"), "scopes": boxes(&fields, "scopes"),
         "expiration_date": fields.text("expiration_date").unwrap_or_default()});
-    let answer = visit.change(&path(&id), &wanted, &item, &fields).await;
+    let answer = visit.alter(&path(&id), &wanted, &item, &fields).await;
     if answer.status.is_success() {
         return visit.done(&page(&id), "saved");
     }

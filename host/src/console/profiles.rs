@@ -129,7 +129,7 @@ async fn show(visit: Visit, Path(profile): Path<String>) -> Page {
 
 async fn change(visit: Visit, Path(profile): Path<String>, fields: Fields) -> Page {
     let item = visit.get(&path(&profile)).await?;
-    let answer = visit.change(&path(&profile), &wanted(&fields), &item, &fields).await;
+    let answer = visit.alter(&path(&profile), &wanted(&fields), &item, &fields).await;
     if answer.status.is_success() {
         return visit.done(&page(&profile), "saved");
     }

@@ -95,7 +95,7 @@ async fn show(visit: Visit, Path(user): Path<String>) -> Page {
 
 async fn change(visit: Visit, Path(user): Path<String>, fields: Fields) -> Page {
     let item = visit.get(&path(&user)).await?;
-    let answer = visit.change(&path(&user), &wanted(&fields), &item, &fields).await;
+    let answer = visit.alter(&path(&user), &wanted(&fields), &item, &fields).await;
     if answer.status.is_success() {
         return visit.done(&page(&user), "saved");
     }
