@@ -388,7 +388,8 @@ async fn the_pepper_rotates_and_tells_who_is_left() {
     let daemon = Daemon::start_with(options).await;
     done(&run(&daemon, "application-token create sync --profile Auditor --scope REST/JSON").await, "");
     refused(&run(&daemon, "key rotate --pepper").await, "--accept-until TIME or --refuse-old");
-    let until = (chrono::Utc::now() + chrono::TimeDelta::days(3)).format("%Y-%m-%d").to_string();
+    let until =
+        (tokenhost::clock::SystemClock::shared().now() + chrono::TimeDelta::days(3)).format("%Y-%m-%d").to_string();
     done(&run(&daemon, &format!("key rotate --pepper --accept-until {until}")).await, "the pepper is rotated");
     let status = keys(&daemon.client()).await;
     assert_eq!((&status["pepper"]["id"], &status["pepper"]["older_tokens"]), (&json!(1), &json!(2)), "{status}");
