@@ -77,7 +77,7 @@ impl Keyring {
         Ok(Some(Self { data: ArcSwap::from_pointee(DataKeys { current, ciphers }), root }))
     }
 
-    /// Seals a value for the place that `bound` names; see [`bound_to`].
+    /// Seals a value for the place that `bound` names; see [`super::bound_to`].
     ///
     /// # Errors
     /// The operating system gave no random bytes.
