@@ -96,8 +96,13 @@ async fn what_the_rules_and_the_dashboard_name_is_there_and_well_formed() {
     .await;
     is_clean(&promtool(&["check", "metrics"], &text).await);
     let exposed = names(&text);
-    // These are there once a flow is faulty, and not before.
-    let later = ["tokenhost_flow_faults_total", "tokenhost_flow_quarantined"].map(str::to_owned);
+    // These are there once a flow is faulty, or a backup was made, and not before.
+    let later = [
+        "tokenhost_flow_faults_total",
+        "tokenhost_flow_quarantined",
+        "tokenhost_backup_last_success_timestamp_seconds",
+    ]
+    .map(str::to_owned);
     for metric in METRICS {
         assert!(
             exposed.contains(metric.name) || later.contains(&metric.name.to_owned()),

@@ -32,8 +32,8 @@ const REST: u32 = 4;
 pub const SETTLING: Duration = Duration::from_secs(60);
 /// After a failure it is tried again.
 const AGAIN: Duration = Duration::from_secs(60);
-/// How long a count holds for whoever asks.
-const FRESH: Duration = Duration::from_secs(30);
+/// For whoever asks, a count holds so many times as long as it took: asking again and again costs little, however much there is.
+const HOLDS: u32 = 20;
 /// How often one record is tried that others change meanwhile. Who changes it seals it anew.
 const TRIES: u32 = 5;
 
@@ -61,8 +61,8 @@ pub struct Counts {
     pub values: BTreeMap<&'static str, BTreeMap<KeyId, u64>>,
     /// When they were counted.
     pub at: DateTime<Utc>,
-    /// When that was, on the monotonic clock.
-    elapsed: Duration,
+    /// Until when they hold for whoever asks, on the monotonic clock.
+    hold_until: Duration,
 }
 
 impl Counts {
@@ -185,7 +185,7 @@ impl Resealer {
     pub async fn counts(&self) -> Result<Counts, SealError> {
         let _counting = self.counting.lock().await;
         let known = self.told().counts.clone();
-        match known.filter(|known| self.clock.elapsed().saturating_sub(known.elapsed) < FRESH) {
+        match known.filter(|known| self.clock.elapsed() < known.hold_until) {
             Some(known) => Ok(known),
             None => self.count(0).await,
         }
@@ -428,6 +428,7 @@ impl Resealer {
     /// Counts all sealed values by kind and key, resting so many times as long as it works.
     async fn count(&self, rest: u32) -> Result<Counts, SealError> {
         let mut values: BTreeMap<&'static str, BTreeMap<KeyId, u64>> = BTreeMap::new();
+        let mut worked = Duration::ZERO;
         for kind in &self.kinds {
             let of_kind = values.entry(kind.name()).or_default();
             let mut after = None;
@@ -442,14 +443,16 @@ impl Resealer {
                 }
                 let Some(last) = entries.into_iter().next_back() else { break };
                 after = Some(last.key);
+                let taken = self.clock.elapsed().saturating_sub(began);
+                worked += taken;
                 if rest > 0 {
-                    tokio::time::sleep(self.clock.elapsed().saturating_sub(began) * rest).await;
+                    tokio::time::sleep(taken * rest).await;
                 } else {
                     tokio::task::yield_now().await;
                 }
             }
         }
-        let counts = Counts { values, at: self.clock.now(), elapsed: self.clock.elapsed() };
+        let counts = Counts { values, at: self.clock.now(), hold_until: self.clock.elapsed() + HOLDS * worked };
         let ids = self.custody.keyring().ids();
         // Two series, whatever was rotated how often.
         let present = ids.last().copied().unwrap_or_default();

@@ -68,6 +68,9 @@ fn begin() {
     for outcome in ["taken", "refused"] {
         metrics::counter!(CONFIG_RELOADS, "outcome" => outcome).increment(0);
     }
+    for outcome in ["made", "failed"] {
+        metrics::counter!(BACKUPS, "outcome" => outcome).increment(0);
+    }
     for outcome in ["exported", "lost"] {
         metrics::counter!(TRACE_SPANS, "outcome" => outcome).increment(0);
     }

@@ -129,7 +129,7 @@ test('a profile gives rights, on some things too; nobody changes one that ships'
   await page.getByLabel('read_models').first().check();
   await page.getByText('Allow something on some things').click();
   await page.getByRole('group', { name: 'One more' }).getByLabel('use_tokens').check();
-  await page.getByLabel('Organizations').fill('default');
+  await page.getByRole('textbox', { name: 'Organizations' }).fill('default');
   await page.getByRole('textbox', { name: 'Operations' }).fill('GET /contacts/*\nwhoami');
   await page.getByRole('button', { name: 'Make the profile' }).click();
   await page.getByRole('status').getByText('Made.').waitFor();
