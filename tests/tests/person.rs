@@ -92,7 +92,7 @@ impl Place {
 
 #[track_caller]
 fn is_connected(seen: &Value, integration: &str) {
-    assert_eq!((&seen["status"], &seen["title"]), (&json!(200), &json!("tokenhost: connected")), "{seen}");
+    assert_eq!((&seen["status"], &seen["title"]), (&json!(200), &json!("Connected · tokenhost")), "{seen}");
     assert!(seen["text"].as_str().unwrap().contains(&format!("{integration} is connected")), "{seen}");
 }
 
