@@ -91,7 +91,13 @@ async fn search_api(client: &Client, document: &Value, needles: &[(String, Vec<u
                 ("{webhook}", "name"),
             ];
             let list = listed.iter().find_map(|(parameter, member)| Some((path.strip_suffix(parameter)?, *member)));
+            let of_model = path.strip_suffix("/schemes/{scheme}");
             let ids = match list {
+                None if of_model.is_some() => {
+                    let model = client.get(of_model.unwrap_or_default()).await.expect(200);
+                    let names = model["schemes"].as_array().unwrap().iter().map(|scheme| scheme["name"].clone());
+                    names.map(|name| path.replace("{scheme}", name.as_str().unwrap())).collect()
+                }
                 None => vec![path],
                 Some((list, member)) => {
                     let page = client.get(list.trim_end_matches('/')).await.expect(200);
