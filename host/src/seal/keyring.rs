@@ -29,8 +29,17 @@ pub struct Keyring {
 struct DataKeys {
     /// The newest, which seals.
     current: KeyId,
-    /// All of them.
+    /// Those that are in the store.
     ciphers: BTreeMap<KeyId, XChaCha20Poly1305>,
+    /// Those that were removed from it since the start. What somebody holds in memory may be sealed with one for as long as
+    /// the daemon runs: it can be sealed anew, and nothing else.
+    removed: BTreeMap<KeyId, XChaCha20Poly1305>,
+}
+
+impl DataKeys {
+    fn cipher(&self, id: KeyId) -> Result<&XChaCha20Poly1305, SealError> {
+        self.ciphers.get(&id).ok_or(SealError::UnknownKey(id))
+    }
 }
 
 impl Keyring {
@@ -74,7 +83,7 @@ impl Keyring {
         }
         let current = ciphers.last_key_value().map(|(id, _)| *id).ok_or(SealError::UnknownKey(1))?;
         let root = root.ok_or(SealError::Malformed("the root key is missing"))?;
-        Ok(Some(Self { data: ArcSwap::from_pointee(DataKeys { current, ciphers }), root }))
+        Ok(Some(Self { data: ArcSwap::from_pointee(DataKeys { current, ciphers, removed: BTreeMap::new() }), root }))
     }
 
     /// Seals a value for the place that `bound` names; see [`super::bound_to`].
@@ -83,8 +92,7 @@ impl Keyring {
     /// The operating system gave no random bytes.
     pub fn seal(&self, bound: &[u8], value: &[u8]) -> Result<Sealed, SealError> {
         let keys = self.data.load();
-        let cipher = keys.ciphers.get(&keys.current).ok_or(SealError::UnknownKey(keys.current))?;
-        Sealed::seal(cipher, keys.current, bound, value)
+        Sealed::seal(keys.cipher(keys.current)?, keys.current, bound, value)
     }
 
     /// Opens a value that was sealed for this place.
@@ -93,8 +101,20 @@ impl Keyring {
     /// [`SealError::Altered`] where it wasn't, [`SealError::UnknownKey`].
     pub fn open(&self, bound: &[u8], sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let keys = self.data.load();
-        let cipher = keys.ciphers.get(&sealed.key_id()).ok_or(SealError::UnknownKey(sealed.key_id()))?;
-        sealed.open(cipher, bound)
+        sealed.open(keys.cipher(sealed.key_id())?, bound)
+    }
+
+    /// The same value sealed with the present key; also one whose key was removed from the store while it was held in memory.
+    ///
+    /// # Errors
+    /// As for [`Keyring::open`] and [`Keyring::seal`].
+    pub fn seal_anew(&self, bound: &[u8], sealed: &Sealed) -> Result<Sealed, SealError> {
+        let keys = self.data.load();
+        let value = match keys.removed.get(&sealed.key_id()) {
+            Some(cipher) => sealed.open(cipher, bound)?,
+            None => self.open(bound, sealed)?,
+        };
+        self.seal(bound, &value)
     }
 
     /// [`Keyring::seal`] for text.
@@ -130,11 +150,18 @@ impl Keyring {
         self.data.store(Arc::new(keys));
     }
 
-    /// Forgets data keys that seal nothing any more. The one that seals now stays.
+    /// Takes data keys for removed that seal nothing in the store any more. The one that seals now stays.
     pub(super) fn forget(&self, ids: &[KeyId]) {
         let mut keys = DataKeys::clone(&self.data.load());
-        keys.ciphers.retain(|id, _| *id == keys.current || !ids.contains(id));
+        let current = keys.current;
+        keys.removed.extend(keys.ciphers.extract_if(.., |id, _| *id != current && ids.contains(id)));
         self.data.store(Arc::new(keys));
+    }
+
+    /// Whether there was only one data key since the start, so that nothing can be sealed with another.
+    pub fn is_single(&self) -> bool {
+        let keys = self.data.load();
+        keys.ciphers.len() == 1 && keys.removed.is_empty()
     }
 
     /// The data keys there are, the one that seals now being the last.

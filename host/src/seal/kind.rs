@@ -31,7 +31,7 @@ pub trait Sealing: Serialize + DeserializeOwned {
         let mut older = Vec::new();
         self.each_sealed(key, &mut |bound, sealed| {
             if sealed.key_id() != keyring.current() {
-                let anew = keyring.seal(bound, &keyring.open(bound, sealed)?)?;
+                let anew = keyring.seal_anew(bound, sealed)?;
                 older.push(std::mem::replace(sealed, anew).key_id());
             }
             Ok(())

@@ -1,5 +1,6 @@
 //! Where tokens and attempts are kept: reads and writes of their records. Decides nothing.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ulid::Ulid;
@@ -68,12 +69,15 @@ impl Ledger {
 
     /// The record with all values sealed by the present key: what was sealed a while ago, and is written only now, must not
     /// need a key that everybody else has done with. A value that can't be opened stays as it is.
-    fn fresh<T: Sealing + Clone>(&self, record: &T) -> T {
+    fn fresh<'a, T: Sealing + Clone>(&self, record: &'a T) -> Cow<'a, T> {
+        if self.keyring.is_single() {
+            return Cow::Borrowed(record);
+        }
         let mut fresh = record.clone();
         if let Err(error) = fresh.seal_anew(&[], &self.keyring) {
             tracing::error!("a record holds what can't be sealed anew: {error}");
         }
-        fresh
+        Cow::Owned(fresh)
     }
 
     /// Writes an attempt on its own.
@@ -200,7 +204,7 @@ mod tests {
     use super::super::record::tests::{key, token};
     use super::*;
     use crate::clock::SystemClock;
-    use crate::seal::{Custody, MasterKey, MasterKeys, SealError};
+    use crate::seal::{Custody, MasterKey, MasterKeys, Resealer, SealError};
     use crate::store::memory::MemoryStore;
 
     struct Nowhere;
@@ -241,5 +245,32 @@ mod tests {
         seen.unwrap();
         assert_eq!(ids, [2; 4], "access and refresh token, how it is placed, and a secret");
         written.open(&keyring).unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_held_in_memory_for_longer_than_a_key_is_kept_isnt_lost() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let master = MasterKey::generate("a test").unwrap();
+        let again = MasterKey::from_text("a test", &master.to_text().as_str().into()).unwrap();
+        let keyring = Arc::new(Keyring::load_or_create(&*store, &master).await.unwrap());
+        let ledger = Ledger { store: Arc::clone(&store), keyring: Arc::clone(&keyring) };
+        let clock = SystemClock::shared();
+        let custody = Custody::open(Arc::clone(&store), Arc::clone(&keyring), master, Box::new(Nowhere), clock.clone());
+        let custody = Arc::new(custody.await.unwrap());
+        let resealer = Resealer::new(custody, Arc::clone(&store), clock, sealed_kinds(), std::time::Duration::ZERO);
+
+        let (key, target) = (key(), Ulid::from_parts(1, 1));
+        let mut record = TokenRecord::new(key.clone(), target);
+        record.succeed(3, StoredToken::seal(&token(true), &key, &keyring).unwrap());
+        // Nothing in the store is sealed with the first key, so it goes.
+        resealer.rotate_data().await.unwrap();
+        resealer.work_off().await.unwrap();
+        assert_eq!(keyring.ids(), [2]);
+        let mut batch = Batch::synced();
+        ledger.put_token(&mut batch, &record, None).unwrap();
+        store.commit(batch).await.unwrap();
+        let (written, _) = ledger.token(&key, target).await.unwrap();
+        let after_a_start = Keyring::load(&*store, &again).await.unwrap().unwrap();
+        written.open(&after_a_start).unwrap().unwrap();
     }
 }
