@@ -2,24 +2,26 @@
 //!
 //! It decides nothing itself. Whoever calls it has read the settings and turns its errors into an exit code.
 
+mod accounts;
 mod gauges;
+mod given;
 mod init;
 mod keys;
+mod store;
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, Access};
 use crate::api::{self, Api, Inside, Rooms};
-use crate::audit::{Actor, Audit, Entry, Outcome, Retention, SupportIds, Tally};
+use crate::audit::{Actor, Audit, Entry, Outcome, SupportIds, Tally};
 use crate::backup::{self, Backups};
 use crate::calls::Calls;
 use crate::clock::SystemClock;
@@ -30,21 +32,23 @@ use crate::flows::compile::Compiler;
 use crate::flows::registry::Flows;
 use crate::flows::{Catalog, Engine, EngineOptions};
 use crate::integrations::{Integrations, Models};
-use crate::notices::{self, Notices};
+use crate::notices::Notices;
 use crate::organizations::Organizations;
 use crate::seal::{Custody, Keyring, Resealer, SETTLING};
 use crate::shelf::{self, Shelf};
+use crate::store::Store;
 use crate::store::rocks::RocksStore;
-use crate::store::{Store, StoreError};
 use crate::telemetry;
 use crate::tokens::{Margin, Tokens};
-use crate::upgrade::{self, Plan, Told, UpgradeError};
 use crate::webhooks::{self, Webhooks};
 
+use self::accounts::Accounts;
+use self::given::{audit_retention, event_retention, give_settings};
+pub use self::init::{InitOutcome, init, rebuild};
 use self::keys::Sources;
 pub(crate) use self::keys::master_key;
-
-pub use self::init::{InitOutcome, init, rebuild};
+use self::store::{open_store, report_upgrade};
+pub use self::store::{upgrade, upgrade_plan};
 
 /// The database, within the data folder.
 const STORE: &str = backup::STORE;
@@ -57,10 +61,6 @@ const COUNTS: &str = backup::COUNTS;
 
 /// How often metrics are tidied and the store's own numbers are read.
 const UPKEEP: Duration = Duration::from_secs(5);
-/// How often counts of uses are written to the store, and sums of uses and refusals to the audit log.
-const ACCOUNTS: Duration = Duration::from_secs(60);
-/// Every so many times, audit records and dead tokens that are over their retention are removed.
-const PRUNE_EVERY: u32 = 60;
 
 /// A running daemon.
 pub struct Daemon {
@@ -308,10 +308,9 @@ impl Daemon {
                 for one in &reloaded.waiting {
                     tracing::warn!(setting = one.setting.key, "a setting was changed, and needs a restart");
                 }
-                let tell = |entry: Entry, one: &crate::config::Difference| {
-                    entry.detail(one.setting.key, format!("{} -> {}", one.from, one.to))
-                };
-                ("taken", reloaded.taken.iter().fold(entry, tell))
+                let told =
+                    reloaded.taken.iter().fold(entry, |entry, one| entry.detail(one.setting.key, one.to_string()));
+                ("taken", told)
             }
             Err(error) => {
                 tracing::error!("nothing is changed: {error}");
@@ -363,121 +362,6 @@ fn reachable(mut address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// What has to be written down now and then of what calls did.
-struct Accounts {
-    access: Arc<Access>,
-    audit: Arc<Audit>,
-    tally: Arc<Tally>,
-    notices: Arc<Notices>,
-    /// How many days before its end a personal token is told of.
-    settings: Arc<Live>,
-}
-
-impl Accounts {
-    /// Writes it down every minute.
-    async fn keep(&self) {
-        for round in 1_u32.. {
-            tokio::time::sleep(ACCOUNTS).await;
-            self.tell().await;
-            report(self.access.fold_some_usage().await);
-            if round.is_multiple_of(PRUNE_EVERY) {
-                self.prune().await;
-            }
-            // The first time soon, and not in the way of the start.
-            if round % PRUNE_EVERY == 1 {
-                self.look_ahead().await;
-            }
-        }
-    }
-
-    /// Tells of personal tokens that end soon.
-    async fn look_ahead(&self) {
-        if let Err(error) =
-            self.access.tell_ending(&self.notices, &self.settings.current().events.personal_token_days).await
-        {
-            tracing::error!("personal tokens that end soon can't be looked for: {error}");
-        }
-    }
-
-    /// Removes what is older than it is kept.
-    async fn prune(&self) {
-        if let Err(error) = self.notices.prune().await {
-            tracing::error!("old events can't be removed: {error}");
-        }
-        if let Err(error) = self.audit.prune().await {
-            tracing::error!("old audit records can't be removed: {error}");
-        }
-        if let Err(error) = self.access.purge(Access::DEAD_FOR).await {
-            tracing::error!("tokens that died long ago can't be removed: {error}");
-        }
-    }
-
-    /// Writes down all that is counted: nothing is lost where it fails, but that it fails is said.
-    async fn write(&self) {
-        self.tell().await;
-        report(self.access.fold_usage().await);
-    }
-
-    /// Writes sums of uses and refusals to the audit log.
-    async fn tell(&self) {
-        self.access.settle_usage();
-        if let Err(error) = self.tally.flush(&self.audit).await {
-            tracing::error!("sums of uses and refusals can't be written: {error}");
-        }
-    }
-}
-
-/// Says that counts weren't written.
-fn report(folded: Result<(), StoreError>) {
-    if let Err(error) = folded {
-        tracing::error!("counts of uses can't be written: {error}");
-    }
-}
-
-/// Opens the store of a data folder that was initialised, and upgrades one of an earlier format first; with a copy of it as
-/// it was, where `copy`.
-async fn open_store(
-    config: &Config,
-    copy: bool,
-    tell: &mut (dyn FnMut(Told) + Send),
-) -> anyhow::Result<Arc<RocksStore>> {
-    let folder = store_folder(config)?;
-    Ok(Arc::new(upgrade::open(&folder, copy, &*SystemClock::shared(), tell).await?))
-}
-
-/// Where the database of a data folder is that was initialised.
-fn store_folder(config: &Config) -> anyhow::Result<PathBuf> {
-    let folder = config.data.join(STORE);
-    if !folder.exists() {
-        bail!("there is no data in {}; run `tokenhost init` first, or set `data`", config.data.display());
-    }
-    Ok(folder)
-}
-
-/// What an upgrade of the data folder would do. The daemon must be stopped.
-///
-/// # Errors
-/// There is no data, it is in use, damaged or too new.
-pub async fn upgrade_plan(config: &Config) -> anyhow::Result<Plan> {
-    Ok(upgrade::check(&store_folder(config)?).await?)
-}
-
-/// Upgrades the data folder, as [`Daemon::start`] does by itself. The daemon must be stopped.
-///
-/// # Errors
-/// As for [`upgrade_plan`]; there isn't enough room on the disk.
-pub async fn upgrade(config: &Config, copy: bool, tell: &mut (dyn FnMut(Told) + Send)) -> anyhow::Result<()> {
-    let store = open_store(config, copy, tell).await?;
-    Ok(store.close().await.map_err(UpgradeError::from)?)
-}
-
-/// Tells the log how far an upgrade came, and the service manager that the start takes longer for it.
-fn report_upgrade(told: &Told) {
-    tracing::info!("upgrade: {told}");
-    notify(sd_notify::NotifyState::ExtendTimeoutUsec(60_000_000));
-    notify(sd_notify::NotifyState::Status(&format!("upgrade: {told}")));
-}
-
 /// The flows that ship. One that can't be loaded is named in the log, and stops nothing.
 async fn load_flows(config: &Config) -> anyhow::Result<Flows> {
     let engine = Engine::new(EngineOptions {
@@ -518,48 +402,6 @@ async fn tell_of_life(every: Duration) {
         notify(sd_notify::NotifyState::Watchdog);
         tokio::time::sleep(every).await;
     }
-}
-
-/// Has the rooms take what a reload can change. The telemetry's last: it can't fail, and neither can they.
-fn give_settings(
-    settings: &Arc<Live>,
-    access: &Arc<Access>,
-    audit: &Arc<Audit>,
-    notices: &Arc<Notices>,
-    egress: &Arc<Egress>,
-    calls: &Arc<Calls>,
-) {
-    let (access, audit, notices) = (Arc::downgrade(access), Arc::downgrade(audit), Arc::downgrade(notices));
-    let (egress, calls) = (Arc::downgrade(egress), Arc::downgrade(calls));
-    settings.give_to(move |config| {
-        if let Some(access) = access.upgrade() {
-            access.set_policy(config.access.clone());
-        }
-        if let Some(audit) = audit.upgrade() {
-            audit.keep(audit_retention(config));
-        }
-        if let Some(notices) = notices.upgrade() {
-            notices.keep(event_retention(config));
-        }
-        if let (Some(egress), Some(calls)) = (egress.upgrade(), calls.upgrade()) {
-            egress.allow(config.egress.allow.clone(), config.egress.http);
-            calls.forget_ways();
-        }
-        telemetry::trace::change(&config.telemetry);
-        if let Err(error) = telemetry::set_level(&config.log.level) {
-            tracing::error!("the log's level stays as it was: {error}");
-        }
-    });
-}
-
-/// How long audit records are kept.
-fn audit_retention(config: &Config) -> Retention {
-    Retention { days: Some(config.audit.retention_days), records: Some(config.audit.retention_records) }
-}
-
-/// How long events are kept.
-fn event_retention(config: &Config) -> notices::Retention {
-    notices::Retention { days: config.events.retention_days, records: config.events.retention_records }
 }
 
 /// Tells the service manager, if there is one.

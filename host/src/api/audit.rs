@@ -22,7 +22,7 @@ use super::problem::{Code, Fault, Problem};
 use super::query::Query;
 use super::state::Api;
 use super::time;
-use crate::access::{Reason, id_text, parse_id};
+use crate::access::{id_text, parse_id};
 use crate::audit::{AuditError, Filter, Noted, SUPPORT_ID_LENGTH, Window};
 
 /// Records on a page where the client doesn't say.
@@ -73,13 +73,8 @@ impl From<AuditError> for Problem {
     }
 }
 
-/// The log is about everything: who sees only some organizations may not read it.
-async fn require_all(caller: &Caller) -> Result<(), Problem> {
-    match caller.reach() {
-        None => Ok(()),
-        Some(_) => Err(caller.refuse(Reason::OrganizationNotAllowed, "the log is about all").await),
-    }
-}
+/// Who sees only some organizations may not read it.
+const ALL: &str = "the log is about all";
 
 /// Lists what happened, the newest first
 ///
@@ -94,7 +89,7 @@ async fn require_all(caller: &Caller) -> Result<(), Problem> {
         ("until" = Option<String>, Query, description = "Only before this time; of a day, its end")),
     responses((status = 200, description = "A page of records", body = AuditPage)))]
 async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::Json<AuditPage>, Problem> {
-    require_all(&caller).await?;
+    caller.require_all(ALL).await?;
     let mut query = Query::of(&uri);
     let limit = query.number("limit", 1..=MOST).unwrap_or(PAGE);
     let cursor = query.text("cursor");
@@ -151,7 +146,7 @@ async fn get(
     uri: Uri,
 ) -> Result<axum::Json<AuditRecord>, Problem> {
     Query::of(&uri).finish()?;
-    require_all(&caller).await?;
+    caller.require_all(ALL).await?;
     let missing = |detail: &str| Problem::new(Code::NotFound, detail);
     let seq: u64 = seq.parse().map_err(|_| missing("there is no such record: that is no number"))?;
     let window = Window { after: seq.checked_sub(1), limit: 1, newest_first: false };
@@ -177,7 +172,7 @@ async fn find(
     Json(search): Json<Search>,
 ) -> Result<axum::Json<FoundToken>, Problem> {
     Query::of(&uri).finish()?;
-    require_all(&caller).await?;
+    caller.require_all(ALL).await?;
     let token = SecretString::from(search.token);
     let inquiry = api.access.inquire(token.expose_secret()).await?;
     let Some(inquiry) = inquiry else {
@@ -202,7 +197,7 @@ async fn explain(
     Json(quoted): Json<Quoted>,
 ) -> Result<axum::Json<Explanation>, Problem> {
     Query::of(&uri).finish()?;
-    require_all(&caller).await?;
+    caller.require_all(ALL).await?;
     api.support.explain(&quoted.support_id).map(|reason| axum::Json(reason.into())).ok_or_else(|| {
         let message = match quoted.support_id.trim().len() {
             26 => "is one of a failure, whose reason stands in the daemon's log under it".to_owned(),
@@ -226,7 +221,7 @@ async fn verify(
     JsonOrNothing(against): JsonOrNothing<Against>,
 ) -> Result<axum::Json<Proof>, Problem> {
     Query::of(&uri).finish()?;
-    require_all(&caller).await?;
+    caller.require_all(ALL).await?;
     let noted = against.noted.map(|noted| noted.parse::<Noted>()).transpose();
     let noted = noted.map_err(|fault| Problem::invalid(vec![Fault::new("noted", "malformed", fault)]))?;
     let proof = match api.audit.verify(noted.as_ref(), |_, _| {}).await {

@@ -17,7 +17,6 @@ use super::problem::{Fault, Problem};
 use super::query::Query;
 use super::state::Api;
 use super::time::{self, Time};
-use crate::access::Reason;
 use crate::notices::{Kind, Notice};
 
 /// How far ahead the end of a retired pepper may lie.
@@ -82,9 +81,7 @@ async fn rotate(
     Json(rotation): Json<Rotation>,
 ) -> Result<axum::Json<Rotated>, Problem> {
     Query::of(&uri).finish()?;
-    if caller.reach().is_some() {
-        return Err(caller.refuse(Reason::OrganizationNotAllowed, "it is about all tokens").await);
-    }
+    caller.require_all("it is about all tokens").await?;
     let now = api.clock.now();
     let end = end(rotation.accept_until, api.access.policy().allow_fallback_token, now);
     let end = end.map_err(|fault| Problem::invalid(vec![fault]))?;

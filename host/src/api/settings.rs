@@ -12,7 +12,6 @@ use super::caller::Caller;
 use super::problem::{Fault, Problem};
 use super::query::Query;
 use super::state::Api;
-use crate::access::Reason;
 use crate::config::catalog::Change;
 use crate::config::{ConfigFault, Difference, Origin, Resolved};
 use crate::telemetry;
@@ -107,13 +106,8 @@ fn fault(fault: &ConfigFault) -> Fault {
     Fault::new(&fault.key, "malformed", format!("{}{place}", fault.message))
 }
 
-/// Whoever is limited to organizations has no say in the daemon itself.
-async fn everywhere(caller: &Caller) -> Result<(), Problem> {
-    match caller.reach() {
-        Some(_) => Err(caller.refuse(Reason::OrganizationNotAllowed, "it is about the daemon itself").await),
-        None => Ok(()),
-    }
-}
+/// Whoever is limited to organizations has no say in it.
+const ALL: &str = "it is about the daemon itself";
 
 /// Shows the settings of the running daemon, and where each one comes from
 ///
@@ -121,7 +115,7 @@ async fn everywhere(caller: &Caller) -> Result<(), Problem> {
 #[utoipa::path(get, path = "/v1/config", tag = "config", responses((status = 200, description = "The settings", body = Settings)))]
 async fn show(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::Json<Settings>, Problem> {
     Query::of(&uri).finish()?;
-    everywhere(&caller).await?;
+    caller.require_all(ALL).await?;
     let settings = api.settings.current().resolved.iter().map(Setting::from).collect();
     Ok(axum::Json(Settings { settings, waiting: api.settings.waiting().iter().map(Changed::from).collect() }))
 }
@@ -132,7 +126,7 @@ async fn show(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
 #[utoipa::path(post, path = "/v1/config/reload", tag = "config", responses((status = 200, description = "It is done", body = Reloaded)))]
 async fn reload(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::Json<Reloaded>, Problem> {
     Query::of(&uri).finish()?;
-    everywhere(&caller).await?;
+    caller.require_all(ALL).await?;
     let reloaded = match api.settings.reload() {
         Ok(reloaded) => reloaded,
         Err(error) => {
@@ -143,7 +137,7 @@ async fn reload(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum
     metrics::counter!(telemetry::CONFIG_RELOADS, "outcome" => "taken").increment(1);
     for one in &reloaded.taken {
         debug_assert_eq!(one.setting.change, Change::Reload);
-        caller.note_detail(one.setting.key, format!("{} -> {}", one.from, one.to));
+        caller.note_detail(one.setting.key, one.to_string());
     }
     let list = |list: &[Difference]| list.iter().map(Changed::from).collect();
     Ok(axum::Json(Reloaded { changed: list(&reloaded.taken), waiting: list(&reloaded.waiting) }))

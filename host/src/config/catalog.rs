@@ -16,10 +16,33 @@ pub struct Setting {
     pub default: &'static str,
     /// How a reload takes it.
     pub change: Change,
+    /// What it looks like in the TOML file.
+    pub(super) shape: Shape,
     /// Whether its value is a secret, of which is only said whether it is set.
     pub secret: bool,
     /// What it is for.
     pub about: &'static str,
+}
+
+/// Of what TOML type a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A string.
+    Text,
+    /// An array of strings; elsewhere a comma-separated text.
+    List,
+    /// An array of strings, the words of a command; elsewhere a text that is split as a shell does.
+    Command,
+    /// An array of strings, or a text with `|` between its words.
+    Choices,
+    /// A boolean.
+    Flag,
+    /// An integer.
+    Number,
+    /// An integer or a fraction.
+    Ratio,
+    /// An array of integers; elsewhere a comma-separated text.
+    Numbers,
 }
 
 /// How a change of a setting comes into effect.
@@ -61,7 +84,7 @@ pub fn setting(key: &str) -> Option<&'static Setting> {
 
 /// A setting that a restart takes.
 const fn restart(key: &'static str, default: &'static str, about: &'static str) -> Setting {
-    Setting { key, variable: None, default, change: Change::Restart, secret: false, about }
+    Setting { key, variable: None, default, change: Change::Restart, shape: Shape::Text, secret: false, about }
 }
 
 /// A setting that a reload takes.
@@ -73,6 +96,11 @@ impl Setting {
     /// With an environment variable, and the flag that goes with it.
     const fn env(self, variable: &'static str) -> Self {
         Self { variable: Some(variable), ..self }
+    }
+
+    /// Of another type than text.
+    const fn of(self, shape: Shape) -> Self {
+        Self { shape, ..self }
     }
 
     /// Whose value is a secret.
@@ -96,6 +124,7 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "A command that prints the master key, in place of a file of it: program and arguments.",
     )
+    .of(Shape::Command)
     .env("TOKENHOST_KEY_COMMAND"),
     live("key_next", "", "The master key itself that is to take its place.").env("TOKENHOST_KEY_NEXT").secret(),
     live(
@@ -105,48 +134,64 @@ pub const SETTINGS: &[Setting] = &[
     )
     .env("TOKENHOST_KEY_NEXT_FILE"),
     live("key_next_command", "", "A command that prints the master key that is to take its place.")
+        .of(Shape::Command)
         .env("TOKENHOST_KEY_NEXT_COMMAND"),
     restart("flows", "<the folder flows beside the program>", "The folder of the flows that ship.")
         .env("TOKENHOST_FLOWS"),
-    live("public", "", "What may be read without a token besides health: `docs`, `metrics`.").env("TOKENHOST_PUBLIC"),
-    restart("connections", "16384", "Connections at once; more wait to be accepted.").env("TOKENHOST_CONNECTIONS"),
+    live("public", "", "What may be read without a token besides health: `docs`, `metrics`.")
+        .of(Shape::List)
+        .env("TOKENHOST_PUBLIC"),
+    restart("connections", "16384", "Connections at once; more wait to be accepted.")
+        .of(Shape::Number)
+        .env("TOKENHOST_CONNECTIONS"),
     live("egress.allow", "", "Private, loopback and link-local networks that may be dialled.")
+        .of(Shape::List)
         .env("TOKENHOST_EGRESS_ALLOW"),
-    live("egress.http", "false", "Whether requests may go over plain http.").env("TOKENHOST_EGRESS_HTTP"),
-    live("access.allowed_login_types", "token,form", "The ways of signing in: `token`, `form`, `basic`, `external`."),
+    live("egress.http", "false", "Whether requests may go over plain http.")
+        .of(Shape::Flag)
+        .env("TOKENHOST_EGRESS_HTTP"),
+    live("access.allowed_login_types", "token,form", "The ways of signing in: `token`, `form`, `basic`, `external`.")
+        .of(Shape::Choices),
     live(
         "access.allow_rest_services_via_tokens",
         "false",
         "Whether personal tokens open REST services without the profile REST Services User.",
-    ),
-    live("access.secure_rest_services", "true", "Whether REST services need that profile at all."),
-    live("access.personal_tokens_allowed_profiles", "", "Profiles whose users may have personal tokens."),
-    live("access.enable_myaccount_menu", "true", "Whether users manage their own tokens."),
+    )
+    .of(Shape::Flag),
+    live("access.secure_rest_services", "true", "Whether REST services need that profile at all.").of(Shape::Flag),
+    live("access.personal_tokens_allowed_profiles", "", "Profiles whose users may have personal tokens.")
+        .of(Shape::List),
+    live("access.enable_myaccount_menu", "true", "Whether users manage their own tokens.").of(Shape::Flag),
     live(
         "access.application_token.allow_fallback_token",
         "false",
         "Whether digests under a retired pepper are accepted until its end.",
-    ),
-    live("access.login_debug", "false", "Whether the log tells each login and refusal with its exact reason."),
-    restart("access.scopes", "", "Scopes for services behind a proxy, beside the shipped ones."),
-    live("access.token_in_query", "false", "Whether `auth_token` may stand in the query."),
-    live("access.personal_token.max_lifetime", "366", "Days after which a personal token ends at the latest."),
-    live("access.personal_token.default_lifetime", "90", "Days after which it ends where nobody says."),
-    live("access.personal_token.per_user", "20", "Personal tokens that a user may have."),
-    live("access.trusted_proxies", "", "Proxies whose `X-Forwarded-*` headers are believed."),
+    )
+    .of(Shape::Flag),
+    live("access.login_debug", "false", "Whether the log tells each login and refusal with its exact reason.")
+        .of(Shape::Flag),
+    restart("access.scopes", "", "Scopes for services behind a proxy, beside the shipped ones.").of(Shape::List),
+    live("access.token_in_query", "false", "Whether `auth_token` may stand in the query.").of(Shape::Flag),
+    live("access.personal_token.max_lifetime", "366", "Days after which a personal token ends at the latest.")
+        .of(Shape::Number),
+    live("access.personal_token.default_lifetime", "90", "Days after which it ends where nobody says.")
+        .of(Shape::Number),
+    live("access.personal_token.per_user", "20", "Personal tokens that a user may have.").of(Shape::Number),
+    live("access.trusted_proxies", "", "Proxies whose `X-Forwarded-*` headers are believed.").of(Shape::List),
     restart("access.external.header", "x-remote-user", "The header in which a trusted proxy names the user."),
     restart("access.external.secret_header", "x-proxy-secret", "The header by which that proxy proves itself."),
     live("access.external.secret", "", "What must stand in that header.").secret(),
-    live("access.external.proxies", "", "That proxy's addresses."),
-    live("audit.retention_days", "400", "Days that an audit record is kept."),
-    live("audit.retention_records", "10000000", "Audit records kept at most."),
-    live("events.retention_days", "30", "Days that an event is kept."),
-    live("events.retention_records", "50000", "Events of either kind kept at most."),
-    live("events.personal_token_days", "7,1", "How many days before its end a personal token is told of."),
+    live("access.external.proxies", "", "That proxy's addresses.").of(Shape::List),
+    live("audit.retention_days", "400", "Days that an audit record is kept.").of(Shape::Number),
+    live("audit.retention_records", "10000000", "Audit records kept at most.").of(Shape::Number),
+    live("events.retention_days", "30", "Days that an event is kept.").of(Shape::Number),
+    live("events.retention_records", "50000", "Events of either kind kept at most.").of(Shape::Number),
+    live("events.personal_token_days", "7,1", "How many days before its end a personal token is told of.")
+        .of(Shape::Numbers),
     restart("backup.folder", "", "The folder of backups that are made by themselves. Without one, none is made."),
     restart("backup.every", "24h", "How often one is made: a number with `m`, `h` or `d`."),
-    restart("backup.keep", "7", "How many are kept: the newest."),
-    restart("backup.keep_days", "", "Days that one is kept at most; the newest stays."),
+    restart("backup.keep", "7", "How many are kept: the newest.").of(Shape::Number),
+    restart("backup.keep_days", "", "Days that one is kept at most; the newest stays.").of(Shape::Number),
     live("log.level", "info", "Least severe level to log, or a filter by module.").env("TOKENHOST_LOG_LEVEL"),
     restart("log.format", "text", "`text` or `json` lines.").env("TOKENHOST_LOG_FORMAT"),
     restart(
@@ -155,12 +200,14 @@ pub const SETTINGS: &[Setting] = &[
         "The collector of traces (OTLP over HTTP), without `/v1/traces`. Empty: none.",
     )
     .env("OTEL_EXPORTER_OTLP_ENDPOINT"),
-    live("telemetry.sample_ratio", "1", "The share of traces that are kept where the caller doesn't say, from 0 to 1."),
+    live("telemetry.sample_ratio", "1", "The share of traces that are kept where the caller doesn't say, from 0 to 1.")
+        .of(Shape::Ratio),
     live(
         "telemetry.propagate_to_services",
         "false",
         "Whether requests to integrations' services carry `traceparent`. Providers never get it.",
-    ),
+    )
+    .of(Shape::Flag),
 ];
 
 /// The reference of all settings, as Markdown.

@@ -8,84 +8,14 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::catalog::{self, SETTINGS};
+use super::catalog::{self, SETTINGS, Shape};
 use super::origin::{Origin, Resolved};
 use super::{ConfigFault, Overrides};
-
-/// Every key of the TOML file, and of what TOML type its value is.
-const KEYS: &[(&str, Shape)] = &[
-    ("data", Shape::Text),
-    ("listen", Shape::Text),
-    ("public_url", Shape::Text),
-    ("key", Shape::Text),
-    ("key_file", Shape::Text),
-    ("key_command", Shape::Command),
-    ("key_next", Shape::Text),
-    ("key_next_file", Shape::Text),
-    ("key_next_command", Shape::Command),
-    ("flows", Shape::Text),
-    ("public", Shape::List),
-    ("connections", Shape::Number),
-    ("egress.allow", Shape::List),
-    ("egress.http", Shape::Flag),
-    ("access.allowed_login_types", Shape::Choices),
-    ("access.allow_rest_services_via_tokens", Shape::Flag),
-    ("access.secure_rest_services", Shape::Flag),
-    ("access.personal_tokens_allowed_profiles", Shape::List),
-    ("access.enable_myaccount_menu", Shape::Flag),
-    ("access.application_token.allow_fallback_token", Shape::Flag),
-    ("access.login_debug", Shape::Flag),
-    ("access.scopes", Shape::List),
-    ("access.token_in_query", Shape::Flag),
-    ("access.personal_token.max_lifetime", Shape::Number),
-    ("access.personal_token.default_lifetime", Shape::Number),
-    ("access.personal_token.per_user", Shape::Number),
-    ("access.trusted_proxies", Shape::List),
-    ("access.external.header", Shape::Text),
-    ("access.external.secret_header", Shape::Text),
-    ("access.external.secret", Shape::Text),
-    ("access.external.proxies", Shape::List),
-    ("audit.retention_days", Shape::Number),
-    ("audit.retention_records", Shape::Number),
-    ("events.retention_days", Shape::Number),
-    ("events.retention_records", Shape::Number),
-    ("events.personal_token_days", Shape::Numbers),
-    ("backup.folder", Shape::Text),
-    ("backup.every", Shape::Text),
-    ("backup.keep", Shape::Number),
-    ("backup.keep_days", Shape::Number),
-    ("log.level", Shape::Text),
-    ("log.format", Shape::Text),
-    ("telemetry.otlp_endpoint", Shape::Text),
-    ("telemetry.sample_ratio", Shape::Ratio),
-    ("telemetry.propagate_to_services", Shape::Flag),
-];
 
 /// The ways to give the master key in use: itself, a file, a command.
 const KEY: [&str; 3] = ["key", "key_file", "key_command"];
 /// The ways to give the one that is to take its place.
 const KEY_NEXT: [&str; 3] = ["key_next", "key_next_file", "key_next_command"];
-
-/// Of what TOML type a value is.
-#[derive(Clone, Copy)]
-enum Shape {
-    /// A string.
-    Text,
-    /// An array of strings; elsewhere a comma-separated text.
-    List,
-    /// An array of strings, the words of a command; elsewhere a text that is split as a shell does.
-    Command,
-    /// An array of strings, or a text with `|` between its words.
-    Choices,
-    /// A boolean.
-    Flag,
-    /// An integer.
-    Number,
-    /// An integer or a fraction.
-    Ratio,
-    /// An array of integers; elsewhere a comma-separated text.
-    Numbers,
-}
 
 /// A value and where it was given.
 struct Given {
@@ -163,7 +93,7 @@ impl Layers {
             let key = format!("{prefix}{}", leaf.get_ref());
             let inner = format!("{key}.");
             match value.get_ref() {
-                DeValue::Table(table) if KEYS.iter().any(|(known, _)| known.starts_with(&inner)) => {
+                DeValue::Table(table) if SETTINGS.iter().any(|setting| setting.key.starts_with(&inner)) => {
                     self.read_table(&inner, table, source);
                 }
                 _ => self.read_value(&key, leaf.span().start, value, source),
@@ -172,11 +102,11 @@ impl Layers {
     }
 
     fn read_value(&mut self, key: &str, at: usize, value: &Spanned<DeValue<'_>>, source: &Source<'_>) {
-        let Some((known, shape)) = KEYS.iter().find(|(known, _)| *known == key) else {
+        let Some(setting) = catalog::setting(key) else {
             return self.fault(key, Some(source.place(at)), unknown(key));
         };
         let place = source.place(value.span().start);
-        let (text, wanted) = match (shape, value.get_ref()) {
+        let (text, wanted) = match (setting.shape, value.get_ref()) {
             (Shape::Text, DeValue::String(text)) => (Some(text.to_string()), ""),
             (Shape::Text, _) => (None, "must be a string"),
             (Shape::Choices, DeValue::String(text)) => (Some(text.replace('|', ",")), ""),
@@ -204,7 +134,7 @@ impl Layers {
             (Shape::Numbers, _) => (None, "must be an array of numbers"),
         };
         match text {
-            Some(text) => self.set(known, text, place),
+            Some(text) => self.set(setting.key, text, place),
             None => self.fault(key, Some(place), wanted),
         }
     }
@@ -336,11 +266,11 @@ fn unknown(key: &str) -> String {
         let leaf = known.rsplit('.').next().unwrap_or(known);
         strsim::damerau_levenshtein(key, known).min(strsim::damerau_levenshtein(key, leaf) + 1)
     };
-    let nearest = KEYS.iter().map(|(known, _)| (distance(known), *known)).min();
+    let nearest = SETTINGS.iter().map(|setting| (distance(setting.key), setting.key)).min();
     match nearest.filter(|(distance, known)| *distance <= 1 + known.len() / 4) {
         Some((_, known)) => format!("no such setting; `{known}` is one"),
         None => {
-            let known: Vec<&str> = KEYS.iter().map(|(known, _)| *known).collect();
+            let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
             format!("no such setting; there are {}", known.join(", "))
         }
     }
@@ -349,15 +279,6 @@ fn unknown(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_key_is_in_the_catalog_and_the_catalog_has_no_other() {
-        let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
-        let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
-        let missing: Vec<_> = keys.iter().filter(|key| !known.contains(key)).collect();
-        assert!(missing.is_empty(), "add a line for {missing:?} to SETTINGS in config/catalog.rs");
-        assert_eq!(keys.len(), known.len());
-    }
 
     #[test]
     fn an_unknown_key_names_the_one_that_was_meant() {
@@ -372,7 +293,7 @@ mod tests {
     #[test]
     fn every_setting_of_inbound_access_is_in_its_guide() {
         let guide = include_str!("../../../docs/access.md");
-        for (key, _) in KEYS {
+        for key in SETTINGS.iter().map(|setting| setting.key) {
             if let Some(name) = key.strip_prefix("access.").or_else(|| key.strip_prefix("audit.")) {
                 assert!(guide.contains(&format!("\n| `{name}` |")), "docs/access.md doesn't tell of {key}");
             }

@@ -115,6 +115,12 @@ pub struct Difference {
     pub to: String,
 }
 
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}", self.from, self.to)
+    }
+}
+
 impl Difference {
     /// Whether a reload takes it.
     pub fn is_live(&self) -> bool {

@@ -15,6 +15,11 @@ pub(super) fn path(segments: &[&str]) -> String {
     })
 }
 
+/// The path of something of this name, or of what belongs to it, in the API.
+pub(super) fn in_api(noun: &str, name: &str, rest: &[&str]) -> String {
+    path(&[&["v1", noun, name], rest].concat())
+}
+
 /// A path with these parameters; those without a value are left out.
 pub(super) fn with(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());

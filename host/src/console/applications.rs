@@ -8,11 +8,11 @@ use axum::routing::{get, post};
 use minijinja::context;
 use serde_json::{Value, json};
 
-use super::account::grace;
 use super::change::{boxes, text, typed};
 use super::fields::Fields;
 use super::once::{Forms, Minted};
 use super::page::Page;
+use super::personal_token::grace;
 use super::standing::{self, LISTS};
 use super::visit::Visit;
 use super::{Console, address};

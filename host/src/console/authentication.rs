@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::change::number;
 use super::fields::{FIELD, Fields, SECRET};
 
 /// How the names of secret inputs begin that belong to connections and not to the flow.
@@ -68,8 +69,7 @@ pub(super) fn settings(fields: &Fields) -> Map<String, Value> {
     let mut settings = Map::new();
     if is_new("settings.default_lifetime") {
         let text = fields.text("settings.default_lifetime");
-        // What is no number is for the API to refuse.
-        let value = text.map_or(Value::Null, |text| text.parse::<u64>().map_or_else(|_| text.into(), Value::from));
+        let value = text.map_or(Value::Null, number);
         settings.insert("default_lifetime".to_owned(), value);
     }
     if is_new("settings.uncertain") {

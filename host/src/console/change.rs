@@ -53,6 +53,11 @@ pub(super) fn boxes(fields: &Fields, name: &str) -> Value {
     fields.all(name).map(Value::from).collect()
 }
 
+/// A number that was typed; what is none goes on as text, for the API to refuse.
+pub(super) fn number(text: &str) -> Value {
+    text.parse::<u64>().map_or_else(|_| text.into(), Value::from)
+}
+
 /// What was typed as a template takes it: lists are lists, whatever their length.
 pub(super) fn typed(fields: &Fields, lists: &[&str]) -> Value {
     let mut typed = fields.shown();

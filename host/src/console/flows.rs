@@ -8,6 +8,7 @@ use bytes::Bytes;
 use minijinja::{Value as Context, context};
 use serde_json::{Map, Value, json};
 
+use super::change::number;
 use super::fields::Fields;
 use super::page::{Failure, Page};
 use super::upload::Upload;
@@ -33,9 +34,7 @@ pub(super) fn routes() -> Router<Console> {
 
 /// The path of a flow, or of something of it, in the API.
 fn in_api(flow: &str, rest: &[&str]) -> String {
-    let mut segments = vec!["v1", "flows", flow];
-    segments.extend(rest);
-    address::path(&segments)
+    address::in_api("flows", flow, rest)
 }
 
 /// The path of a flow's page.
@@ -142,9 +141,7 @@ async fn limit(visit: Visit, Path(flow): Path<String>, fields: Fields) -> Page {
     let limits: Map<String, Value> = (fields.under("limit."))
         .map(|(name, text)| {
             let text = text.trim();
-            // What is no number is for the API to refuse.
-            let number = || text.parse::<u64>().map_or_else(|_| text.into(), Value::from);
-            (name.to_owned(), if text.is_empty() { Value::Null } else { number() })
+            (name.to_owned(), if text.is_empty() { Value::Null } else { number(text) })
         })
         .collect();
     let answer = visit.ask(Method::PATCH, &in_api(&flow, &[]), &json!({"limits": limits})).await;

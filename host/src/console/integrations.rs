@@ -26,9 +26,7 @@ pub(super) fn routes() -> Router<Console> {
 
 /// The path of an integration, or of something of it, in the API.
 pub(super) fn in_api(integration: &str, rest: &[&str]) -> String {
-    let mut segments = vec!["v1", "integrations", integration];
-    segments.extend(rest);
-    address::path(&segments)
+    address::in_api("integrations", integration, rest)
 }
 
 /// The path of an integration's page.
@@ -73,8 +71,7 @@ fn is_moved(change: &Value, stored: &Value) -> bool {
         })
     };
     let is_further = |(scheme, wanted): (&String, &Value)| differs(&wanted["fields"], &stored["schemes"][scheme]);
-    !change["server"].is_null()
-        || change.get("server").is_some()
+    change.get("server").is_some()
         || change.get("transport").is_some()
         || differs(&change["fields"], stored)
         || change["schemes"].as_object().is_some_and(|schemes| schemes.iter().any(is_further))

@@ -22,6 +22,7 @@ mod once;
 mod organizations;
 mod overview;
 mod page;
+mod personal_token;
 mod personal_tokens;
 mod profiles;
 mod standing;

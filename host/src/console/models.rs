@@ -27,9 +27,7 @@ pub(super) fn routes() -> Router<Console> {
 
 /// The path of a model, or of something of it, in the API.
 fn in_api(model: &str, rest: &[&str]) -> String {
-    let mut segments = vec!["v1", "models", model];
-    segments.extend(rest);
-    address::path(&segments)
+    address::in_api("models", model, rest)
 }
 
 /// The path of a model's page.

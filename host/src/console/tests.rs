@@ -147,3 +147,22 @@ async fn pages_are_for_whom_the_api_shows_what_they_hold() {
     // For users only.
     assert_eq!(ask(&router, "GET", "/console/account", &[("authorization", &admin)]).await.0, 403);
 }
+
+#[tokio::test]
+async fn no_other_site_uses_a_visitors_browser() {
+    let (world, router) = place().await;
+    let user = r#"{"login":"ada","profiles":["Administrator"],"password":"correct horse battery staple"}"#;
+    assert_eq!(world.call("POST", "/v1/users", user).await.status, 201);
+    let form = "login=ada&password=correct+horse+battery+staple";
+    let request = Request::post("/login").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let signed_in = world.send(request.body(Body::from(form)).unwrap()).await;
+    let cookie = signed_in.header("set-cookie").split(';').next().unwrap().to_owned();
+    for (site, expected) in [("cross-site", 403), ("same-site", 403), ("same-origin", 201)] {
+        let headers = [("cookie", cookie.as_str()), ("sec-fetch-site", site)];
+        assert_eq!(ask(&router, "POST", "/console/test/make", &headers).await.0, expected, "{site}");
+    }
+    // With the session's end, so ends the console.
+    let out = Request::post("/logout").header(header::COOKIE, &cookie);
+    world.send(out.body(Body::empty()).unwrap()).await;
+    assert_eq!(ask(&router, "GET", "/console/", &[("cookie", &cookie)]).await.0, 303);
+}

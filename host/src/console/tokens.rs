@@ -9,6 +9,7 @@ use axum::routing::post;
 use minijinja::context;
 use serde_json::{Map, Value};
 
+use super::change::number;
 use super::fields::Fields;
 use super::integrations::{at, in_api, values, with};
 use super::page::Page;
@@ -71,8 +72,7 @@ async fn enter(visit: Visit, Path(integration): Path<String>, fields: Fields) ->
         }
     }
     if let Some(seconds) = fields.text("expires_in") {
-        // What is no number is for the API to refuse.
-        token.insert("expires_in".to_owned(), seconds.parse::<u64>().map_or_else(|_| seconds.into(), Value::from));
+        token.insert("expires_in".to_owned(), number(seconds));
     }
     token.entry("access_token").or_insert_with(|| "".into());
     let path = path_of(&integration, &["token"], &fields);

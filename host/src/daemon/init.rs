@@ -8,8 +8,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::STORE;
 use super::keys::master_key;
-use super::{STORE, open_store};
+use super::store::open_store;
 use crate::access::{self, Access, AccessError};
 use crate::audit::{Actor, Audit, Entry, Retention, Tally};
 use crate::clock::{SharedClock, SystemClock};

@@ -11,48 +11,37 @@ use crate::store::memory::{Fate, MemoryStore};
 const NUMBERS: Table<u64> = Table::new("number");
 const INDEX: Table<()> = Table::new("number-index");
 
-struct Double;
-struct Index;
-
-#[async_trait]
-impl Step for Double {
-    fn name(&self) -> &'static str {
-        "double"
-    }
-
-    fn what(&self) -> &'static str {
-        "numbers are doubled"
-    }
-
-    async fn total(&self, _: &dyn Store) -> Result<u64, StoreError> {
-        Ok(COUNT)
-    }
-
-    async fn part(
-        &self,
-        store: &dyn Store,
-        after: Option<Vec<u8>>,
-        limit: usize,
-        batch: &mut Batch,
-    ) -> Result<(Option<Vec<u8>>, u64), StoreError> {
-        let entries = store.scan(Scan { after, ..Scan::prefix(NUMBERS.key(&[]), limit) }).await?;
-        for entry in &entries {
-            let value: u64 = serde_json::from_slice(&entry.value).unwrap();
-            batch.put(entry.key.clone(), serde_json::to_vec(&(value * 2)).unwrap());
-        }
-        let last = entries.last().filter(|_| entries.len() == limit).map(|last| last.key.clone());
-        Ok((last, entries.len() as u64))
-    }
+/// A step over all numbers.
+struct Each {
+    name: &'static str,
+    what: &'static str,
+    /// What is written for one: its key, and what it is.
+    write: fn(&mut Batch, Vec<u8>, u64) -> Result<(), StoreError>,
 }
 
+const DOUBLE: Each = Each {
+    name: "double",
+    what: "numbers are doubled",
+    write: |batch, key, value| {
+        batch.put(key, serde_json::to_vec(&(value * 2)).unwrap());
+        Ok(())
+    },
+};
+
+const BY_VALUE: Each = Each {
+    name: "index",
+    what: "numbers are found by their value",
+    write: |batch, _, value| INDEX.put(batch, &[&number(value)], &()),
+};
+
 #[async_trait]
-impl Step for Index {
+impl Step for Each {
     fn name(&self) -> &'static str {
-        "index"
+        self.name
     }
 
     fn what(&self) -> &'static str {
-        "numbers are found by their value"
+        self.what
     }
 
     async fn total(&self, _: &dyn Store) -> Result<u64, StoreError> {
@@ -69,7 +58,7 @@ impl Step for Index {
         let entries = store.scan(Scan { after, ..Scan::prefix(NUMBERS.key(&[]), limit) }).await?;
         for entry in &entries {
             let value: u64 = serde_json::from_slice(&entry.value).unwrap();
-            INDEX.put(batch, &[&number(value)], &())?;
+            (self.write)(batch, entry.key.clone(), value)?;
         }
         let last = entries.last().filter(|_| entries.len() == limit).map(|last| last.key.clone());
         Ok((last, entries.len() as u64))
@@ -78,7 +67,7 @@ impl Step for Index {
 
 /// Three parts and a bit.
 const COUNT: u64 = 3 * PART as u64 + 7;
-const TWO: &[Migration] = &[Migration { to: 2, steps: &[&Double] }, Migration { to: 3, steps: &[&Index, &Double] }];
+const TWO: &[Migration] = &[Migration { to: 2, steps: &[&DOUBLE] }, Migration { to: 3, steps: &[&BY_VALUE, &DOUBLE] }];
 
 /// A store of format 1 with numbers.
 async fn old() -> MemoryStore {
