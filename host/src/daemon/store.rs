@@ -39,7 +39,7 @@ pub async fn upgrade_plan(config: &Config) -> anyhow::Result<Plan> {
     Ok(upgrade::check(&store_folder(config)?).await?)
 }
 
-/// Upgrades the data folder, as [`Daemon::start`] does by itself. The daemon must be stopped.
+/// Upgrades the data folder, as [`Daemon::start`](super::Daemon::start) does by itself. The daemon must be stopped.
 ///
 /// # Errors
 /// As for [`upgrade_plan`]; there isn't enough room on the disk.
