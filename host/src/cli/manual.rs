@@ -19,7 +19,6 @@ const SECTION: &str = "1";
 /// Write a manual page for each command into a folder
 #[derive(Debug, clap::Args)]
 #[command(
-    hide = true,
     after_help = "Examples:\n  tokenhost man --out man1\n  tokenhost man --out man1 --date 2026-11-22 && man man1/tokenhost-serve.1"
 )]
 pub(super) struct Manual {

@@ -61,7 +61,7 @@ impl Layers {
         self.faults.push(ConfigFault { key: key.into(), origin, message: message.into() });
     }
 
-    /// Reads the TOML file. Syntax errors are told by their places alone, since such a line may hold the key.
+    /// Reads the TOML file. Of syntax errors the place and the rule are told, not what stands there: it may be the key.
     pub(super) fn read_file(&mut self, path: &Path) {
         let file = path.display().to_string();
         let text = match std::fs::read_to_string(path) {
@@ -78,7 +78,7 @@ impl Layers {
                 && !lines.contains(line)
             {
                 lines.push(*line);
-                self.fault(format!("line {line}"), Some(place), "no valid TOML");
+                self.fault(format!("line {line}"), Some(place), format!("no valid TOML: {}", error.message()));
             }
         }
         if errors.is_empty() {

@@ -50,7 +50,11 @@ impl MasterKey {
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
             key.fault(match error.kind() {
-                std::io::ErrorKind::AlreadyExists => "it exists already and is never overwritten".into(),
+                std::io::ErrorKind::AlreadyExists => {
+                    "it exists already, and a key is never overwritten, since what it seals would be lost. Name another file; \
+                     for the key that is to take its place that is usually the same name with `.next` behind it"
+                        .into()
+                }
                 _ => error.to_string(),
             })
         })?;
@@ -80,8 +84,8 @@ impl MasterKey {
         let (mode, is_file, text) = read().map_err(|error| {
             key.fault(match error.kind() {
                 std::io::ErrorKind::NotFound => {
-                    "there is none; `tokenhost init` makes one, and a data folder that has \
-                                                 been used needs its own key again, from a backup"
+                    "there is none. Of data that was used put its own key back there, from where you keep it, or say by \
+                     `key_file` where it is; for a new data folder `tokenhost init` makes one"
                         .into()
                 }
                 std::io::ErrorKind::InvalidData => "it isn't text".into(),

@@ -41,6 +41,9 @@ pub(super) struct AuditRecord {
     address: Option<String>,
     /// `begun`, `done`, `refused` or `failed`. What is begun has a second record that says how it ended.
     outcome: &'static str,
+    /// Whether it was only asked what it would come to: nothing was changed, whatever the outcome. Absent: it wasn't.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
     /// Why it was refused or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -212,6 +215,7 @@ impl From<Record> for AuditRecord {
             object: entry.object,
             address: entry.address.map(|address| address.to_string()),
             outcome: entry.outcome.as_str(),
+            dry_run: entry.dry_run,
             reason: entry.reason,
             tokens: entry.tokens,
             details: entry.details,

@@ -34,6 +34,16 @@ pub(super) fn look(config: &Config) -> (Vec<ConfigFault>, Vec<ConfigFault>) {
     if let Err(message) = flows(&config.flows) {
         faults.push(about("flows", message));
     }
+    if let Some(backup) = &config.backup {
+        match backups(&backup.folder) {
+            Ok(true) => {}
+            Ok(false) => {
+                let message = format!("{} isn't there yet; the daemon makes it", backup.folder.display());
+                notes.push(about("backup.folder", message));
+            }
+            Err(message) => faults.push(about("backup.folder", message)),
+        }
+    }
     match bindable(config.listen) {
         Ok(()) => {}
         // Most likely by the daemon that has the data folder open.
@@ -43,6 +53,25 @@ pub(super) fn look(config: &Config) -> (Vec<ConfigFault>, Vec<ConfigFault>) {
         Err(error) => faults.push(about("listen", format!("can't listen on {}: {error}", config.listen))),
     }
     (faults, notes)
+}
+
+/// Whether the folder of backups is there and can be written to; what isn't there can be made.
+fn backups(folder: &Path) -> Result<bool, String> {
+    let shown = folder.display();
+    match folder.metadata() {
+        Ok(metadata) if !metadata.is_dir() => Err(format!("{shown} is no folder")),
+        Ok(_) if !may_write(folder) => Err(format!("{shown} can't be written by this user")),
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let above = folder.ancestors().skip(1).find(|above| !above.as_os_str().is_empty() && above.exists());
+            let above = above.unwrap_or(Path::new("."));
+            match above.is_dir() && may_write(above) {
+                true => Ok(false),
+                false => Err(format!("{shown} isn't there, and {} can't be written by this user", above.display())),
+            }
+        }
+        Err(error) => Err(format!("{shown}: {error}")),
+    }
 }
 
 /// How the data folder is.
@@ -119,6 +148,20 @@ fn bindable(address: SocketAddr) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use crate::config::Overrides;
+
+    #[test]
+    fn a_folder_of_backups_must_be_one_or_can_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        let check = |name: &str, expected: Result<bool, &str>| match (backups(&folder.path().join(name)), expected) {
+            (Err(found), Err(part)) => assert!(found.contains(part), "{name}: {found}"),
+            (found, expected) => assert_eq!(found.ok(), expected.ok(), "{name}"),
+        };
+        check("", Ok(true));
+        check("new/within", Ok(false));
+        check("file", Err("is no folder"));
+        check("file/within", Err("file/within"));
+    }
 
     #[test]
     fn what_settings_point_to_is_looked_at() {
