@@ -50,7 +50,8 @@ pub(super) struct AuditRecord {
     /// Public ids of tokens that it was done to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tokens: Vec<String>,
-    /// What else is worth knowing.
+    /// What else is worth knowing, by name. Of a change: `changed` names what is another now (`contact.email, profiles`, or
+    /// `nothing`), `secrets` says which were set, replaced or removed (`fields.client_secret replaced`). Never a value of either.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     details: BTreeMap<String, String>,
     /// Secrets involved, by keyed digests: the same secret has the same.

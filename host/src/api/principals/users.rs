@@ -39,7 +39,9 @@ pub(super) async fn visible(api: &Api, caller: &Caller, login: &str) -> Result<u
 
 async fn shown(api: &Api, user: user::User, status: StatusCode) -> Result<Response, Problem> {
     let warning = api.access.lack_of(&user.standing).await?.map(|lack| warning(lack, &user));
-    Ok(answer(status, user.revision, false, &User { warning, ..User::from(user) }))
+    let mut shown = User::from(user);
+    shown.warning = warning;
+    Ok(answer(status, shown.revision, false, &shown))
 }
 
 /// What is said of a user who lacks something, with the command that helps.
