@@ -259,7 +259,8 @@ fn shown(record: &Value) -> String {
     pairs.add("reason", member(record, "reason")).add("tokens", member(record, "tokens"));
     let of = |name: &str| record.get(name).and_then(Value::as_object).into_iter().flatten();
     for (name, value) in of("details") {
-        pairs.add(&name.replace('_', " "), scalar(value));
+        let value = scalar(value).filter(|value| !value.is_empty());
+        pairs.add(&name.replace('_', " "), value.or_else(|| Some("none".to_owned())));
     }
     for (name, value) in of("digests") {
         pairs.add(&format!("digest of {name}"), scalar(value));

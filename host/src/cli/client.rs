@@ -194,7 +194,9 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
         match self.call_once(method, path, query, body).await {
-            Err(Failure::Problem(problem)) if problem.exit() == Exit::NotFound => {
+            Err(Failure::Problem(problem))
+                if problem.exit() == Exit::NotFound || problem.faults().iter().any(|(field, ..)| field == "model") =>
+            {
                 let meant = meant::of(self, path, body).await;
                 Err(problem.meaning(meant).into())
             }

@@ -230,6 +230,6 @@ mod tests {
         }
         assert!(read("tokenhost.1").contains(".SH \"EXIT STATUS\""));
         assert!(read("tokenhost-model-import.1").contains("tokenhost model import"));
-        assert!(!folder.path().join("tokenhost-man.1").exists(), "hidden commands have none");
+        assert!(!folder.path().join("tokenhost-plugin-precompile.1").exists(), "hidden commands have none");
     }
 }

@@ -83,7 +83,7 @@ impl Problem {
     /// What to do about it, where that can be told from here.
     fn hint(&self) -> Option<String> {
         match (self.status, self.retry_after) {
-            (404, _) => self.meant.as_ref().map(|meant| format!("Did you mean {meant:?}?")),
+            _ if self.meant.is_some() => self.meant.as_ref().map(|meant| format!("Did you mean {meant:?}?")),
             (401, _) => Some(
                 "Set TOKENHOST_TOKEN, or --token-file, to an application token of this daemon (`tokenhost init` made the \
                  first)."

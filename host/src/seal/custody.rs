@@ -120,7 +120,7 @@ pub enum KeyError {
     /// The settings name another key than the one that is to stay.
     #[error(
         "the settings don't name the master key that is to stay: {origin} has key {found}, and key {needed} is needed. Change \
-         that first, or the daemon couldn't start any more"
+         that first, or the daemon couldn't start any more; `tokenhost status` shows how"
     )]
     NotNamed {
         /// Where a key was found.

@@ -48,16 +48,11 @@ impl MasterKey {
         };
         key.refuse_inside(parent, data_folder)?;
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
-            key.fault(match error.kind() {
-                std::io::ErrorKind::AlreadyExists => {
-                    "it exists already, and a key is never overwritten, since what it seals would be lost. Name another file; \
-                     for the key that is to take its place that is usually the same name with `.next` behind it"
-                        .into()
-                }
-                _ => error.to_string(),
-            })
-        })?;
+        let mut file =
+            options.write(true).create_new(true).mode(0o600).open(path).map_err(|error| match error.kind() {
+                std::io::ErrorKind::AlreadyExists => SealError::Exists(path.display().to_string()),
+                _ => key.fault(error.to_string()),
+            })?;
         let text = Zeroizing::new(format!("{}\n", *key.to_text()));
         // Synced with its folder before anything is sealed under it: without the key, that would be lost.
         let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());

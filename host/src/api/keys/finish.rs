@@ -7,23 +7,22 @@ use crate::config::{Config, KeySource};
 /// The steps, in a line that can be typed where all that is needed is known here.
 pub(in crate::api) fn finish_steps(config: &Config) -> String {
     const FINISH: &str = "tokenhost key finish";
+    let first = |what: String| format!("{FINISH}    # first {what}");
     match (&config.key, &config.key_next) {
         // Where it was moved already, only the end is left.
         (KeySource::File(key), Some(KeySource::File(next))) if !next.exists() => {
-            format!("see that the new key is in {}, then: {FINISH}", quoted(key))
+            format!("{FINISH}    # once the new key is in {}", quoted(key))
         }
         (KeySource::File(key), Some(KeySource::File(next))) => {
             let (key, next) = (quoted(key), quoted(next));
             format!("mv {key} {key}.old && mv {next} {key} && {FINISH}")
         }
-        (KeySource::File(key), _) => format!("put the new key into {}, then: {FINISH}", quoted(key)),
+        (KeySource::File(key), _) => first(format!("put the new key into {}", quoted(key))),
         (KeySource::Command(_), _) => {
-            format!("have `key_command` print the new key (or set it to what `key_next_command` is), then: {FINISH}")
+            first("have `key_command` print the new key, or set it to what `key_next_command` is".to_owned())
         }
         (KeySource::Given(_), _) => {
-            format!(
-                "set `key` (TOKENHOST_KEY) to the new key, and restart the daemon; where it stands in the file: {FINISH}"
-            )
+            first("set `key` to the new key; where TOKENHOST_KEY has it, restart the daemon instead".to_owned())
         }
     }
 }
@@ -54,15 +53,15 @@ mod tests {
         };
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("k").display().to_string();
-        check(Some(&key), None, None, &format!("see that the new key is in {key}, then: tokenhost key finish"));
+        check(Some(&key), None, None, &format!("tokenhost key finish    # once the new key is in {key}"));
         std::fs::write(format!("{key}.next"), "").unwrap();
         check(Some(&key), None, None, &format!("mv {key} {key}.old && mv {key}.next {key} && tokenhost key finish"));
-        check(Some("/my key"), None, Some("kms"), "put the new key into '/my key', then: tokenhost key finish");
+        check(Some("/my key"), None, Some("kms"), "tokenhost key finish    # first put the new key into '/my key'");
         check(
             None,
             Some("kms"),
             None,
-            "have `key_command` print the new key (or set it to what `key_next_command` is), then: tokenhost key finish",
+            "tokenhost key finish    # first have `key_command` print the new key, or set it to what `key_next_command` is",
         );
     }
 }

@@ -40,9 +40,14 @@ impl Check {
         };
         let (config, mut faults) = Settings::inspect(&overrides);
         let mut notes = config::overlooked(&overrides);
-        if faults.is_empty() {
-            let (found, more) = offline::look(&config);
-            faults = found;
+        // Of a file that can't be read nothing is known. Else what is faulty has its default, and is told of already.
+        let file = overrides.config.as_ref().map(|path| path.display().to_string());
+        let is_unread = |fault: &ConfigFault| fault.key.starts_with("line ") || Some(&fault.key) == file.as_ref();
+        if !faults.iter().any(is_unread) {
+            let (mut found, mut more) = offline::look(&config);
+            found.retain(|one| faults.iter().all(|fault| fault.key != one.key));
+            more.retain(|one| faults.iter().all(|fault| fault.key != one.key));
+            faults.extend(found);
             notes.extend(more);
             notes.extend(profiles(&config, &self.connection).await);
         }
