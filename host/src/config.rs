@@ -300,7 +300,7 @@ fn public(text: &str) -> Result<Public, String> {
     words(text).try_fold(Public::default(), |public, word| match word {
         "docs" => Ok(Public { docs: true, ..public }),
         "metrics" => Ok(Public { metrics: true, ..public }),
-        _ => Err("allowed are docs and metrics".to_owned()),
+        _ => Err(format!("{word:?} is none of them; allowed are docs and metrics")),
     })
 }
 

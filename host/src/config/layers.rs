@@ -229,12 +229,18 @@ impl Layers {
 
     /// The path of this key, or the default, where there is one.
     pub(super) fn path(&mut self, key: &str, default: impl FnOnce() -> Result<PathBuf, &'static str>) -> PathBuf {
-        match self.texts.remove(key).map_or_else(default, |given| Ok(given.text.into())) {
-            Ok(path) => path,
-            Err(message) => {
-                self.fault(key, None, message);
+        let given = self.texts.remove(key);
+        let origin = given.as_ref().map(|given| given.origin.clone());
+        match given.map(|given| given.text) {
+            Some(text) if text.is_empty() => {
+                self.fault(key, origin, "is empty; give a path, or leave it out");
                 PathBuf::new()
             }
+            Some(text) => text.into(),
+            None => default().unwrap_or_else(|message| {
+                self.fault(key, None, message);
+                PathBuf::new()
+            }),
         }
     }
 

@@ -199,6 +199,8 @@ fn all_faults_are_told_at_once_and_without_secrets() {
     check("", none(), &[], &["data: no HOME", "key_file: no HOME"]);
     check("public_url = 'tokens.example'", none(), HOME, &["public_url (FILE:1:14): must be an http or https URL"]);
     check("public_url = 'https://a@b'", none(), HOME, &["public_url (FILE:1:14): must be an http"]);
+    check("data = ''", none(), HOME, &["data (FILE:1:8): is empty; give a path"]);
+    check("public = ['metric']", none(), HOME, &["public (FILE:1:10): \"metric\" is none of them"]);
     check("connections = 0", none(), HOME, &["connections (FILE:1:15): must be a number from 1"]);
     let both = Overrides { key_file: Some("/k".into()), ..none() };
     check("", both, &[("TOKENHOST_KEY", "hunter2"), HOME[0]], &["key and key_file in the environment"]);

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use crate::config::{Config, ConfigFault, KeySource};
+use crate::config::{Config, ConfigFault, KeySource, LoginType};
 
 /// What is wrong, and what is worth knowing though it isn't.
 pub(super) fn look(config: &Config) -> (Vec<ConfigFault>, Vec<ConfigFault>) {
@@ -43,6 +43,23 @@ pub(super) fn look(config: &Config) -> (Vec<ConfigFault>, Vec<ConfigFault>) {
             }
             Err(message) => faults.push(about("backup.folder", message)),
         }
+    }
+    let external = &config.access.external;
+    if config.access.allowed_login_types.contains(&LoginType::External)
+        && (external.secret.is_none() || external.proxies.is_empty())
+    {
+        let message =
+            "nobody can sign in by `external` before access.external.secret and access.external.proxies are set";
+        notes.push(about("access.allowed_login_types", message.to_owned()));
+    }
+    let (most, usual) = (config.access.max_lifetime, config.access.default_lifetime);
+    if usual > most {
+        let message = format!(
+            "{} days are more than access.personal_token.max_lifetime allows: {} count",
+            usual.as_secs() / 86_400,
+            most.as_secs() / 86_400
+        );
+        notes.push(about("access.personal_token.default_lifetime", message));
     }
     match bindable(config.listen) {
         Ok(()) => {}
@@ -148,6 +165,20 @@ fn bindable(address: SocketAddr) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use crate::config::Overrides;
+
+    #[test]
+    fn settings_that_come_to_nothing_together_are_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        let text = "listen = '127.0.0.1:0'\n[access]\nallowed_login_types = ['external']\n\
+                    [access.personal_token]\nmax_lifetime = 30\n";
+        std::fs::write(&path, text).unwrap();
+        let (_, notes) = look(&Config::load(&Overrides { config: Some(path), ..Overrides::default() }).unwrap());
+        let told = notes.iter().map(|note| format!("{note}\n")).collect::<String>();
+        for part in ["c.toml:3:23): nobody can sign in by `external`", "90 days are more than", "allows: 30 count"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
 
     #[test]
     fn a_folder_of_backups_must_be_one_or_can_be_made() {
