@@ -273,7 +273,9 @@ async fn the_command_line_takes_looks_through_and_refuses() {
     assert!(refused(&other, &["restore", path], 1).await.contains("another master key"));
     // Its own folder is served.
     assert!(refused(&daemon, &["restore", path], 1).await.contains("isn't empty"));
-    assert!(refused(&daemon, &["restore", "--force", path], 1).await.contains("in use"));
+    let said = refused(&daemon, &["restore", "--force", path], 1).await;
+    assert!(said.contains(&format!("the data folder {} is in use", daemon.data().display())), "{said}");
+    assert!(said.contains("`kill ") && said.contains("systemctl stop tokenhost"), "{said}");
     assert!(refused(&daemon, &["backup"], 2).await.contains("name the file to write"));
     // Who may not operate everything is refused; the log says who took one.
     let (_, weak) = application(&client, "weak").await.unwrap();

@@ -310,13 +310,27 @@ pub(super) fn options() -> Options {
     options
 }
 
+/// The other process that holds a lock on a file, where the system tells (proc_locks(5)).
+fn holder(lock: &Path) -> Option<u32> {
+    let inode = std::os::unix::fs::MetadataExt::ino(&lock.metadata().ok()?).to_string();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let process = locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (process, file) = (words.get(4)?, words.get(5)?);
+        (words.get(1) == Some(&"POSIX") && file.rsplit(':').next() == Some(&inode)).then(|| process.parse().ok())?
+    });
+    // Another namespace's processes have no number here.
+    process.filter(|process| *process != 0 && *process != std::process::id())
+}
+
 /// Opens RocksDB.
 fn open_handle(folder: &Path) -> Result<DB, StoreError> {
     DB::open(&options(), folder).map_err(|error| {
         let message = error.to_string();
         // "While lock file": another process has it; "lock hold by current process": this one.
         if message.contains("While lock file") || message.contains("lock hold by current process") {
-            return StoreError::InUse(folder.display().to_string());
+            let process = holder(&folder.join("LOCK"));
+            return StoreError::InUse { folder: folder.display().to_string(), process };
         }
         classify(error)
     })

@@ -107,7 +107,8 @@ async fn a_folder_has_one_owner() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).unwrap();
     let error = open(folder.path()).unwrap_err();
-    assert!(matches!(&error, StoreError::InUse(path) if path.ends_with("store")), "{error}");
+    assert!(matches!(&error, StoreError::InUse { folder, process: None } if folder.ends_with("store")), "{error}");
+    assert!(error.to_string().contains(&format!("the data folder {} is in use", folder.path().display())), "{error}");
     store.close().await.unwrap();
     assert!(matches!(store.commit(put("a", Durability::Synced)).await, Err(StoreError::Storage(_))));
     assert!(matches!(store.get(b"a").await, Err(StoreError::Storage(_))));
@@ -116,7 +117,8 @@ async fn a_folder_has_one_owner() {
     let mut child = Running::start("child_counts", folder.path(), &[]);
     child.line();
     let error = open(folder.path()).unwrap_err();
-    assert!(matches!(error, StoreError::InUse(_)), "{error}");
+    assert!(matches!(error, StoreError::InUse { process: Some(_), .. }), "{error}");
+    assert!(error.to_string().contains("`kill "), "{error}");
     child.kill();
     assert!(open(folder.path()).is_ok(), "a killed owner leaves no lock");
 }
