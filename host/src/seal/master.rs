@@ -50,7 +50,7 @@ impl MasterKey {
         let mut options = OpenOptions::new();
         let mut file =
             options.write(true).create_new(true).mode(0o600).open(path).map_err(|error| match error.kind() {
-                std::io::ErrorKind::AlreadyExists => SealError::Exists(path.display().to_string()),
+                std::io::ErrorKind::AlreadyExists => SealError::Exists { file: path.display().to_string() },
                 _ => key.fault(error.to_string()),
             })?;
         let text = Zeroizing::new(format!("{}\n", *key.to_text()));

@@ -54,8 +54,14 @@ pub enum SealError {
         fault: String,
     },
     /// A new key's file is there already.
-    #[error("there is a file {0} already, and a key is never overwritten: what it opens would be lost. {}", instead(.0))]
-    Exists(String),
+    #[error(
+        "there is a file {file} already, and a key is never overwritten: what it opens would be lost. {}",
+        instead(file)
+    )]
+    Exists {
+        /// The file.
+        file: String,
+    },
     /// The master key isn't the one that this data was sealed under.
     #[error(
         "the master key in {origin} is the wrong one: it is key {found}, but the data folder was sealed with key {needed}; \
