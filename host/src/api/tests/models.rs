@@ -51,6 +51,10 @@ async fn a_scheme_says_what_could_be_made_of_it() {
         "fields": {"token_url": "https://idp.example/token"}});
     assert_eq!(found["offers"], json!([offer]), "{found}");
     assert_eq!(world.call("GET", "/v1/models/crm/schemes/a%2Fb", "").await.status, 404);
+    let scoped = DOCUMENT.replace("\"scopes\":{}", "\"scopes\":{\"write\":5,\"read\":\" Read it \",\" \":\"\"}");
+    assert_eq!(world.call("POST", "/v1/models?name=scoped", &scoped).await.status, 201);
+    let found = world.call("GET", "/v1/models/scoped/schemes/oauth2", "").await.json();
+    assert_eq!(found["offers"][0]["scopes"], json!({"read": "Read it", "write": ""}), "{found}");
 }
 
 #[tokio::test]
