@@ -129,16 +129,16 @@ async fn pages_are_for_whom_the_api_shows_what_they_hold() {
     let record = format!("/console/audit/records/{record}");
     for path in [
         "/console/users",
-        "/console/users/new",
+        "/console/users/~new",
         "/console/application-tokens",
-        "/console/application-tokens/new",
+        "/console/application-tokens/~new",
         "/console/personal-tokens",
-        "/console/personal-tokens/new",
+        "/console/personal-tokens/~new",
         "/console/profiles",
-        "/console/profiles/new",
+        "/console/profiles/~new",
         "/console/profiles/Administrator",
         "/console/organizations",
-        "/console/organizations/new",
+        "/console/organizations/~new",
         "/console/organizations/default",
         "/console/audit",
         record.as_str(),
@@ -155,7 +155,7 @@ async fn pages_are_for_whom_the_api_shows_what_they_hold() {
     // For who operates the daemon, and isn't limited to organizations.
     let limited = world.application("limited", &["Administrator"], &["acme"], &["REST/JSON"]).await;
     let limited = bearer(&limited);
-    for path in ["/console/webhooks", "/console/webhooks/new", "/console/keys", "/console/backups", "/console/settings"]
+    for path in ["/console/webhooks", "/console/webhooks/~new", "/console/keys", "/console/backups", "/console/settings"]
     {
         assert_eq!(ask(&router, "GET", path, &[]).await.0, 303, "{path}");
         for (who, expected) in [(&reader, 403), (&auditor, 403), (&limited, 403), (&admin, 200)] {

@@ -25,7 +25,7 @@ const SECRET_PAGE: &str = "webhook-secret.html";
 pub(super) fn routes() -> Router<Console> {
     Router::new()
         .route("/console/webhooks", get(list).post(create))
-        .route("/console/webhooks/new", get(new))
+        .route("/console/webhooks/~new", get(new))
         .route("/console/webhooks/{webhook}", get(show).post(change))
         .route("/console/webhooks/{webhook}/secret", get(of_webhook).post(rotate))
         .route("/console/webhooks/{webhook}/test", get(of_webhook).post(test))

@@ -160,13 +160,13 @@ test('who may not manage tokens is told so, and a session that ended leads to th
   await nobody.locator('form').filter({ has: nobody.getByLabel('First name') }).getByRole('button', { name: 'Save' }).click();
   await nobody.getByRole('status').getByText('Saved.').waitFor();
   await shot(nobody, 'account-nothing-else');
-  assert.equal((await nobody.goto('/console/account/tokens/new')).status(), 403);
+  assert.equal((await nobody.goto('/console/account/tokens/~new')).status(), 403);
   const made = await nobody.evaluate(() =>
     fetch('/console/account/tokens', { method: 'POST', body: new URLSearchParams({ form: 'x', application: 'a', scopes: 'REST/JSON' }) }).then(async (answer) => (await answer.text()) && answer.status));
   assert.equal(made, 403);
 
   const page = await open(t);
-  await signIn(page, 'rita', '/console/account/tokens/new');
+  await signIn(page, 'rita', '/console/account/tokens/~new');
   await page.getByLabel('Application').fill('too late');
   const second = await page.context().newPage();
   await second.goto('/console/');

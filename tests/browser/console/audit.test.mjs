@@ -22,7 +22,7 @@ test('the log is searched, and a record shows its details', async (t) => {
   await accessible(page);
   await page.goto('/console/audit?since=yesterday');
   await page.locator('.fault').getByText(/time/).waitFor();
-  assert.equal(await page.getByLabel('From').inputValue(), 'yesterday');
+  assert.equal(await page.getByLabel('Since').inputValue(), 'yesterday');
   await accessible(page);
 });
 
