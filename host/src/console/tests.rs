@@ -337,3 +337,54 @@ async fn no_other_site_uses_a_visitors_browser() {
     world.send(out.body(Body::empty()).unwrap()).await;
     assert_eq!(ask(&router, "GET", "/console/", &[("cookie", &cookie)]).await.0, 303);
 }
+
+#[test]
+fn what_seldom_happens_is_shown_too() {
+    let templates = templates::Templates::new();
+    let (now, hostile) = ("2026-11-22T10:00:00Z", "<script>alert(1)</script>");
+    let check = |template: &str, values: Value, expected: &[&str]| {
+        let me = json!({"name": "ada", "rights": ["operate"], "rights_on_some": [], "services": {"allowed": true}});
+        let values = minijinja::context! { me, now, path => "/console/", ..minijinja::Value::from_serialize(values) };
+        let text = templates.render(template, values).unwrap();
+        for part in expected {
+            assert!(text.contains(part), "{template} lacks {part}: {text}");
+        }
+        assert!(!text.contains(hostile), "{template}");
+    };
+    let failure = json!({"message": hostile, "since": now, "count": 3});
+    let schedule = json!({"folder": "/b", "every_seconds": 86_400, "keep": 7, "keep_days": 30, "last": null,
+        "next": "2026-11-22T12:00:00Z", "failure": failure});
+    let kept = json!([{"file": "/b/x", "bytes": 2_048, "id": "x", "made_at": now, "made_by": "0.1.0"}]);
+    let restored = json!({"made_at": now, "restored_at": now, "uncertain": 1, "certain": 2, "interrupted": 0,
+        "acknowledged_at": null});
+    check(
+        "backups.html",
+        json!({"backups": {"schedule": schedule, "backups": kept}, "restored": restored}),
+        &["Backups fail", "3 in a row", "<dd>day</dd>", "in 2 h", "2.0 KiB", "came from a backup", "1 token with", "I know"],
+    );
+    let key = |id: u32, current: bool| json!({"id": id, "made_at": now, "current": current, "values": 4, "kinds": {"tokens": 4}});
+    check(
+        "keys.html",
+        json!({"keys": {"master": {"id": "aa", "source": hostile, "since": null, "next": {"id": "bb", "since": now}},
+            "data": [key(1, false), key(2, true)], "counted_at": now, "warnings": [hostile],
+            "resealing": {"to": 2, "started_at": now, "done": 4, "total": 8, "seconds_left": 9, "settling": false, "problem": hostile},
+            "pepper": {"id": 1, "rotated_at": now, "accept_until": now, "older_tokens": 5}}}),
+        &["4 of 8 values, about 9 s left", "every 2s", "both open the data", "accepted until", "tokens: 4"],
+    );
+    let change = json!({"key": "listen", "from": "", "to": hostile});
+    check(
+        "settings.html",
+        json!({"config": {"settings": [], "waiting": [change]}, "reloaded": {"changed": [change], "waiting": []}}),
+        &["waiting for a restart", "Read again, and taken", "all is as it ships"],
+    );
+    check(
+        "webhooks.html",
+        json!({"list": {"items": [{"name": "ops", "url": "https://x/", "kinds": [], "delivered": 1, "waiting": 2,
+            "given_up": 3, "state": "failing", "problem": hostile}]}}),
+        &["2 waiting", "3 given up", "failing", "never"],
+    );
+    let tried = json!({"seq": 1, "at": now, "actor": {"kind": "user", "name": "ada"}, "action": "import", "outcome": "done",
+        "dry_run": true, "object": hostile, "address": "::1"});
+    check("audit.html", json!({"list": {"items": [tried]}, "typed": {}, "next": "/"}), &["tried, not made", "::1"]);
+    check("audit-record.html", json!({"item": tried}), &["tried, not made"]);
+}
