@@ -155,7 +155,8 @@ async fn pages_are_for_whom_the_api_shows_what_they_hold() {
     // For who operates the daemon, and isn't limited to organizations.
     let limited = world.application("limited", &["Administrator"], &["acme"], &["REST/JSON"]).await;
     let limited = bearer(&limited);
-    for path in ["/console/webhooks", "/console/webhooks/~new", "/console/keys", "/console/backups", "/console/settings"]
+    for path in
+        ["/console/webhooks", "/console/webhooks/~new", "/console/keys", "/console/backups", "/console/settings"]
     {
         assert_eq!(ask(&router, "GET", path, &[]).await.0, 303, "{path}");
         for (who, expected) in [(&reader, 403), (&auditor, 403), (&limited, 403), (&admin, 200)] {
@@ -360,7 +361,16 @@ fn what_seldom_happens_is_shown_too() {
     check(
         "backups.html",
         json!({"backups": {"schedule": schedule, "backups": kept}, "restored": restored}),
-        &["Backups fail", "3 in a row", "<dd>day</dd>", "in 2 h", "2.0 KiB", "came from a backup", "1 token with", "I know"],
+        &[
+            "Backups fail",
+            "3 in a row",
+            "<dd>day</dd>",
+            "in 2 h",
+            "2.0 KiB",
+            "came from a backup",
+            "1 token with",
+            "I know",
+        ],
     );
     let key = |id: u32, current: bool| json!({"id": id, "made_at": now, "current": current, "values": 4, "kinds": {"tokens": 4}});
     check(
