@@ -12,7 +12,9 @@ mod attempts;
 mod audit;
 mod authentication;
 mod binding;
+mod calls;
 mod change;
+mod doctor;
 mod fields;
 mod flows;
 mod integration_new;
@@ -31,6 +33,7 @@ mod tokens;
 mod upload;
 mod users;
 mod visit;
+mod words;
 
 use std::sync::Arc;
 
@@ -91,6 +94,8 @@ pub fn router(inside: Inside) -> Router {
         .merge(integrations::routes())
         .merge(binding::routes())
         .merge(tokens::routes())
+        .merge(calls::routes())
+        .merge(doctor::routes())
         .merge(attempts::routes())
         .merge(flows::routes())
         .merge(account::routes())
