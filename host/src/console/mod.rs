@@ -13,7 +13,9 @@ mod audit;
 mod authentication;
 mod backups;
 mod binding;
+mod calls;
 mod change;
+mod doctor;
 mod events;
 mod fields;
 mod flows;
@@ -36,6 +38,7 @@ mod upload;
 mod users;
 mod visit;
 mod webhooks;
+mod words;
 
 use std::sync::Arc;
 
@@ -107,6 +110,8 @@ fn routes() -> Router<Console> {
         .merge(integrations::routes())
         .merge(binding::routes())
         .merge(tokens::routes())
+        .merge(calls::routes())
+        .merge(doctor::routes())
         .merge(attempts::routes())
         .merge(flows::routes())
         .merge(account::routes())

@@ -18,7 +18,8 @@ const ON_PAGE: &str = "50";
 pub(super) fn routes() -> Router<Console> {
     Router::new()
         .route("/console/models", get(list))
-        .route("/console/models/new", get(ask).post(import))
+        // No name begins so: a model of any name has its own page.
+        .route("/console/models/~new", get(ask).post(import))
         .route("/console/models/{model}", get(show))
         .route("/console/models/{model}/compare", post(compare))
         .route("/console/models/{model}/replace", post(replace))
@@ -99,7 +100,10 @@ async fn compare(visit: Visit, Path(model): Path<String>, upload: Upload) -> Pag
 
 async fn replace(visit: Visit, Path(model): Path<String>, upload: Upload) -> Page {
     let (content_type, document) = upload.document();
-    let answer = visit.upload(Method::PUT, &in_api(&model, &[]), content_type, document).await;
+    // Both documents are those that were compared, or nothing is replaced.
+    let (present, newer) = (upload.fields.text("present"), upload.fields.text("newer"));
+    let path = address::with(&in_api(&model, &[]), &[("digest", newer)]);
+    let answer = visit.replace(&path, content_type, document, present).await;
     if answer.status.is_success() {
         return visit.done(&at(&model), "replaced");
     }

@@ -107,15 +107,17 @@ impl IntoResponse for Failure {
 impl Console {
     /// A template with these values, whatever it is of.
     pub(super) fn render(&self, status: StatusCode, template: &str, values: Value) -> Page {
-        match self.templates.render(template, values) {
-            Ok(text) => Ok((status, Html(text)).into_response()),
-            Err(error) => {
-                // The chain names the template's line, and no value.
-                tracing::error!(template, "a page can't be made: {error}");
-                let told = "This page can't be made: a bug in tokenhost. Its log names the template's line.";
-                Err(Failure::from((StatusCode::INTERNAL_SERVER_ERROR, told).into_response()))
-            }
-        }
+        self.text(template, values).map(|text| (status, Html(text)).into_response())
+    }
+
+    /// The same as a text.
+    pub(super) fn text(&self, template: &str, values: Value) -> Result<String, Failure> {
+        self.templates.render(template, values).map_err(|error| {
+            // The chain names the template's line, and no value.
+            tracing::error!(template, "a page can't be made: {error}");
+            let told = "This page can't be made: a bug in tokenhost. Its log names the template's line.";
+            Failure::from((StatusCode::INTERNAL_SERVER_ERROR, told).into_response())
+        })
     }
 
     /// The page of a problem that the API told.

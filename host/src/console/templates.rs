@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use include_dir::{Dir, include_dir};
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use super::assets;
+use super::{assets, words};
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/console/templates");
 
@@ -52,6 +52,10 @@ impl Templates {
         environment.add_filter("bytes", bytes);
         environment.add_filter("duration", duration);
         environment.add_filter("kind", |text: String| text.replace('_', " "));
+        environment.add_filter("sentence", |text: String| words::sentence(&text));
+        environment.add_filter("told", |error: Value| words::told(&member(&error, "field"), &member(&error, "message")));
+        environment.add_filter("anchor", |field: String| words::anchor(&field));
+        environment.add_filter("past", past);
         environment.add_filter("segment", |text: String| {
             percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC).to_string()
         });
@@ -88,6 +92,16 @@ fn left(time: &str, now: &str) -> Result<String, Error> {
         7_200..172_800 => format!("{} h", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
     })
+}
+
+/// Whether a time is over at `now`.
+fn past(time: &str, now: &str) -> Result<bool, Error> {
+    Ok(parse(time)? <= parse(now)?)
+}
+
+/// A text that stands in a value; empty where there is none.
+fn member(value: &Value, name: &str) -> String {
+    value.get_attr(name).ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// How long it is from `now` to a time, in seconds.

@@ -303,8 +303,8 @@ async fn every_refusal_is_a_page() {
         ("GET", "/console/assets/nope.css", &[], 404),
         ("POST", "/console/assets/nope.css", &[], 405),
         ("POST", "/console/users", &[("content-type", "text/plain")], 415),
-        ("POST", "/console/models/new", &[form], 415),
-        ("POST", "/console/models/new", &[("content-type", "multipart/form-data; boundary=x")], 400),
+        ("POST", "/console/models/~new", &[form], 415),
+        ("POST", "/console/models/~new", &[("content-type", "multipart/form-data; boundary=x")], 400),
         ("GET", "/console/users/nobody", &[], 404),
     ] {
         let headers = [&signed_in[..], headers].concat();

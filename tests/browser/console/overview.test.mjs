@@ -69,3 +69,25 @@ test('whoever isn’t signed in is led to the form, and back', async (t) => {
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL('**/console/?q=prod');
 });
+
+test('what is wrong with an integration is called the same wherever it stands', async (t) => {
+  const headers = { authorization: `Bearer ${world.token}`, 'content-type': 'application/json' };
+  const at = `${world.url}/v1/integrations/crm-prod`;
+  const changed = await fetch(at, { method: 'PATCH', headers, body: JSON.stringify({ fields: { client_secret: 'wrong' } }) });
+  assert.ok(changed.ok, await changed.text());
+  await fetch(`${at}/token/refresh`, { method: 'POST', headers });
+  const page = await open(t);
+  await signIn(page, 'ada');
+  await page.getByRole('heading', { name: 'Needs attention (2)' }).waitFor();
+  for (const [name, word] of [['crm-prod', 'renewal fails'], ['crm-test', 'failing']]) {
+    const item = page.locator('.attention li').filter({ hasText: name });
+    assert.equal(await item.locator('.state').innerText(), word);
+    assert.equal(await page.getByRole('row').filter({ hasText: name }).locator('.state').innerText(), word);
+    await item.getByRole('link', { name: 'Look at client_secret' }).waitFor();
+    await item.getByRole('button', { name: 'Try again now' }).waitFor();
+  }
+  await accessible(page);
+  await page.getByRole('link', { name: 'Look at client_secret' }).first().click();
+  await page.waitForFunction(() => document.activeElement.name === 'secret.client_secret');
+  assert.equal(await page.locator('#state .state').innerText(), 'renewal fails');
+});
