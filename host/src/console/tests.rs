@@ -365,7 +365,7 @@ fn what_seldom_happens_is_shown_too() {
             "Backups fail",
             "3 in a row",
             "<dd>day</dd>",
-            "in 2 h",
+            "2 h</span>",
             "2.0 KiB",
             "came from a backup",
             "1 token with",
