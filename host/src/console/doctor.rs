@@ -118,7 +118,8 @@ mod tests {
 
     #[tokio::test]
     async fn lines_are_told_apart_however_they_come() {
-        let parts = ["{\"a\":", "1}\n{\"a\"", ":2}\n", "{\"a\":3}"].map(|part| Ok::<_, std::io::Error>(Bytes::from(part)));
+        let parts =
+            ["{\"a\":", "1}\n{\"a\"", ":2}\n", "{\"a\":3}"].map(|part| Ok::<_, std::io::Error>(Bytes::from(part)));
         let body = Body::from_stream(stream::iter(parts)).into_data_stream();
         let mut lines = Lines { body, buffer: Vec::new() };
         assert_eq!(lines.next().await.unwrap()["a"], 1);

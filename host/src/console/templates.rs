@@ -52,7 +52,8 @@ impl Templates {
         environment.add_filter("bytes", bytes);
         environment.add_filter("kind", |text: String| text.replace('_', " "));
         environment.add_filter("sentence", |text: String| words::sentence(&text));
-        environment.add_filter("told", |error: Value| words::told(&member(&error, "field"), &member(&error, "message")));
+        environment
+            .add_filter("told", |error: Value| words::told(&member(&error, "field"), &member(&error, "message")));
         environment.add_filter("anchor", |field: String| words::anchor(&field));
         environment.add_filter("past", past);
         environment.add_filter("segment", |text: String| {

@@ -83,7 +83,11 @@ mod tests {
             ("schemes.a b.fields.scope", "has 9000 bytes", "scope has 9000 bytes."),
             ("name", "a name has at most 64 characters", "A name has at most 64 characters."),
             ("fields.client_id", "Client ID is needed", "Client ID is needed."),
-            ("settings.calls.timeout", "is 0 s; 1 to 3600 is wanted", "settings.calls.timeout is 0 s; 1 to 3600 is wanted."),
+            (
+                "settings.calls.timeout",
+                "is 0 s; 1 to 3600 is wanted",
+                "settings.calls.timeout is 0 s; 1 to 3600 is wanted.",
+            ),
             ("", "is wrong", "It is wrong."),
         ] {
             assert_eq!(told(field, message), expected);

@@ -64,7 +64,9 @@ pub enum IntegrationError {
     #[error("{}", join(.0))]
     Invalid(Vec<FieldFault>),
     /// Its secrets would go elsewhere, and whoever changes it doesn't want them dropped: those that would be.
-    #[error("the secrets would go elsewhere than now, so that those that aren't given anew would be dropped, and the token")]
+    #[error(
+        "the secrets would go elsewhere than now, so that those that aren't given anew would be dropped, and the token"
+    )]
     Retargets(Vec<FieldFault>),
     /// Somebody else changed it since it was read.
     #[error("the integration was changed meanwhile; read it again and repeat the change")]

@@ -373,8 +373,7 @@ impl Run {
             return Ok(Done::new(Status::Unchanged));
         }
         if !dry_run {
-            let changed =
-                integrations::alter(api, caller, &found.name, body::of_value(change)?, terms, false).await?;
+            let changed = integrations::alter(api, caller, &found.name, body::of_value(change)?, terms, false).await?;
             self.record("integration.change", &format!("integrations/{}", found.name), |entry| {
                 entry.detail("dropped", changed.dropped.to_string())
             })

@@ -129,7 +129,8 @@ async fn a_change_can_refuse_to_drop_secrets_and_names_them() {
     let refused = world.call("PATCH", &format!("{path}?drop=false"), &moved).await;
     let told = refused.json();
     assert_eq!((refused.status.as_u16(), &told["code"]), (409, &json!("target_changed")), "{told}");
-    let lost: Vec<_> = told["errors"].as_array().unwrap().iter().map(|fault| (&fault["field"], &fault["code"])).collect();
+    let lost: Vec<_> =
+        told["errors"].as_array().unwrap().iter().map(|fault| (&fault["field"], &fault["code"])).collect();
     assert_eq!(lost, [(&json!("fields.client_secret"), &json!("dropped"))]);
     assert_eq!(world.call("GET", path, "").await.json(), before, "nothing was changed");
     // What doesn't move anything is made at once; what is given anew isn't lost, but the token is.

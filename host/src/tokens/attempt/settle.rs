@@ -153,13 +153,7 @@ impl Attempt {
     }
 
     /// Ends without a token, and remembers why.
-    pub(super) async fn fail(
-        &mut self,
-        code: &str,
-        message: &str,
-        remedy: Remedy,
-        field: Option<String>,
-    ) -> Ended {
+    pub(super) async fn fail(&mut self, code: &str, message: &str, remedy: Remedy, field: Option<String>) -> Ended {
         let (code, message) = (self.cleaner.clean(code), self.cleaner.clean(message));
         self.tell(|story| story.problem = Some(format!("{code}: {message}")));
         let (flow, name) = (self.flow.description(), &self.integration.name);
