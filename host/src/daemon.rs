@@ -61,6 +61,8 @@ const COUNTS: &str = backup::COUNTS;
 
 /// How often metrics are tidied and the store's own numbers are read.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// Every so many of those looks, what costs as much as there is: every 5 minutes.
+const COUNT_EVERY: u32 = 60;
 
 /// A running daemon.
 pub struct Daemon {
@@ -253,6 +255,7 @@ impl Daemon {
         metrics::gauge!(telemetry::HTTP_CONNECTIONS_LIMIT).set(config.connections as f64);
         let gauges = gauges::Gauges {
             store: Arc::downgrade(&store),
+            access: Arc::downgrade(&access),
             tokens: Arc::downgrade(&tokens),
             webhooks: Arc::downgrade(&webhooks),
             flows: Arc::clone(&flows),
@@ -390,7 +393,13 @@ fn allow_many_files(connections: usize) {
 
 /// Keeps metrics tidy, and tells those that nobody counts as they change.
 async fn upkeep(metrics: metrics_exporter_prometheus::PrometheusHandle, gauges: gauges::Gauges) {
-    while gauges.collect() {
+    for round in 0_u32.. {
+        if !gauges.collect() {
+            return;
+        }
+        if round.is_multiple_of(COUNT_EVERY) {
+            gauges.count().await;
+        }
         telemetry::upkeep(&metrics);
         tokio::time::sleep(UPKEEP).await;
     }

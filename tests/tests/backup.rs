@@ -332,6 +332,38 @@ async fn backups_are_made_by_themselves() {
 }
 
 /// The archive of the first format, made by the test below, and what was in it.
+/// As in a container, whose data folder is a volume: nothing else can be put in its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_folder_that_is_mounted_is_filled_and_filled_again() {
+    let daemon = Daemon::start().await;
+    daemon.client().import_oauth("crm", "https://idp.example/token").await;
+    let archive = backup(&daemon, "x.backup").await;
+    let mounted = daemon.folder().join("mounted");
+    std::fs::create_dir(&mounted).unwrap();
+    // In a mount namespace of its own, which needs no rights where the kernel gives them to users.
+    let script = r#"mount -t tmpfs none "$TOKENHOST_DATA" && mkdir "$TOKENHOST_DATA/lost+found" || exit 77
+        "$0" restore --json "$1" && touch "$TOKENHOST_DATA/mine" && "$0" restore --json --force "$1" &&
+        ls "$TOKENHOST_DATA" && ls "$TOKENHOST_DATA"/before-restore-* && "$0" upgrade"#;
+    let plain = daemon.command(&[]);
+    let mut inside = tokio::process::Command::new("unshare");
+    inside.args(["--mount", "--map-root-user", "sh", "-c", script]);
+    inside.arg(tokenhost_tests::executable()).arg(&archive);
+    inside.envs(plain.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let ended = inside.env("TOKENHOST_DATA", &mounted).output().await.unwrap();
+    let (told, said) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    if ended.status.code() == Some(77) || said.contains("unshare failed") {
+        println!("not tried, since nothing may be mounted here: {said}");
+        return;
+    }
+    assert!(ended.status.success(), "{told}{said}");
+    let listed: Vec<_> = told.lines().filter(|line| !line.starts_with('{') && !line.contains(' ')).collect();
+    let there = ["store", "usage", "lost+found"].map(|name| listed.iter().filter(|line| **line == name).count());
+    assert_eq!(there, [2, 2, 1], "what was there is kept, and all that was restored is there: {told}");
+    assert_eq!(listed.iter().filter(|line| **line == "mine").count(), 1, "{told}");
+    assert!(!told.contains("restoring-"), "{told}");
+    assert!(told.contains("\"moved_to\":\"") || told.contains("\"moved_to\": \""), "{told}");
+}
+
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/backup")
 }

@@ -4,6 +4,7 @@
 //! from outside, is said in `api`.
 
 pub mod application;
+mod census;
 mod credential;
 mod digest;
 mod ending;
@@ -42,6 +43,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use self::application::ApplicationChange;
+pub use self::census::Census;
 use self::digest::Peppers;
 pub use self::ending::Ending;
 pub use self::error::AccessError;

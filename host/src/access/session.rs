@@ -208,6 +208,19 @@ impl Sessions {
         Ok(all.len())
     }
 
+    /// How many there are that aren't over.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn count(&self) -> Result<u64, StoreError> {
+        let (now, mut count) = (self.clock.now(), 0);
+        let mut walk = SESSIONS.walk(&*self.store, &[], AT_ONCE);
+        while let Some(found) = walk.next().await? {
+            count += found.iter().filter(|session| !session.value.is_over(now)).count() as u64;
+        }
+        Ok(count)
+    }
+
     /// The sessions of this login: when they began, and their keys.
     async fn of(&self, login: &str) -> Result<Vec<(DateTime<Utc>, String)>, StoreError> {
         // No login ever has more: `create` sees to it.
@@ -285,6 +298,7 @@ mod tests {
             (create(&sessions, "alice").await, create(&sessions, "alice").await, create(&sessions, "bob").await);
         assert_eq!(login_of(&sessions, &alice).await.as_deref(), Some("alice"));
         assert_eq!(login_of(&sessions, &bob).await.as_deref(), Some("bob"));
+        assert_eq!(sessions.count().await.unwrap(), 3);
         let dump = format!("{:?}", store.dump());
         assert!(!dump.contains(&alice) && !dump.contains(&bob), "an id is in the store");
         for none in ["", "x", &alice[1..], &format!("{alice}="), &alice.replace(&alice[..9], "%%%%%%%%%")] {
@@ -311,6 +325,7 @@ mod tests {
             assert!(login_of(&sessions, &id).await.is_some());
         }
         clock.advance(60 * MINUTE);
+        assert_eq!(sessions.count().await.unwrap(), 0, "though it is still there");
         assert_eq!(login_of(&sessions, &id).await, None);
         assert!(store.dump().is_empty(), "what is over is removed");
     }

@@ -4,7 +4,7 @@
 
 use chrono::TimeDelta;
 
-use super::chain::{ANCHOR, ENDS};
+use super::chain::{ANCHOR, ENDS, RECORDS};
 use super::record::{Actor, Entry};
 use super::verify::{Broken, Walk};
 use super::writer::remove;
@@ -39,6 +39,11 @@ pub struct Pruned {
 }
 
 impl Audit {
+    /// What the keys of records begin with in the store.
+    pub fn records() -> Vec<u8> {
+        RECORDS.key(&[])
+    }
+
     /// Removes the records that [`Retention`] doesn't keep, and records that it did.
     ///
     /// # Errors

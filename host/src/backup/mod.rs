@@ -12,6 +12,7 @@ mod make;
 mod mark;
 mod read;
 mod restore;
+mod staging;
 #[cfg(test)]
 mod tests;
 

@@ -1,19 +1,19 @@
-//! A data folder made of an archive: beside the place where it is to be, and put there once all of it is right.
+//! A data folder made of an archive: in a folder of its own first, and put where it is to be once all of it is right.
 //!
 //! Until then nothing that is there is touched, and whatever fails leaves nothing behind. What the folder then knows of
 //! itself is said in `mark`.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 
 use super::archive::{Header, Item, Summary};
 use super::mark::{Restoration, mark};
 use super::read::Archive;
+use super::staging::{Former, Staging};
 use super::{BackupError, COUNTS, FLOWS, STORE};
 use crate::clock::SharedClock;
 use crate::seal::MasterKey;
@@ -62,9 +62,9 @@ pub async fn restore(
         return Err(BackupError::NotEmpty(data.display().to_string()));
     }
     refuse_if_served(&data)?;
-    let staging = Staging::beside(&data, clock.now())?;
-    let store = staging.folder.join(STORE);
-    let summary = unpack(&mut archive, &staging.folder, &mut progress)?;
+    let staging = Staging::new(&data, clock.now())?;
+    let store = staging.folder().join(STORE);
+    let summary = unpack(&mut archive, staging.folder(), &mut progress)?;
     // From here on as the daemon itself opens it.
     // An earlier format is brought to the present one; the archive itself is the copy of how it was.
     let opened = upgrade::open(&store, false, &*clock, &mut |_| {}).await.map_err(|error| match error {
@@ -127,24 +127,6 @@ fn create(place: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(place)
 }
 
-/// What is where the data folder is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Former {
-    Nothing,
-    Empty,
-    Full,
-}
-
-impl Former {
-    fn of(data: &Path) -> Result<Self, BackupError> {
-        match data.read_dir() {
-            Ok(mut entries) => Ok(if entries.next().is_some() { Self::Full } else { Self::Empty }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Nothing),
-            Err(error) => Err(BackupError::disk(data)(error)),
-        }
-    }
-}
-
 /// Refuses a folder that a daemon has open: it would go on writing into it, wherever it is moved.
 fn refuse_if_served(data: &Path) -> Result<(), BackupError> {
     let store = data.join(STORE);
@@ -156,95 +138,6 @@ fn refuse_if_served(data: &Path) -> Result<(), BackupError> {
         // Damaged, perhaps: that is why something else takes its place.
         Ok(_) | Err(_) => Ok(()),
     }
-}
-
-/// A folder that is to become the data folder, and goes if it doesn't.
-struct Staging {
-    folder: PathBuf,
-    at: DateTime<Utc>,
-    is_placed: bool,
-}
-
-impl Staging {
-    /// A new folder beside the data folder, for its owner alone.
-    fn beside(data: &Path, at: DateTime<Utc>) -> Result<Self, BackupError> {
-        let folder = beside(data, "restoring", at);
-        if let Some(parent) = folder.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(BackupError::disk(parent))?;
-        }
-        DirBuilder::new().mode(0o700).create(&folder).map_err(BackupError::disk(&folder))?;
-        Ok(Self { folder, at, is_placed: false })
-    }
-
-    /// Puts it where the data folder is to be. Gives the place of the former one.
-    fn take_place(mut self, data: &Path, former: Former) -> Result<Option<PathBuf>, BackupError> {
-        if let Ok(owned) = data.metadata() {
-            give(&self.folder, owned.uid(), owned.gid())?;
-            let mode = std::fs::Permissions::from_mode(owned.mode() & 0o700);
-            std::fs::set_permissions(&self.folder, mode).map_err(BackupError::disk(&self.folder))?;
-        }
-        let aside = beside(data, "before-restore", self.at);
-        let moved_to = match former {
-            Former::Nothing => None,
-            Former::Empty => {
-                std::fs::remove_dir(data).map_err(BackupError::disk(data))?;
-                None
-            }
-            Former::Full => {
-                std::fs::rename(data, &aside).map_err(BackupError::disk(data))?;
-                Some(aside)
-            }
-        };
-        if let Err(error) = std::fs::rename(&self.folder, data) {
-            // What was there comes back.
-            match &moved_to {
-                Some(aside) => drop(std::fs::rename(aside, data)),
-                None if former == Former::Empty => drop(DirBuilder::new().mode(0o700).create(data)),
-                None => {}
-            }
-            return Err(BackupError::disk(data)(error));
-        }
-        self.is_placed = true;
-        if let Some(parent) = data.parent() {
-            File::open(parent).and_then(|folder| folder.sync_all()).map_err(BackupError::disk(parent))?;
-        }
-        Ok(moved_to)
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        if !self.is_placed
-            && let Err(error) = std::fs::remove_dir_all(&self.folder)
-        {
-            tracing::warn!(folder = %self.folder.display(), %error, "what a restore left can't be removed");
-        }
-    }
-}
-
-/// A folder beside the data folder, named after it.
-fn beside(data: &Path, what: &str, at: DateTime<Utc>) -> PathBuf {
-    let name = data.file_name().and_then(|name| name.to_str()).unwrap_or("tokenhost");
-    data.with_file_name(format!("{name}.{what}-{}", at.format("%Y%m%dT%H%M%S%3fZ")))
-}
-
-/// Gives a folder and all in it to the owner of the one whose place it takes, as where root restores what a service has.
-fn give(folder: &Path, user: u32, group: u32) -> Result<(), BackupError> {
-    let own = folder.metadata().map_err(BackupError::disk(folder))?;
-    if (own.uid(), own.gid()) == (user, group) {
-        return Ok(());
-    }
-    std::os::unix::fs::chown(folder, Some(user), Some(group)).map_err(BackupError::disk(folder))?;
-    for entry in folder.read_dir().map_err(BackupError::disk(folder))? {
-        let entry = entry.map_err(BackupError::disk(folder))?;
-        let (path, kind) = (entry.path(), entry.file_type().map_err(BackupError::disk(folder))?);
-        if kind.is_dir() {
-            give(&path, user, group)?;
-        } else {
-            std::os::unix::fs::lchown(&path, Some(user), Some(group)).map_err(BackupError::disk(&path))?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
-//! Numbers that no room counts by itself as they change: looked at every few seconds. Each look costs as much as is wrong,
-//! and not as much as there is.
+//! Numbers that no room counts by itself as they change. What is looked at every few seconds costs as much as is wrong, and
+//! not as much as there is; what costs that is counted every few minutes.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
+use crate::access::{Access, TokenKind};
+use crate::audit::Audit;
 use crate::egress::Egress;
 use crate::flows::registry::Flows;
+use crate::notices::Notices;
 use crate::store::rocks::RocksStore;
 use crate::telemetry as names;
 use crate::tokens::Tokens;
@@ -14,6 +17,7 @@ use crate::webhooks::Webhooks;
 /// What is looked at. Weak: a look keeps nothing open.
 pub(super) struct Gauges {
     pub(super) store: Weak<RocksStore>,
+    pub(super) access: Weak<Access>,
     pub(super) tokens: Weak<Tokens>,
     pub(super) webhooks: Weak<Webhooks>,
     pub(super) flows: Arc<Flows>,
@@ -46,9 +50,31 @@ impl Gauges {
         true
     }
 
+    /// Counts inbound tokens and sessions, all of them.
+    pub(super) async fn count(&self) {
+        let Some(access) = self.access.upgrade() else { return };
+        match access.census().await {
+            Ok(census) => {
+                for (kind, state, count) in census.tokens {
+                    let kind = match kind {
+                        TokenKind::Application => "application",
+                        TokenKind::Personal => "personal",
+                    };
+                    metrics::gauge!(names::INBOUND_TOKENS, "kind" => kind, "state" => state.as_str()).set(count as f64);
+                }
+                set(names::SESSIONS, census.sessions as f64);
+            }
+            Err(error) => tracing::warn!("inbound tokens and sessions can't be counted: {error}"),
+        }
+    }
+
     fn look_at_store(&self, store: &RocksStore) {
         metrics::counter!(names::STORE_SYNCS).absolute(store.syncs());
-        let figures = store.figures();
+        let kinds = [("attempts", Tokens::journal()), ("audit", Audit::records()), ("events", Notices::records())];
+        let figures = store.figures(&kinds.each_ref().map(|(_, key)| key.as_slice()));
+        for ((kind, _), bytes) in kinds.iter().zip(&figures.kinds) {
+            metrics::gauge!(names::STORE_KIND_BYTES, "kind" => *kind).set(*bytes as f64);
+        }
         for (kind, bytes) in figures.bytes {
             metrics::gauge!(names::STORE_BYTES, "kind" => kind).set(bytes as f64);
         }

@@ -121,6 +121,11 @@ impl Kept {
 }
 
 impl Notices {
+    /// What the keys of events begin with in the store.
+    pub fn records() -> Vec<u8> {
+        EVENTS.key(&[])
+    }
+
     /// The events in this store. They are written by a task of the current runtime.
     ///
     /// # Errors

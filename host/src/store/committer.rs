@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use rocksdb::WriteBatch;
 use tokio::sync::{mpsc, oneshot};
 
-use super::rocks::{Database, WRITE_BUFFER_BYTES, revision_key, with_revision, write};
+use super::database::{Database, WRITE_BUFFER_BYTES, revision_key, with_revision, write};
 use super::{Batch, Durability, FORMAT_KEY, Revision, StoreError};
 use crate::clock::{SharedClock, SystemClock};
 use crate::telemetry;

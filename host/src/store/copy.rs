@@ -9,9 +9,8 @@ use std::sync::Arc;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{DB, ReadOptions, WriteBatch, WriteOptions};
 
-use super::rocks::{
-    Database, RocksStore, classify, make_private, number, options, revision_key, split_revision, with_revision,
-};
+use super::database::{Database, classify, make_private, number, options, revision_key, split_revision, with_revision};
+use super::rocks::RocksStore;
 use super::{FORMAT_KEY, Revision, StoreError, is_reserved, prefix_end};
 
 /// Bytes that are read ahead while all entries are read.

@@ -5,6 +5,8 @@
 
 mod committer;
 mod copy;
+mod database;
+mod figures;
 pub mod memory;
 pub mod rocks;
 pub mod table;
@@ -18,6 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use self::copy::{Filling, Frozen};
+pub use self::figures::Figures;
 
 /// Grows with every committed batch of a store; an entry has that of the batch that last wrote it.
 pub type Revision = u64;

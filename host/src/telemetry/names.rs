@@ -38,6 +38,8 @@ metrics! {
     HTTP_SECONDS = Histogram "tokenhost_http_request_seconds", "Seconds from a request's head to its answer's head, by route";
     HTTP_CONNECTIONS = Gauge "tokenhost_http_connections", "Open connections";
     HTTP_CONNECTIONS_LIMIT = Gauge "tokenhost_http_connections_limit", "Connections that may be open at once";
+    INBOUND_TOKENS = Gauge "tokenhost_inbound_tokens", "Inbound tokens by kind and state: valid, expired, deleted; counted every 5 minutes";
+    SESSIONS = Gauge "tokenhost_sessions", "Sessions of people's browsers that aren't over; counted every 5 minutes";
     REFUSALS = Counter "tokenhost_refusals_total", "Refused calls by reason";
     TOKENS_FROM_MEMORY = Counter "tokenhost_tokens_served_from_memory_total", "Tokens served from memory";
     INTEGRATIONS = Gauge "tokenhost_integrations", "Integrations by the worst that is wrong with them; healthy: nothing is";
@@ -63,6 +65,7 @@ metrics! {
     STORE_COMMIT_SECONDS = Histogram "tokenhost_store_commit_seconds", "Seconds of one write to the store, its sync included";
     STORE_FAILED = Gauge "tokenhost_store_write_failed", "1 while the last write to the store failed";
     STORE_BYTES = Gauge "tokenhost_store_bytes", "Bytes of the store by kind: tables, log, live (an estimate of what compaction would leave), memory, cache";
+    STORE_KIND_BYTES = Gauge "tokenhost_store_records_bytes", "Bytes of the store's tables by what they hold, compressed, as estimated: attempts (their journal), audit, events";
     STORE_STALLED = Gauge "tokenhost_store_write_stalled", "1 while the store holds writes back since compaction lags";
     DISK_FREE = Gauge "tokenhost_disk_free_bytes", "Bytes free for the daemon on the disk of its data folder";
     DISK_SIZE = Gauge "tokenhost_disk_size_bytes", "Bytes of that disk";

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::concern::{Concern, ConcernKind, Look, failing};
 use super::error::TokenError;
-use super::journal::Outcome;
+use super::journal::{ATTEMPTS, Outcome};
 use super::keeper::Tokens;
 use super::key::TokenKey;
 use super::record::TokenRecord;
@@ -197,6 +197,11 @@ fn state_of(concerns: &[Concern]) -> &'static str {
 }
 
 impl Tokens {
+    /// What the keys of the journal of attempts begin with in the store.
+    pub fn journal() -> Vec<u8> {
+        ATTEMPTS.key(&[])
+    }
+
     /// How things are, counted: costs a look at what is wrong, and none at the store.
     pub fn census(&self) -> Census {
         let (flights, waiting) = self.flights.counts();

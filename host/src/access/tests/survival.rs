@@ -92,7 +92,10 @@ async fn dead_tokens_go_after_long_and_others_stay() {
     let (deleted, value) = world.application("old", &[], &[]).await;
     let (kept, _) = world.application("kept", &[], &[]).await;
     world.access.delete_application(&world.admin, &deleted).await.unwrap();
+    let counts = async || world.access.census().await.unwrap().tokens.iter().map(|found| found.2).collect::<Vec<_>>();
+    assert_eq!(counts().await, [2, 0, 1, 1, 0, 0], "valid, expired, deleted; of applications first");
     world.clock.advance(200 * DAY);
+    assert_eq!(counts().await, [2, 0, 1, 0, 1, 0]);
     assert_eq!(world.access.purge(Access::DEAD_FOR).await.unwrap(), 0);
     assert_eq!(world.access.personal(&expired).await.unwrap().state, TokenState::Expired);
     world.clock.advance(400 * DAY);
