@@ -68,7 +68,9 @@ function goToFault(place) {
   for (let details = faulty.closest('details'); details; details = details.parentElement.closest('details')) details.open = true;
   faulty.focus();
 }
+// Once more when all is there: the address may lead to the form, and takes the focus with it.
 goToFault(document);
+addEventListener('load', () => setTimeout(() => goToFault(document)));
 
 // A fault of something that has no input leads nowhere.
 function unlink() {

@@ -87,7 +87,7 @@ test('what is wrong with an integration is called the same wherever it stands', 
     await item.getByRole('button', { name: 'Try again now' }).waitFor();
   }
   await accessible(page);
-  await page.getByRole('link', { name: 'Look at client_secret' }).first().click();
+  await page.locator('.attention li').filter({ hasText: 'crm-prod' }).getByRole('link', { name: 'Look at client_secret' }).click();
   await page.waitForFunction(() => document.activeElement.name === 'secret.client_secret');
   assert.equal(await page.locator('#state .state').innerText(), 'renewal fails');
 });
