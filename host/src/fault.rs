@@ -45,6 +45,8 @@ pub enum FaultCode {
     NotAllowed,
     /// There are several; one must be chosen.
     Ambiguous,
+    /// It would be lost.
+    Dropped,
 }
 
 impl FaultCode {
@@ -56,6 +58,7 @@ impl FaultCode {
             Self::Malformed => "malformed",
             Self::NotAllowed => "not_allowed",
             Self::Ambiguous => "ambiguous",
+            Self::Dropped => "dropped",
         }
     }
 }

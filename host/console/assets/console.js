@@ -17,8 +17,13 @@ function inWords(seconds) {
 function countDown() {
   for (const element of document.querySelectorAll('[data-until]')) {
     const seconds = Math.max(0, Math.floor((Date.parse(element.dataset.until) - Date.now()) / 1000));
-    const text = 'seconds' in element.dataset ? `${seconds} s` : inWords(seconds);
-    if (element.textContent !== text) element.textContent = text;
+    const { before = '', over } = element.dataset;
+    const left = 'seconds' in element.dataset ? `${seconds} s` : inWords(seconds);
+    const text = seconds === 0 && over ? over : before + left;
+    if (element.textContent === text) continue;
+    element.textContent = text;
+    // What was waited for has come: the page may say something else now.
+    if (seconds === 0) document.body.dispatchEvent(new CustomEvent('happened'));
   }
   for (const element of document.querySelectorAll('.htmx-request [data-taken]')) {
     element.dataset.taken = Number(element.dataset.taken) + 1;
@@ -56,7 +61,44 @@ document.addEventListener('submit', (event) => {
 addEventListener('pagehide', () => document.querySelectorAll('[data-once]').forEach((it) => it.replaceChildren()));
 addEventListener('pageshow', () => document.querySelectorAll('button[disabled]').forEach((it) => (it.disabled = false)));
 
+/** What a form had wrong is shown first: the first input of them. */
+function goToFault(place) {
+  const faulty = place.querySelector('main [aria-invalid="true"], #main [aria-invalid="true"]');
+  if (!faulty) return;
+  for (let details = faulty.closest('details'); details; details = details.parentElement.closest('details')) details.open = true;
+  faulty.focus();
+}
+// Once more when all is there: the address may lead to the form, and takes the focus with it.
+goToFault(document);
+addEventListener('load', () => setTimeout(() => goToFault(document)));
+
+// A fault of something that has no input leads nowhere.
+function unlink() {
+  for (const link of document.querySelectorAll('.note a[href^="#in-"]')) {
+    if (!document.getElementById(decodeURIComponent(link.hash.slice(1)))) link.replaceWith(...link.childNodes);
+  }
+}
+unlink();
+
+/** Opens what an address of a place in the page leads into. */
+function openPlace() {
+  const place = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!place) return;
+  for (let details = place.closest('details'); details; details = details.parentElement.closest('details')) details.open = true;
+  if (place.matches('input, select, textarea')) place.focus();
+}
+openPlace();
+addEventListener('hashchange', openPlace);
+
+document.addEventListener('htmx:afterSettle', (event) => {
+  if (!event.detail.requestConfig?.elt.closest('form')) return;
+  unlink();
+  goToFault(document);
+});
+
 document.addEventListener('htmx:beforeRequest', (event) => {
+  // What is done now makes what was done before no news.
+  if (event.target.closest('form')) document.getElementById('done')?.remove();
   for (const output of event.target.querySelectorAll('[data-taken]')) {
     output.dataset.taken = 0;
     output.textContent = '';
@@ -85,6 +127,17 @@ if (document.querySelector('[hx-trigger*="happened"]')) {
   for (const kind of document.body.dataset.events.split(' ')) source.addEventListener(kind, happened);
   addEventListener('pagehide', () => source.close());
 }
+
+// Of several words, a list offers each next one beside those that stand there already.
+document.addEventListener('input', ({ target }) => {
+  if (!target.list || !('words' in target.dataset)) return;
+  const before = target.value.replace(/\S*$/, '');
+  const there = before.split(/\s+/);
+  for (const option of target.list.options) {
+    option.value = before + option.dataset.word;
+    option.disabled = there.includes(option.dataset.word);
+  }
+});
 
 /** Shows inputs only while another one has one of the values at which they are needed. */
 function showWhatIsNeeded() {

@@ -148,8 +148,27 @@ impl Visitor {
         body: Option<(&str, Bytes)>,
         headers: &[(header::HeaderName, &str)],
     ) -> Answer {
+        Answer::of(self.respond(method, path, body, headers).await).await
+    }
+
+    /// Asks for what comes bit by bit: its body, as it comes.
+    ///
+    /// # Errors
+    /// The API's answer where it is none of success.
+    pub async fn follow(&self, method: Method, path: &str) -> Result<Body, Answer> {
+        let response = self.respond(method, path, None, &[]).await;
+        if response.status().is_success() { Ok(response.into_body()) } else { Err(Answer::of(response).await) }
+    }
+
+    async fn respond(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, Bytes)>,
+        headers: &[(header::HeaderName, &str)],
+    ) -> axum::response::Response {
         let Ok(uri) = path.parse::<Uri>() else {
-            return Answer::of(Problem::new(Code::NotFound, "there is no such thing").into_response()).await;
+            return Problem::new(Code::NotFound, "there is no such thing").into_response();
         };
         let (content_type, body) = body.unzip();
         let mut request = Request::new(body.map_or_else(Body::empty, Body::from));
@@ -163,7 +182,7 @@ impl Visitor {
             }
         }
         match server::answer(self.inside.router.clone(), request).await {
-            Ok(response) => Answer::of(response).await,
+            Ok(response) => response,
             Err(never) => match never {},
         }
     }

@@ -61,7 +61,14 @@ impl From<IntegrationError> for Problem {
         match error {
             IntegrationError::NotFound(name) => Self::not_found("integration", name),
             IntegrationError::NotBound(..) => Self::new(Code::NotBound, error.to_string()),
-            IntegrationError::Exists(_) => Self::new(Code::Exists, error.to_string()),
+            IntegrationError::Exists(_) => {
+                let taken = Fault::new("name", "exists", error.to_string());
+                Self::new(Code::Exists, error.to_string()).with_errors(vec![taken])
+            }
+            IntegrationError::Retargets(lost) => {
+                let detail = IntegrationError::Retargets(Vec::new()).to_string();
+                Self::new(Code::TargetChanged, detail).with_errors(lost.into_iter().map(Fault::from).collect())
+            }
             IntegrationError::ModelNotFound(_) => {
                 Self::invalid(vec![Fault::new("model", "unknown", error.to_string())])
             }
@@ -164,13 +171,28 @@ pub(super) async fn make(
     let mut faults = Vec::new();
     let (name, model) = (named("name", &new.name, &mut faults), named("model", &new.model, &mut faults));
     let organization = new.organization.and_then(|organization| named("organization", &organization, &mut faults));
-    let (Some(name), Some(model), []) = (name, model, faults.as_slice()) else {
+    let Some(model) = model else { return Err(Problem::invalid(faults)) };
+    let of_model = api.models.organization_of(&model).await?;
+    let Some(of_model) = of_model else {
+        let unknown = IntegrationError::ModelNotFound(model);
+        faults.push(Fault::new("model", "unknown", unknown.to_string()));
         return Err(Problem::invalid(faults));
     };
-    let of_model = api.models.organization_of(&model).await?;
-    let of_model = of_model.ok_or_else(|| IntegrationError::ModelNotFound(model.clone()))?;
     caller.require_in(Right::ReadModels, &of_model).await?;
-    caller.require_on(Right::WriteIntegrations, &name, organization.as_ref().unwrap_or(&of_model)).await?;
+    let owner = organization.as_ref().unwrap_or(&of_model);
+    // What else is wrong is told too, as if it had a name: to whoever may make integrations there.
+    let is_named = faults.is_empty();
+    let may = match &name {
+        Some(name) => caller.may_on(Right::WriteIntegrations, name, owner),
+        None => caller.may_in(Right::WriteIntegrations, owner),
+    };
+    if !is_named && !may {
+        return Err(Problem::invalid(faults));
+    }
+    let name = name.unwrap_or_else(|| Name::known("unnamed"));
+    if is_named {
+        caller.require_on(Right::WriteIntegrations, &name, owner).await?;
+    }
     let new = integrations::NewIntegration {
         name,
         organization,
@@ -184,6 +206,13 @@ pub(super) async fn make(
         settings: new.settings.with_parameters(Some(new.parameters)),
     };
     let integrations = &api.integrations;
+    if !is_named {
+        if let Err(IntegrationError::Invalid(further)) = integrations.try_create(new).await {
+            // Of a name that isn't the caller's nothing is told.
+            faults.extend(further.into_iter().filter(|fault| fault.field != "name").map(Fault::from));
+        }
+        return Err(Problem::invalid(faults));
+    }
     Ok(if dry_run { integrations.try_create(new).await? } else { integrations.create(new).await? })
 }
 
@@ -198,10 +227,12 @@ async fn get(State(api): State<Api>, Path(integration): Path<String>, caller: Ca
 
 /// Changes an integration
 ///
-/// Where its secrets would go elsewhere afterwards, those that aren't given anew are dropped, and its token.
+/// Where its secrets would go elsewhere afterwards, those that aren't given anew are dropped, and its token; with `drop=false` it
+/// is refused as `target_changed` instead, and `errors` names each secret that would go.
 #[utoipa::path(patch, path = "/v1/integrations/{integration}", tag = "integrations", request_body = Change,
     params(("integration" = String, Path, description = "Its name"),
         ("dry_run" = Option<bool>, Query, description = "Only say what it would come to"),
+        ("drop" = Option<bool>, Query, description = "Whether secrets that would go elsewhere are dropped; true where left out"),
         ("If-Match" = Option<String>, Header, description = "The ETag that it must have")),
     responses((status = 200, description = "The integration as it is now", body = Integration, headers(("ETag" = String)))))]
 async fn change(
@@ -214,14 +245,16 @@ async fn change(
 ) -> Result<Response, Problem> {
     let mut query = Query::of(&uri);
     let dry_run = query.flag("dry_run");
+    let drops = query.choice("drop", |text| text.parse().ok(), &["true", "false"]).unwrap_or(true);
     query.finish()?;
     let name = name(&integration, "integration")?;
     if dry_run {
         caller.note_dry_run();
     }
+    let terms = Terms { expected: expected(&headers)?, keeps_target: !drops };
     // A change in between would be told as part of this one, which does nobody harm.
     let before = api.integrations.read(&name).await.ok();
-    let changed = alter(&api, &caller, &name, change, expected(&headers)?, dry_run).await?;
+    let changed = alter(&api, &caller, &name, change, terms, dry_run).await?;
     if before.is_some() {
         caller.note_difference(before.as_ref(), &changed.integration);
     }
@@ -232,15 +265,25 @@ async fn change(
     Ok(changed.seen_by(&caller).answer(StatusCode::OK))
 }
 
+/// On which terms an integration is changed.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Terms {
+    /// The revision that it must have.
+    pub(super) expected: Option<u64>,
+    /// Whether it is refused where secrets would go elsewhere.
+    pub(super) keeps_target: bool,
+}
+
 /// Changes an integration, which the caller may change as it is; in a dry run, finds out what that would come to.
 pub(super) async fn alter(
     api: &Api,
     caller: &Caller,
     name: &Name,
     change: Change,
-    expected: Option<u64>,
+    terms: Terms,
     dry_run: bool,
 ) -> Result<integrations::Changed, Problem> {
+    let Terms { expected, keeps_target } = terms;
     if change.transport.proxy.is_some() {
         caller.require(Right::SetProxy).await?;
     }
@@ -258,6 +301,7 @@ pub(super) async fn alter(
         transport: change.transport.into(),
         settings: change.settings.with_parameters(change.parameters),
         expected,
+        keeps_target,
     };
     let integrations = &api.integrations;
     let changed = match dry_run {

@@ -20,12 +20,13 @@ use super::caller::Caller;
 use super::page::{Page, Wanted};
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
+use super::revision::{expected_tag, tagged};
 use super::state::Api;
 use super::time::Time;
 use crate::access::Right;
 use crate::egress::FetchError;
 use crate::flows::registry::Flows;
-use crate::integrations::{self, ModelError, Visible};
+use crate::integrations::{self, ModelError, Seen, Visible};
 use crate::name::Name;
 use crate::openapi::{MAX_BYTES, SecurityScheme};
 
@@ -169,6 +170,13 @@ impl Model {
     }
 }
 
+impl Model {
+    /// Shown with its document's SHA-256 as the `ETag`.
+    fn answer(self) -> Response {
+        tagged(StatusCode::OK, &self.digest, &self)
+    }
+}
+
 impl Scheme {
     fn of(scheme: SecurityScheme, flows: &Flows) -> Self {
         let mut served_by: Vec<String> = match &scheme.flow {
@@ -204,7 +212,8 @@ impl From<ModelError> for Problem {
             ModelError::Exists(_) => Self::new(Code::Exists, format!("{error}")),
             ModelError::InUse(_) => Self::new(Code::InUse, format!("{error}")),
             ModelError::NoDocument(_) => Self::new(Code::DocumentMissing, error.to_string()),
-            ModelError::Replaced(_) => Self::new(Code::Changed, error.to_string()),
+            ModelError::Replaced(_) | ModelError::OtherDocument(_) => Self::new(Code::Changed, error.to_string()),
+            ModelError::Changed(_) => Self::new(Code::PreconditionFailed, error.to_string()),
             ModelError::NoOperation(_) => Self::new(Code::NotFound, error.to_string()),
             ModelError::Document(error) => Self::new(Code::DocumentInvalid, error.to_string()),
             ModelError::Store(error) => error.into(),
@@ -277,9 +286,9 @@ async fn import(State(api): State<Api>, caller: Caller, request: Request) -> Res
 
 /// Shows a model
 #[utoipa::path(get, path = "/v1/models/{model}", tag = "models", params(("model" = String, Path, description = "Its name")),
-    responses((status = 200, description = "The model", body = Model)))]
-async fn get(State(api): State<Api>, Path(model): Path<String>, caller: Caller) -> Result<axum::Json<Model>, Problem> {
-    Ok(axum::Json(Model::of(api.models.get(&name(&model, "model")?).await?, &api.flows, &caller)))
+    responses((status = 200, description = "The model", body = Model, headers(("ETag" = String)))))]
+async fn get(State(api): State<Api>, Path(model): Path<String>, caller: Caller) -> Result<Response, Problem> {
+    Ok(Model::of(api.models.get(&name(&model, "model")?).await?, &api.flows, &caller).answer())
 }
 
 /// Imports a model in place of another, or as a new one
@@ -287,28 +296,32 @@ async fn get(State(api): State<Api>, Path(model): Path<String>, caller: Caller) 
 /// Integrations made from the model before stay as they are. The body is as in the import of a new model.
 #[utoipa::path(put, path = "/v1/models/{model}", tag = "models",
     params(("model" = String, Path, description = "Its name"),
-        ("organization" = Option<String>, Query, description = "The organization that it belongs to. Default: as it was")),
+        ("organization" = Option<String>, Query, description = "The organization that it belongs to. Default: as it was"),
+        ("digest" = Option<String>, Query, description = "The SHA-256, in hexadecimal, that the new document must have, as `compare` told it"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that it must have: its document's SHA-256 in quotes")),
     request_body(content((Given = "application/json"), (String = "application/yaml"))),
-    responses((status = 200, description = "The model", body = Model)))]
+    responses((status = 200, description = "The model", body = Model, headers(("ETag" = String)))))]
 async fn replace(
     State(api): State<Api>,
     Path(model): Path<String>,
     caller: Caller,
     request: Request,
-) -> Result<axum::Json<Model>, Problem> {
+) -> Result<Response, Problem> {
     let mut query = Query::of(request.uri());
     let organization = organization(&mut query);
+    let newer = query.text("digest").map(|digest| digest.to_ascii_lowercase());
     query.finish()?;
     let name = name(&model, "model")?;
+    let seen = Seen { present: expected_tag(request.headers())?, newer };
     if let Some(organization) = &organization {
         caller.require_in(Right::WriteModels, organization).await?;
     }
     let _permit = api.large.acquire().await.map_err(Problem::internal)?;
     let (document, _) = document(&api, &caller, request).await?;
     let before = api.models.get(&name).await.ok();
-    let model = api.models.import(name, organization, &document, true).await?;
-    note(&caller, before.as_ref(), &model);
-    Ok(axum::Json(Model::of(model, &api.flows, &caller)))
+    let replaced = api.models.import_seen(name, organization, &document, true, &seen).await?;
+    note(&caller, before.as_ref(), &replaced);
+    Ok(Model::of(replaced, &api.flows, &caller).answer())
 }
 
 /// Puts into the audit record which document a model is from now on, and what of it is another.

@@ -73,6 +73,8 @@ codes! {
     OtherServer "other_server" CONFLICT "served elsewhere";
     /// The integration's credentials can't be put into this request, or it can't be signed.
     CredentialsUnusable "credentials_unusable" CONFLICT "the credentials can't be used";
+    /// The integration's secrets would go elsewhere, and so be dropped, which `drop=false` forbids; `errors` names each.
+    TargetChanged "target_changed" CONFLICT "its secrets would go elsewhere";
     /// It was changed while it was being worked on.
     Changed "changed" CONFLICT "it was changed meanwhile";
     /// Values that the integration's flow needs aren't set; `errors` names each.

@@ -1,6 +1,8 @@
 //! Revisions over HTTP: every answer that shows a thing has its revision as `ETag`, and a change may ask for one by `If-Match`
 //! (RFC 9110 sections 8.8.3 and 13.1.1).
 
+use std::fmt::Display;
+
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -9,15 +11,24 @@ use super::problem::{Code, Problem};
 
 /// The revision that the caller's `If-Match` asks for.
 pub(super) fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let Some(value) = headers.get(header::IF_MATCH).filter(|value| *value != "*") else { return Ok(None) };
-    let tag = value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok());
-    // A tag that was never given matches nothing.
-    tag.map(Some)
-        .ok_or_else(|| Problem::new(Code::PreconditionFailed, "If-Match holds no ETag that this resource ever had"))
+    let Some(tag) = expected_tag(headers)? else { return Ok(None) };
+    tag.parse().map(Some).map_err(|_| never_given())
 }
 
-/// What shows a thing, with its revision as the `ETag`.
-pub(super) fn tagged(status: StatusCode, revision: u64, body: &impl Serialize) -> Response {
+/// The tag that the caller's `If-Match` asks for, whatever it is made of.
+pub(super) fn expected_tag(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH).filter(|value| *value != "*") else { return Ok(None) };
+    let tag = value.to_str().ok().and_then(|text| text.trim().strip_prefix('"')?.strip_suffix('"'));
+    tag.map(|tag| Some(tag.to_owned())).ok_or_else(never_given)
+}
+
+/// A tag that was never given matches nothing.
+fn never_given() -> Problem {
+    Problem::new(Code::PreconditionFailed, "If-Match holds no ETag that this resource ever had")
+}
+
+/// What shows a thing, with its revision, or another mark of it, as the `ETag`.
+pub(super) fn tagged(status: StatusCode, revision: impl Display, body: &impl Serialize) -> Response {
     let mut response = (status, axum::Json(body)).into_response();
     if let Ok(tag) = HeaderValue::try_from(format!("\"{revision}\"")) {
         response.headers_mut().insert(header::ETAG, tag);

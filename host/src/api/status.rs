@@ -96,6 +96,9 @@ struct Item {
     message: String,
     /// The command that helps.
     remedy: String,
+    /// The integration's field to look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
     /// Since when.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<Time>,
@@ -156,6 +159,7 @@ impl Item {
             scopes: concern.scopes,
             message: concern.message,
             remedy: concern.remedy,
+            field: concern.field,
             since: concern.since.map(Time::from),
             retry_at: concern.retry_at.map(Time::from),
             works_until: concern.works_until.map(Time::from),
@@ -175,6 +179,7 @@ impl Item {
             scopes: None,
             message,
             remedy,
+            field: None,
             since: since.map(Time::from),
             retry_at: None,
             works_until: None,

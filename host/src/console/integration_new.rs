@@ -17,7 +17,8 @@ use super::{Console, address, authentication};
 const ON_PAGE: &str = "50";
 
 pub(super) fn routes() -> Router<Console> {
-    Router::new().route("/console/integrations/new", get(show).post(make))
+    // No name begins so: an integration of any name has its own page.
+    Router::new().route("/console/integrations/~new", get(show).post(make))
 }
 
 async fn show(visit: Visit) -> Page {

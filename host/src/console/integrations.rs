@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::fields::Fields;
 use super::page::{Failure, Page};
+use super::tokens::try_out;
 use super::visit::Visit;
 use super::{Console, address, authentication};
 
@@ -54,7 +55,18 @@ pub(super) async fn values(visit: &Visit, integration: &str) -> Result<Context, 
     let attempts = visit.get_if_allowed(&list).await?;
     let model =
         visit.get_if_allowed(&address::path(&["v1", "models", found["model"].as_str().unwrap_or_default()])).await?;
-    Ok(context! { integration => found, at => at(integration), flows, attempts, model })
+    let scopes = scopes(visit, &found).await?;
+    Ok(context! { integration => found, at => at(integration), flows, attempts, model, scopes })
+}
+
+/// The scopes that the document names for an integration's scheme, for who may see it.
+async fn scopes(visit: &Visit, found: &Value) -> Result<Value, Failure> {
+    let text = |name: &str| found[name].as_str().unwrap_or_default();
+    let scheme = address::in_api("models", text("model"), &["schemes", text("scheme")]);
+    let offers = visit.get_if_allowed(&scheme).await?;
+    let mut offers = offers["offers"].as_array().into_iter().flatten();
+    let its = offers.find(|offer| offer["flow"] == found["flow"] && offer["detail"] == found["detail"]);
+    Ok(its.map(|offer| offer["scopes"].clone()).unwrap_or_default())
 }
 
 /// The page with something more on it: a problem, or what came of something.
@@ -63,40 +75,23 @@ pub(super) async fn with(visit: &Visit, integration: &str, more: Context) -> Pag
     visit.show("integration.html", context! { ..more, ..values })
 }
 
-/// Whether anything but secrets is another than it is stored, so that the secrets may go elsewhere.
-fn is_moved(change: &Value, stored: &Value) -> bool {
-    let differs = |fields: &Value, stored: &Value| {
-        fields.as_object().is_some_and(|fields| {
-            fields.iter().any(|(name, value)| stored["fields"].get(name).unwrap_or(&Value::Null) != value)
-        })
-    };
-    let is_further = |(scheme, wanted): (&String, &Value)| differs(&wanted["fields"], &stored["schemes"][scheme]);
-    change.get("server").is_some()
-        || change.get("transport").is_some()
-        || differs(&change["fields"], stored)
-        || change["schemes"].as_object().is_some_and(|schemes| schemes.iter().any(is_further))
-}
-
 async fn save(visit: Visit, Path(integration): Path<String>, fields: Fields) -> Page {
     let (path, change) = (in_api(&integration, &[]), authentication::change(&fields));
-    let revision = fields.text("revision");
     // Before secrets are dropped, whoever saves is told, and can give them anew.
-    if !fields.is_on("confirmed") && is_moved(&change, &visit.get(&path).await?) {
-        let answer = visit.change(&format!("{path}?dry_run=true"), revision, &change).await;
-        if !answer.status.is_success() {
-            let values = values(&visit, &integration).await?;
-            return visit.again("integration.html", &fields, &answer, context! { place => "authentication", ..values });
-        }
-        if answer.value["dropped"] == json!(true) {
-            let more = context! { form => fields.shown(), place => "authentication", moved => answer.value };
-            return with(&visit, &integration, more).await;
-        }
-    }
-    let answer = visit.change(&path, revision, &change).await;
+    let asked = if fields.is_on("confirmed") { None } else { Some("false") };
+    let path = address::with(&path, &[("drop", asked)]);
+    let answer = visit.change(&path, fields.text("revision"), &change).await;
     if answer.status.is_success() {
-        return visit.done(&at(&integration), "saved");
+        return match fields.text("then") {
+            Some("test") => try_out(&visit, &integration, true).await,
+            _ => visit.done(&at(&integration), "saved"),
+        };
     }
     let values = values(&visit, &integration).await?;
+    if answer.value["code"] == "target_changed" {
+        let more = context! { form => fields.shown(), place => "authentication", moved => answer.value };
+        return visit.show("integration.html", context! { ..more, ..values });
+    }
     visit.again("integration.html", &fields, &answer, context! { place => "authentication", ..values })
 }
 
@@ -116,24 +111,5 @@ async fn delete(visit: Visit, Path(integration): Path<String>) -> Page {
         StatusCode::OK if answer.value["not_revoked"].is_string() => visit.done("/console/", "deleted_not_revoked"),
         status if status.is_success() => visit.done("/console/", "deleted"),
         _ => with(&visit, &integration, context! { problem => answer.value }).await,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_is_found_out_whether_more_than_secrets_changes() {
-        let stored = json!({"fields": {"token_url": "https://a/", "client_secret": {"set": true}},
-            "schemes": {"key": {"fields": {"name": "x"}}}});
-        let check = |change: Value, expected: bool| assert_eq!(is_moved(&change, &stored), expected, "{change}");
-        check(json!({"fields": {"token_url": "https://a/", "scope": null}}), false);
-        check(json!({"fields": {"token_url": "https://b/"}}), true);
-        check(json!({"fields": {"token_url": null}}), true);
-        check(json!({"fields": {}, "server": null}), true);
-        check(json!({"fields": {}, "transport": {"proxy": null}}), true);
-        check(json!({"schemes": {"key": {"fields": {"name": "x"}}}}), false);
-        check(json!({"schemes": {"key": {"fields": {"name": "y"}}}}), true);
     }
 }

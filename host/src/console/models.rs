@@ -18,7 +18,8 @@ const ON_PAGE: &str = "50";
 pub(super) fn routes() -> Router<Console> {
     Router::new()
         .route("/console/models", get(list))
-        .route("/console/models/new", get(ask).post(import))
+        // No name begins so: a model of any name has its own page.
+        .route("/console/models/~new", get(ask).post(import))
         .route("/console/models/{model}", get(show))
         .route("/console/models/{model}/compare", post(compare))
         .route("/console/models/{model}/replace", post(replace))
@@ -61,7 +62,8 @@ async fn import(visit: Visit, upload: Upload) -> Page {
         return visit.done(&at(answer.value["name"].as_str().unwrap_or_default()), "imported");
     }
     let organizations = organizations(&visit).await?;
-    visit.again("model_new.html", &upload.fields, &answer, context! { organizations })
+    let nothing = !upload.has_document();
+    visit.again("model_new.html", &upload.fields, &answer, context! { organizations, nothing })
 }
 
 async fn show(visit: Visit, Path(model): Path<String>) -> Page {
@@ -85,7 +87,12 @@ async fn compare(visit: Visit, Path(model): Path<String>, upload: Upload) -> Pag
     let answer = visit.upload(Method::POST, &in_api(&model, &["compare"]), content_type, document).await;
     let values = values(&visit, &model).await?;
     if !answer.status.is_success() {
-        return visit.again("model.html", &upload.fields, &answer, context! { place => "newer", ..values });
+        return visit.again(
+            "model.html",
+            &upload.fields,
+            &answer,
+            context! { place => "newer", nothing => !upload.has_document(), ..values },
+        );
     }
     let more = context! { form => upload.fields.shown(), comparison => answer.value };
     visit.show("model.html", context! { ..more, ..values })
@@ -93,12 +100,16 @@ async fn compare(visit: Visit, Path(model): Path<String>, upload: Upload) -> Pag
 
 async fn replace(visit: Visit, Path(model): Path<String>, upload: Upload) -> Page {
     let (content_type, document) = upload.document();
-    let answer = visit.upload(Method::PUT, &in_api(&model, &[]), content_type, document).await;
+    // Both documents are those that were compared, or nothing is replaced.
+    let (present, newer) = (upload.fields.text("present"), upload.fields.text("newer"));
+    let path = address::with(&in_api(&model, &[]), &[("digest", newer)]);
+    let answer = visit.replace(&path, content_type, document, present).await;
     if answer.status.is_success() {
         return visit.done(&at(&model), "replaced");
     }
     let values = values(&visit, &model).await?;
-    visit.again("model.html", &upload.fields, &answer, context! { place => "newer", ..values })
+    let nothing = !upload.has_document();
+    visit.again("model.html", &upload.fields, &answer, context! { place => "newer", nothing, ..values })
 }
 
 async fn delete(visit: Visit, Path(model): Path<String>) -> Page {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use include_dir::{Dir, include_dir};
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use super::assets;
+use super::{assets, words};
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/console/templates");
 
@@ -50,7 +50,13 @@ impl Templates {
         environment.add_filter("day", day);
         environment.add_filter("moment", moment);
         environment.add_filter("bytes", bytes);
+        environment.add_filter("duration", duration);
         environment.add_filter("kind", |text: String| text.replace('_', " "));
+        environment.add_filter("sentence", |text: String| words::sentence(&text));
+        environment
+            .add_filter("told", |error: Value| words::told(&member(&error, "field"), &member(&error, "message")));
+        environment.add_filter("anchor", |field: String| words::anchor(&field));
+        environment.add_filter("past", past);
         environment.add_filter("segment", |text: String| {
             percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC).to_string()
         });
@@ -89,6 +95,16 @@ fn left(time: &str, now: &str) -> Result<String, Error> {
     })
 }
 
+/// Whether a time is over at `now`.
+fn past(time: &str, now: &str) -> Result<bool, Error> {
+    Ok(parse(time)? <= parse(now)?)
+}
+
+/// A text that stands in a value; empty where there is none.
+fn member(value: &Value, name: &str) -> String {
+    value.get_attr(name).ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
 /// How long it is from `now` to a time, in seconds.
 fn seconds(time: &str, now: &str) -> Result<String, Error> {
     Ok(format!("{} s", (parse(time)? - parse(now)?).num_seconds().max(0)))
@@ -102,6 +118,20 @@ fn day(time: &str) -> Result<String, Error> {
 /// A time to the second, in UTC.
 fn moment(time: &str) -> Result<String, Error> {
     Ok(parse(time)?.format("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+/// How long something takes, in the largest unit that says it exactly.
+fn duration(seconds: u64) -> String {
+    let of = |size: u64, one: &str, many: &str| match seconds / size {
+        1 => one.to_owned(),
+        count => format!("{count} {many}"),
+    };
+    match seconds {
+        _ if seconds > 0 && seconds % 86_400 == 0 => of(86_400, "day", "days"),
+        _ if seconds > 0 && seconds % 3_600 == 0 => of(3_600, "hour", "hours"),
+        _ if seconds > 0 && seconds % 60 == 0 => of(60, "minute", "minutes"),
+        _ => of(1, "second", "seconds"),
+    }
 }
 
 /// A size with its unit.
@@ -139,6 +169,11 @@ mod tests {
             assert_eq!(left(time, now).unwrap(), expected);
         }
         assert_eq!((bytes(1_023), bytes(1_536), bytes(3 << 20)), ("1023 B".into(), "1.5 KiB".into(), "3.0 MiB".into()));
+        for (seconds, expected) in
+            [(86_400, "day"), (7_200, "2 hours"), (5_400, "90 minutes"), (61, "61 seconds"), (0, "0 seconds")]
+        {
+            assert_eq!(duration(seconds), expected);
+        }
         assert_eq!(seconds("2026-11-22T11:00:00Z", now).unwrap(), "3600 s");
         assert!(left("soon", now).is_err());
     }

@@ -31,12 +31,17 @@ fn path_of(integration: &str, rest: &[&str], fields: &Fields) -> String {
 }
 
 async fn test(visit: Visit, Path(integration): Path<String>) -> Page {
-    let answer = visit.ask(Method::POST, &in_api(&integration, &["test"]), &Value::Null).await;
+    try_out(&visit, &integration, false).await
+}
+
+/// The page of an integration with what came of a test; after its settings were saved, where that is so.
+pub(super) async fn try_out(visit: &Visit, integration: &str, saved: bool) -> Page {
+    let answer = visit.ask(Method::POST, &in_api(integration, &["test"]), &Value::Null).await;
     let more = match answer.status.is_success() {
-        true => context! { verdict => answer.value },
-        false => context! { problem => answer.value },
+        true => context! { verdict => answer.value, saved },
+        false => context! { problem => answer.value, saved },
     };
-    with(&visit, &integration, more).await
+    with(visit, integration, more).await
 }
 
 async fn renew(visit: Visit, Path(integration): Path<String>, fields: Fields) -> Page {

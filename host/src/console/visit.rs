@@ -155,6 +155,13 @@ impl Visit {
         self.visitor.send(method, path, Some((content_type, content)), &[]).await
     }
 
+    /// Uploads something in the place of what must have this mark still.
+    pub(super) async fn replace(&self, path: &str, content_type: &str, content: Bytes, mark: Option<&str>) -> Answer {
+        let tag = mark.map(|mark| format!("\"{mark}\""));
+        let headers: Vec<_> = tag.iter().map(|tag| (header::IF_MATCH, tag.as_str())).collect();
+        self.visitor.send(Method::PUT, path, Some((content_type, content)), &headers).await
+    }
+
     /// What was answered.
     ///
     /// # Errors
@@ -180,6 +187,19 @@ impl Visit {
     }
 
     fn show_as(&self, status: StatusCode, template: &str, values: Context) -> Page {
+        self.console.render(status, template, self.framed(values))
+    }
+
+    /// A part of a page that is sent bit by bit.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub(super) fn render(&self, template: &str, values: Context) -> Result<String, Failure> {
+        self.console.text(template, self.framed(values))
+    }
+
+    /// Values beside those that every page has.
+    fn framed(&self, values: Context) -> Context {
         let frame = context! {
             me => self.me.clone(),
             path => self.uri.path(),
@@ -188,14 +208,15 @@ impl Visit {
             done => self.query("done"),
             is_part => self.is_part,
         };
-        self.console.render(status, template, context! { ..values, ..frame })
+        context! { ..values, ..frame }
     }
 
     /// Leads on to a page, which says in a word of `messages.html` what was done.
     pub(super) fn done(&self, to: &str, what: &str) -> Page {
+        let (to, place) = to.split_once('#').map_or((to, String::new()), |(to, place)| (to, format!("#{place}")));
         let to = match what {
-            "" => to.to_owned(),
-            what => format!("{to}{}done={what}", if to.contains('?') { '&' } else { '?' }),
+            "" => format!("{to}{place}"),
+            what => format!("{to}{}done={what}{place}", if to.contains('?') { '&' } else { '?' }),
         };
         Ok(lead(&to, self.is_part))
     }

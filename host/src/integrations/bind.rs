@@ -210,7 +210,7 @@ impl Integrations {
 }
 
 /// What stands before the names of a further scheme's fields in faults.
-fn place_of(scheme: &str) -> String {
+pub(super) fn place_of(scheme: &str) -> String {
     let shown: String = scheme.chars().take(64).collect();
     format!("schemes.{shown}.")
 }

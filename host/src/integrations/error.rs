@@ -28,6 +28,12 @@ pub enum ModelError {
     /// Another document took its place since it was read.
     #[error("the model {0} was replaced meanwhile; try again")]
     Replaced(Name),
+    /// It has another document than the one that was seen.
+    #[error("the model {0} has another document by now; compare with that one, then replace it")]
+    Changed(Name),
+    /// Another document was given than the one that was seen; this is its SHA-256.
+    #[error("this is another document than the one that was compared (its SHA-256 is {0}); compare it first")]
+    OtherDocument(String),
     /// Its document has no such operation.
     #[error("the document of the model {0} has no such operation")]
     NoOperation(Name),
@@ -57,6 +63,11 @@ pub enum IntegrationError {
     /// Inputs are wrong: all that are, at once.
     #[error("{}", join(.0))]
     Invalid(Vec<FieldFault>),
+    /// Its secrets would go elsewhere, and whoever changes it doesn't want them dropped: those that would be.
+    #[error(
+        "the secrets would go elsewhere than now, so that those that aren't given anew would be dropped, and the token"
+    )]
+    Retargets(Vec<FieldFault>),
     /// Somebody else changed it since it was read.
     #[error("the integration was changed meanwhile; read it again and repeat the change")]
     Changed,

@@ -178,6 +178,8 @@ pub struct Change {
     pub settings: SettingsChange,
     /// The revision that it must have.
     pub expected: Option<Revision>,
+    /// Whether it is refused where secrets would go elsewhere and so be dropped.
+    pub keeps_target: bool,
 }
 
 /// A change of what connections need below HTTP: left out, unset, or set.

@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use url::Url;
 
 use super::belonging::{self, Belonging, Visible};
-use super::bind::Ground;
+use super::bind::{Ground, place_of};
 use super::binding::Binding;
 use super::choice::Wish;
 use super::error::{FaultCode, FieldFault, IntegrationError, ModelError};
@@ -140,8 +140,17 @@ impl Integrations {
         let organization = new.organization.as_ref().unwrap_or(&model.organization);
         let mut faults = Vec::new();
         self.belonging.join(&mut batch, organization, &new.name, &mut faults).await?;
-        let mut integration = self.assemble(&new, &model, organization, faults)?;
         let parts = [new.name.as_str()];
+        let mut integration = match self.assemble(&new, &model, organization, faults) {
+            Err(IntegrationError::Invalid(mut faults)) => {
+                if INTEGRATIONS.get(&*self.store, &parts).await?.is_some() {
+                    let taken = IntegrationError::Exists(new.name).to_string();
+                    faults.insert(0, FieldFault::new("name", FaultCode::NotAllowed, taken));
+                }
+                return Err(IntegrationError::Invalid(faults));
+            }
+            assembled => assembled?,
+        };
         if dry_run {
             return match INTEGRATIONS.get(&*self.store, &parts).await? {
                 Some(_) => Err(IntegrationError::Exists(new.name)),
@@ -275,6 +284,9 @@ impl Integrations {
         if dropped && !matches!(change.transport.client_key, Some(Some(_))) {
             integration.transport.client_key = None;
         }
+        if dropped && change.keeps_target {
+            return Err(IntegrationError::Retargets(lost(&original, &integration)));
+        }
         let same = !dropped && integration.is_configured_like(&original);
         if dry_run {
             return Ok(Changed { integration, dropped, same });
@@ -315,6 +327,24 @@ impl Integrations {
             }
         }
     }
+}
+
+/// The secrets of an integration that a change drops.
+fn lost(before: &Integration, after: &Integration) -> Vec<FieldFault> {
+    let message = "would be dropped, since it would go elsewhere; give it anew in the same change";
+    let fault = |field: String| FieldFault::new(field, FaultCode::Dropped, message);
+    let mut lost = Vec::new();
+    for (index, former) in before.bindings().enumerate() {
+        // A scheme that is unbound isn't asked for.
+        let Some(present) = after.bindings().find(|present| present.scheme == former.scheme) else { continue };
+        let gone = former.secrets.names().filter(|name| present.secrets.get(name).is_none());
+        let place = if index == 0 { String::new() } else { place_of(&former.scheme) };
+        lost.extend(gone.map(|name| fault(format!("{place}fields.{name}"))));
+    }
+    if before.transport.client_key.is_some() && after.transport.client_key.is_none() {
+        lost.push(fault("transport.client_key".to_owned()));
+    }
+    lost
 }
 
 fn apply_transport(egress: &Egress, transport: &mut Transport, change: &TransportChange, faults: &mut Vec<FieldFault>) {

@@ -34,6 +34,6 @@ pub use self::integration::{
     Uncertain,
 };
 pub use self::keeper::{Integrations, sealed_kind};
-pub use self::model::{Model, ModelSummary, Models};
+pub use self::model::{Model, ModelSummary, Models, Seen};
 pub use self::offers::Offer;
 pub use self::parameters::NewParameter;

@@ -107,6 +107,15 @@ pub struct Models {
     listeners: RwLock<Vec<Listener>>,
 }
 
+/// Which documents whoever replaces a model has seen, each by its lower-case hexadecimal SHA-256; none: any.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The model's present document.
+    pub present: Option<String>,
+    /// The one that takes its place.
+    pub newer: Option<String>,
+}
+
 /// Is told the name of each model that is replaced.
 type Listener = Box<dyn Fn(&Name) + Send + Sync>;
 
@@ -145,12 +154,31 @@ impl Models {
         bytes: &[u8],
         replace: bool,
     ) -> Result<Model, ModelError> {
+        self.import_seen(name, organization, bytes, replace, &Seen::default()).await
+    }
+
+    /// The same, if these are the documents that were seen.
+    ///
+    /// # Errors
+    /// As for [`Models::import`]; and the model has another document by now, or another one was given.
+    pub async fn import_seen(
+        &self,
+        name: Name,
+        organization: Option<Name>,
+        bytes: &[u8],
+        replace: bool,
+        seen: &Seen,
+    ) -> Result<Model, ModelError> {
+        let digest = hex::encode(Sha256::digest(bytes));
+        if seen.newer.as_ref().is_some_and(|newer| *newer != digest) {
+            return Err(ModelError::OtherDocument(digest));
+        }
         let (document, packed) = self.parse(bytes).await?;
         let mut model = Model {
             document,
             imported_at: self.clock.now(),
             bytes: bytes.len() as u64,
-            digest: hex::encode(Sha256::digest(bytes)),
+            digest,
             organization: default_name(),
             name,
         };
@@ -159,6 +187,13 @@ impl Models {
             let replaced = SUMMARIES.get(&*self.store, &parts).await?;
             if replaced.is_some() && !replace {
                 return Err(ModelError::Exists(model.name));
+            }
+            // The summary was read before, and is written with each document: so this is no other one when it is committed.
+            if let Some(present) = &seen.present {
+                let found = MODELS.get(&*self.store, &parts).await?;
+                if found.is_none_or(|found| found.value.digest != *present) {
+                    return Err(ModelError::Changed(model.name));
+                }
             }
             let mut batch = Batch::synced();
             SUMMARIES.expect(&mut batch, &parts, replaced.as_ref().map(|found| found.revision));

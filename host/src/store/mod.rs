@@ -9,6 +9,7 @@ mod database;
 mod figures;
 pub mod memory;
 pub mod rocks;
+mod room;
 pub mod table;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::failure::change_of;
 use super::record::{FailureRecord, RefreshState, TokenRecord};
 use crate::flows::Description;
 use crate::integrations::{FieldFault, Integration};
@@ -60,6 +61,8 @@ pub struct Concern {
     pub message: String,
     /// The command that helps.
     pub remedy: String,
+    /// The integration's field to look at.
+    pub field: Option<String>,
     /// When the next attempt may be made.
     pub retry_at: Option<DateTime<Utc>>,
     /// Until when the present token works.
@@ -128,7 +131,8 @@ impl Look<'_> {
         }
         if let Some(failure) = &record.failure {
             let concern = self.concern(ConcernKind::Failing, failing(failure), self.remedy(failure));
-            let concern = Concern { since: Some(failure.at), retry_at: Some(failure.retry_at()), ..of_record(concern) };
+            let (since, retry_at) = (Some(failure.at), Some(failure.retry_at()));
+            let concern = Concern { since, retry_at, field: failure.field.clone(), ..of_record(concern) };
             return (Some(concern), works_until);
         }
         // What can still be refreshed ends for good with its refresh token.
@@ -165,16 +169,11 @@ impl Look<'_> {
     /// What helps where attempts fail.
     fn remedy(&self, failure: &FailureRecord) -> String {
         let name = &self.integration.name;
-        // Where the provider can't be reached, its URL is seldom what is wrong.
-        let field = failure.field.as_deref().filter(|field| *field != "token_url");
-        let Some(field) = field else { return format!("tokenhost integration test {name}") };
-        let is_secret =
-            self.flow.is_some_and(|flow| flow.fields.iter().any(|one| one.name == field && one.is_secret()));
-        match (is_secret, field.strip_prefix("transport.")) {
-            (_, Some(_)) => format!("tokenhost integration show {name}"),
-            (true, None) => format!("tokenhost integration set {name} --secret {field}=@FILE"),
-            (false, None) => format!("tokenhost integration set {name} --field {field}=VALUE"),
-        }
+        let field = failure.field.as_deref();
+        change_of(name, self.flow, &failure.code, field).unwrap_or_else(|| match field {
+            Some(field) if field.starts_with("transport.") => format!("tokenhost integration show {name}"),
+            _ => format!("tokenhost integration test {name}"),
+        })
     }
 
     fn concern(&self, kind: ConcernKind, message: String, remedy: String) -> Concern {
@@ -196,6 +195,7 @@ impl Look<'_> {
             since: None,
             message,
             remedy,
+            field: None,
             retry_at: None,
             works_until: None,
         }

@@ -8,6 +8,7 @@ use ulid::Ulid;
 
 use super::error::TokenError;
 use super::expiry::ExpirySource;
+use super::failure;
 use super::journal::{AttemptRecord, AttemptStory};
 use super::keeper::{Errand, PATIENCE, Tokens};
 use super::key::TokenKey;
@@ -229,7 +230,14 @@ impl Tokens {
                 return Ok(Verdict { ok: true, line, field: None, attempt: None });
             }
             Err(TokenError::Failed { code, message, field, attempt, .. }) => {
-                let look = field.as_ref().map(|field| format!("; look at {field}")).unwrap_or_default();
+                let flow = self.parts.integrations.read(integration).await?.flow;
+                let flow = self.parts.flows.get(&flow);
+                let flow = flow.as_ref().map(|flow| flow.description());
+                let look = match (&field, failure::change_of(integration, flow, &code, field.as_deref())) {
+                    (Some(field), Some(command)) => format!("; look at {field}, which `{command}` changes"),
+                    (Some(field), None) => format!("; look at {field}"),
+                    (None, _) => String::new(),
+                };
                 (format!("{integration}: no token: {code}: {message}{look}"), field, attempt)
             }
             Err(error @ (TokenError::PersonNeeded(_) | TokenError::Pending { .. } | TokenError::FlowMissing(_))) => {

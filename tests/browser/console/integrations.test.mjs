@@ -35,9 +35,51 @@ test('made from a model in three steps, with what the document says filled in', 
   await page.getByLabel('Client secret').fill(world.client_secret);
   await page.getByRole('button', { name: 'Make it' }).click();
   await page.waitForURL('**/console/integrations/crm-new?done=made');
-  await page.getByRole('button', { name: 'Test' }).click();
+  await page.getByRole('button', { name: 'Test', exact: true }).click();
   await page.getByText('It works.').waitFor();
   await page.locator('#state').getByText('valid').waitFor();
+});
+
+test('all that is wrong with a new one is told in one go, once each, and the first fault has the focus', async (t) => {
+  for (const scripts of [true, false]) {
+    const page = await open(t, { scripts });
+    await signIn(page, 'ada', '/console/integrations/~new?model=crm&scheme=oauth2&flow=client-credentials');
+    await page.getByLabel('Name').fill('No Name');
+    await page.getByLabel('Token URL').fill('nowhere');
+    await page.getByRole('button', { name: 'Make it' }).click();
+    const note = page.locator('.note.bad');
+    await note.waitFor();
+    const told = await note.locator('li').allInnerTexts();
+    assert.equal(told.length, 4, told.join('\n'));
+    assert.equal(new Set(told).size, 4, told.join('\n'));
+    for (const sentence of told) assert.match(sentence, /^([A-Z]|token_url ).*\.$/, sentence);
+    assert.equal(await note.getByText('No Name').count(), 0, 'a note repeats no value');
+    const wrong = await page.locator('[aria-invalid="true"]').evaluateAll((all) => all.map((it) => it.name));
+    assert.deepEqual(wrong.sort(), ['field.client_id', 'field.token_url', 'name', 'secret.client_secret']);
+    assert.equal(await page.getByText('Stored now').count(), 0, 'nothing is stored');
+    if (scripts) assert.equal(await page.evaluate(() => document.activeElement.name), 'name');
+    await note.getByRole('link', { name: 'Client ID is needed.' }).click();
+    assert.equal(await page.evaluate(() => document.activeElement.name), 'field.client_id');
+    if (scripts) await accessible(page);
+    await page.getByLabel('Name').fill('crm-faults');
+    await page.getByLabel('Token URL').fill(world.token_url);
+    await page.getByLabel('Client ID').fill('x');
+    await page.getByRole('button', { name: 'Make it' }).click();
+    await page.getByText('One field isn’t right yet.').waitFor();
+    assert.deepEqual(await page.locator('[aria-invalid="true"]').evaluateAll((all) => all.map((it) => it.name)), ['secret.client_secret']);
+  }
+});
+
+test('an integration may be called new', async (t) => {
+  await api('/v1/integrations', 'POST', { name: 'new', model: 'crm', fields: { client_id: 'x', client_secret: 'y' } });
+  await fetch(`${world.url}/v1/models?name=new`, { method: 'POST', headers: { authorization: `Bearer ${world.token}` }, body: JSON.stringify(world.document) });
+  const page = await open(t);
+  await signIn(page, 'ada', '/console/integrations/new');
+  await page.getByRole('heading', { name: 'new', exact: true }).waitFor();
+  await page.goto('/console/models/new');
+  await page.getByRole('heading', { name: 'new', exact: true }).waitFor();
+  await api('/v1/integrations/new', 'DELETE');
+  await api('/v1/models/new', 'DELETE');
 });
 
 test('its two panels: what it authenticates with, and how its token is', async (t) => {
@@ -81,7 +123,7 @@ test('a change of target is asked about before secrets are dropped', async (t) =
   await signIn(page, 'ada', '/console/integrations/crm-other');
   const elsewhere = `${world.url}/elsewhere`;
   await page.getByLabel('Token URL').fill(elsewhere);
-  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByText('Not saved yet.').waitFor();
   assert.equal((await api('/v1/integrations/crm-other')).fields.token_url, world.token_url, 'nothing was changed');
   assert.equal(await page.getByLabel('Token URL').inputValue(), elsewhere);
@@ -93,16 +135,126 @@ test('a change of target is asked about before secrets are dropped', async (t) =
   assert.deepEqual([after.fields.token_url, after.fields.client_secret, after.token.state], [elsewhere, { set: true }, 'absent']);
 });
 
+/** The integration that others have changed, as it was. */
+const restore = () => api('/v1/integrations/crm-other', 'PATCH', { fields: { token_url: world.token_url, client_id: world.client_id, client_secret: world.client_secret } });
+
+test('saving asks for nothing beforehand, and leaves one record', async (t) => {
+  await restore();
+  const page = await open(t);
+  await signIn(page, 'ada', '/console/integrations/crm-other');
+  await page.getByLabel('Scope', { exact: true }).fill('crm.read');
+  await page.getByLabel('Token URL').fill(`${world.token_url}?x=1`);
+  const newest = (await api('/v1/audit?limit=1')).items[0].seq;
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('Saved.').waitFor();
+  const records = (await api('/v1/audit?action=integration.change&limit=10')).items.filter(({ seq }) => seq > newest);
+  // One before and one after the change.
+  assert.deepEqual(records.map(({ outcome }) => outcome).toSorted(), ['begun', 'done'], JSON.stringify(records));
+});
+
+test('after a test, what was done before is no news; saved and tested at once', async (t) => {
+  await restore();
+  const page = await open(t);
+  await signIn(page, 'ada', '/console/integrations/crm-other');
+  await page.getByLabel('Client secret').fill('wrong');
+  await page.getByLabel('Token URL').fill(world.token_url);
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('Saved.').waitFor();
+  await page.getByRole('button', { name: 'Test', exact: true }).click();
+  await page.getByText('It doesn’t work.').waitFor();
+  assert.equal(await page.getByText('Saved.').count(), 0);
+  await accessible(page);
+  // A URL that is no endpoint: the reader is led to its field.
+  await page.getByLabel('Token URL').fill(`${world.token_url}/nowhere`);
+  await page.getByRole('button', { name: 'Save and test' }).click();
+  const result = page.locator('#result');
+  await result.getByText('Saved, but it doesn’t work.').waitFor();
+  assert.match(await result.innerText(), /HTTP 404[\s\S]*tokenhost integration set crm-other --field token_url=VALUE/);
+  await shot(page, 'integration-failing');
+  await result.getByRole('link', { name: 'token_url' }).click();
+  assert.equal(await page.evaluate(() => document.activeElement.name), 'field.token_url');
+  const state = await api('/v1/integrations/crm-other');
+  assert.equal(state.token.failure.field, 'token_url');
+  const attempt = (await api('/v1/integrations/crm-other/attempts?limit=1')).items[0];
+  assert.match(attempt.notes.join(), /look at the field token_url: `tokenhost integration set/);
+  await page.getByLabel('Token URL').fill(world.token_url);
+  await page.getByLabel('Client ID').fill(world.client_id);
+  await page.getByLabel('Client secret').fill(world.client_secret);
+  await page.getByRole('button', { name: 'Save and test' }).click();
+  await page.getByText('Saved, and it works.').waitFor();
+});
+
+test('the countdown to the next try ends with words', async (t) => {
+  await restore();
+  const page = await open(t);
+  await api('/v1/integrations/crm-other', 'PATCH', { fields: { client_secret: 'wrong' } });
+  await api('/v1/integrations/crm-other/test', 'POST');
+  await signIn(page, 'ada', '/console/integrations/crm-other');
+  await page.locator('#state').getByText('Next try with the next call.').waitFor({ timeout: 30_000 });
+  assert.equal(await page.locator('#state').getByText('in 0 s').count(), 0);
+});
+
+test('the doctor tells what it finds as it finds it, and what helps', async (t) => {
+  const page = await open(t);
+  await signIn(page, 'ada', '/console/integrations/crm-other');
+  await page.getByRole('link', { name: 'Doctor' }).click();
+  await accessible(page);
+  await page.getByRole('button', { name: 'Examine it' }).click();
+  await page.locator('#verdict').waitFor();
+  assert.match(await page.locator('#verdict').innerText(), /refuses the client[\s\S]*Type the credentials/);
+  assert.equal(await page.locator('.under-way').isVisible(), false);
+  await shot(page, 'doctor');
+  // The right secret, shown in a way that the provider doesn't take: the doctor finds the other way, and sets it.
+  await api('/v1/integrations/crm-other', 'PATCH', { fields: { client_secret: world.client_secret, client_auth: 'client_secret_post' } });
+  const plain = await open(t, { scripts: false });
+  await signIn(plain, 'ada', '/console/integrations/crm-other/doctor');
+  await plain.getByRole('button', { name: 'Examine it' }).click();
+  await plain.locator('#verdict').waitFor();
+  const reader = await open(t);
+  await signIn(reader, 'rita', '/console/integrations/crm-other');
+  assert.equal(await reader.getByRole('link', { name: 'Doctor' }).count(), 0);
+});
+
+test('how its service is called is changed all at once, and refused with what is wrong', async (t) => {
+  const page = await open(t);
+  await signIn(page, 'ada', at);
+  const calls = page.locator('#calls');
+  await calls.getByText('Change how it is called').click();
+  await accessible(page);
+  await calls.getByLabel('Seconds to wait for an answer').fill('0');
+  await calls.getByLabel('Calls in a time').fill('100');
+  await calls.getByLabel('In how many seconds').fill('0');
+  await calls.getByRole('button', { name: 'Save how it is called' }).click();
+  await calls.getByText('2 fields aren’t right yet.').waitFor();
+  assert.equal(await calls.getByLabel('Calls in a time').inputValue(), '100');
+  assert.equal(await page.evaluate(() => document.activeElement.name), 'timeout');
+  await accessible(page);
+  await calls.getByLabel('Seconds to wait for an answer').fill('30');
+  await calls.getByLabel('In how many seconds').fill('60');
+  await calls.getByLabel('Statuses').fill('401 403');
+  await calls.getByLabel('Security schemes, the best first').fill('oauth2');
+  await calls.getByRole('button', { name: 'Save how it is called' }).click();
+  await page.getByText('Saved.').waitFor();
+  const { settings, token } = await api('/v1/integrations/crm-prod');
+  assert.deepEqual(settings.calls.rate, { requests: 100, seconds: 60 });
+  assert.deepEqual([settings.calls.timeout, settings.calls.refused.statuses, settings.calls.prefer], [30, [401, 403], [['oauth2']]]);
+  assert.equal(token.state, 'valid');
+  await calls.getByText('Change how it is called').click();
+  await calls.getByRole('button', { name: 'Back to the defaults' }).click();
+  await page.getByText('Saved.').waitFor();
+  assert.equal((await api('/v1/integrations/crm-prod')).settings.calls.timeout, 60);
+});
+
 test('a second tab is refused what the first one overtook, and loses nothing that was typed', async (t) => {
   const first = await open(t);
   await signIn(first, 'ada', at);
   const second = await first.context().newPage();
   await second.goto(at);
   await first.getByLabel('Scope', { exact: true }).fill('crm.read crm.write');
-  await first.getByRole('button', { name: 'Save' }).click();
+  await first.getByRole('button', { name: 'Save', exact: true }).click();
   await first.getByText('Saved.').waitFor();
   await second.getByLabel('Scope', { exact: true }).fill('mine');
-  await second.getByRole('button', { name: 'Save' }).click();
+  await second.getByRole('button', { name: 'Save', exact: true }).click();
   await second.getByText('Saving again overwrites', { exact: false }).waitFor();
   assert.equal(await second.getByLabel('Scope', { exact: true }).inputValue(), 'mine');
   await second.getByText('Stored now: crm.read crm.write').waitFor();
@@ -119,7 +271,7 @@ test('an expired session leads to the sign-in, and changes nothing', async (t) =
   await other.waitForURL('**/login**');
   const { revision } = await api('/v1/integrations/crm-prod');
   await page.getByLabel('Client ID').fill('another');
-  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.waitForURL('**/login?next=**');
   assert.equal((await api('/v1/integrations/crm-prod')).revision, revision);
 });
@@ -174,7 +326,7 @@ test('hostile texts of a document stay texts', async (t) => {
   assert.equal(await page.locator('img:not([src^="/console/"]), main script, main b').count(), 0);
   assert.ok((await page.locator('main').innerText()).includes('<script>alert(1)</script>'));
   assert.ok((await page.locator('main').innerText()).includes('{{7*7}}'));
-  await page.goto(`/console/integrations/new?model=hostile&scheme=${encodeURIComponent(world.hostile_scheme)}&flow=client-credentials`);
+  await page.goto(`/console/integrations/~new?model=hostile&scheme=${encodeURIComponent(world.hostile_scheme)}&flow=client-credentials`);
   await page.getByRole('heading', { name: 'New integration of hostile' }).waitFor();
   await accessible(page);
 });
@@ -186,4 +338,18 @@ test('an integration is deleted after it was asked about', async (t) => {
   await page.getByRole('button', { name: 'Delete crm-new' }).click();
   await page.getByText(/^Deleted\./).waitFor();
   assert.equal(await page.getByRole('link', { name: 'crm-new' }).count(), 0);
+});
+
+test('the scopes that the document names are offered, one after the other', async (t) => {
+  const page = await open(t);
+  await signIn(page, 'ada', '/console/integrations/crm-other');
+  const scope = page.locator('#authentication input[name="field.scope"]');
+  const offered = () => scope.evaluate((input) => [...input.list.options].map((option) => [option.value, option.label, option.disabled]));
+  assert.deepEqual(await offered(), [['crm.read', 'crm.read: Read', false]]);
+  await scope.fill('other c');
+  assert.deepEqual(await offered(), [['other crm.read', 'crm.read: Read', false]]);
+  await scope.fill('crm.read ');
+  assert.deepEqual((await offered())[0].slice(2), [true], 'not twice');
+  await page.goto('/console/integrations/~new?model=crm&scheme=oauth2&flow=client-credentials');
+  assert.deepEqual(await page.locator('input[name="field.scope"]').evaluate((input) => [...input.list.options].map((option) => option.value)), ['crm.read']);
 });

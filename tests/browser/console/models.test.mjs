@@ -13,6 +13,9 @@ test('a document is imported by file, pasted, or fetched', async (t) => {
   await signIn(page, 'ada', '/console/models');
   await page.getByRole('link', { name: 'Import a model' }).click();
   await page.getByLabel('Name').fill('by-file');
+  await page.getByRole('button', { name: 'Import' }).click();
+  await page.getByRole('alert').getByText('Choose a file, or paste the document, or name the address').waitFor();
+  await accessible(page);
   await page.getByLabel('A file, JSON or YAML').setInputFiles(file('crm.json', '{"openapi": "3.1.0"'));
   await page.getByRole('button', { name: 'Import' }).click();
   await page.getByRole('alert').waitFor();
@@ -23,13 +26,13 @@ test('a document is imported by file, pasted, or fetched', async (t) => {
   await page.waitForURL('**/console/models/by-file?done=imported');
 
   const plain = await open(t, { scripts: false });
-  await signIn(plain, 'ada', '/console/models/new');
+  await signIn(plain, 'ada', '/console/models/~new');
   await plain.getByLabel('Name').fill('pasted');
   await plain.getByLabel('Or the document itself').fill(text);
   await plain.getByRole('button', { name: 'Import' }).click();
   await plain.waitForURL('**/console/models/pasted?done=imported');
 
-  await page.goto('/console/models/new');
+  await page.goto('/console/models/~new');
   await page.getByLabel('Name').fill('fetched');
   await page.getByLabel('Or where the daemon fetches it').fill(world.openapi_url);
   await page.getByRole('button', { name: 'Import' }).click();
@@ -71,6 +74,31 @@ test('what a newer document would change is shown before it takes its place', as
   await page.getByRole('button', { name: 'Replace the model by it' }).click();
   await page.getByText('Replaced by the newer document.').waitFor();
   await page.getByText('POST /api/other').waitFor();
+});
+
+test('somebody else’s newer document isn’t confirmed by a comparison with the one before', async (t) => {
+  const with_version = (version) => JSON.stringify({ ...world.document, info: { ...world.document.info, version } });
+  const page = await open(t);
+  await signIn(page, 'ada', '/console/models/pasted');
+  const second = await page.context().newPage();
+  for (const [tab, version] of [[page, '3.0'], [second, '4.0']]) {
+    await tab.goto('/console/models/pasted');
+    await tab.getByLabel('Or the document itself').fill(with_version(version));
+    await tab.getByRole('button', { name: 'See what it changes' }).click();
+    await tab.locator('#difference').getByText(`1.0 → ${version}`).waitFor();
+  }
+  await second.getByRole('button', { name: 'Replace the model by it' }).click();
+  await second.getByText('Replaced by the newer document.').waitFor();
+  await page.getByRole('button', { name: 'Replace the model by it' }).click();
+  await page.getByText('has another document by now', { exact: false }).first().waitFor();
+  assert.match(await page.locator('main').innerText(), /Version\s+4\.0/);
+  // What was typed is still there, and something else than what was compared isn't taken either.
+  await page.getByRole('button', { name: 'See what it changes' }).click();
+  await page.locator('#difference').getByText('4.0 → 3.0').waitFor();
+  await page.getByLabel('Or the document itself').fill(with_version('5.0'));
+  await page.getByRole('button', { name: 'Replace the model by it' }).click();
+  await page.getByText('another document than the one that was compared', { exact: false }).first().waitFor();
+  await accessible(page);
 });
 
 test('a model in use isn’t deleted, and says who uses it', async (t) => {

@@ -53,6 +53,9 @@ test('who may see less, sees less', async (t) => {
   assert.equal(await reader.getByRole('link', { name: 'Administration' }).count(), 0);
   const nobody = await open(t);
   await signIn(nobody, 'nora');
+  assert.equal(new URL(nobody.url()).pathname, '/console/account', 'led to what they may see');
+  await nobody.getByText('Only this page is open to you').waitFor();
+  assert.deepEqual(await nobody.getByRole('navigation', { name: 'Pages' }).getByRole('link').allInnerTexts(), ['My account']);
   assert.equal(await nobody.getByRole('table').count(), 0);
   await accessible(nobody);
 });
@@ -65,4 +68,26 @@ test('whoever isn’t signed in is led to the form, and back', async (t) => {
   await page.getByLabel('Password').fill(world.password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL('**/console/?q=prod');
+});
+
+test('what is wrong with an integration is called the same wherever it stands', async (t) => {
+  const headers = { authorization: `Bearer ${world.token}`, 'content-type': 'application/json' };
+  const at = `${world.url}/v1/integrations/crm-prod`;
+  const changed = await fetch(at, { method: 'PATCH', headers, body: JSON.stringify({ fields: { client_secret: 'wrong' } }) });
+  assert.ok(changed.ok, await changed.text());
+  await fetch(`${at}/token/refresh`, { method: 'POST', headers });
+  const page = await open(t);
+  await signIn(page, 'ada');
+  await page.getByRole('heading', { name: 'Needs attention (2)' }).waitFor();
+  for (const [name, word] of [['crm-prod', 'renewal fails'], ['crm-test', 'failing']]) {
+    const item = page.locator('.attention li').filter({ hasText: name });
+    assert.equal(await item.locator('.state').innerText(), word);
+    assert.equal(await page.getByRole('row').filter({ hasText: name }).locator('.state').innerText(), word);
+    await item.getByRole('link', { name: 'Look at client_secret' }).waitFor();
+    await item.getByRole('button', { name: 'Try again now' }).waitFor();
+  }
+  await accessible(page);
+  await page.locator('.attention li').filter({ hasText: 'crm-prod' }).getByRole('link', { name: 'Look at client_secret' }).click();
+  await page.waitForFunction(() => document.activeElement.name === 'secret.client_secret');
+  assert.equal(await page.locator('#state .state').innerText(), 'renewal fails');
 });

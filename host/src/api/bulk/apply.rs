@@ -372,13 +372,12 @@ impl Run {
         }
         let change = Value::Object(members);
         let preview: Change = body::of_value(change.clone())?;
-        let expected = Some(found.revision);
-        if integrations::alter(api, caller, &found.name, preview, expected, true).await?.same {
+        let terms = integrations::Terms { expected: Some(found.revision), ..integrations::Terms::default() };
+        if integrations::alter(api, caller, &found.name, preview, terms, true).await?.same {
             return Ok(Done::new(Status::Unchanged));
         }
         if !dry_run {
-            let changed =
-                integrations::alter(api, caller, &found.name, body::of_value(change)?, expected, false).await?;
+            let changed = integrations::alter(api, caller, &found.name, body::of_value(change)?, terms, false).await?;
             self.record("integration.change", &format!("integrations/{}", found.name), |entry| {
                 let entry = entry.detail("dropped", changed.dropped.to_string());
                 let told = changes::told(Some(&found), &changed.integration);

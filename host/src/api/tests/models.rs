@@ -51,6 +51,10 @@ async fn a_scheme_says_what_could_be_made_of_it() {
         "fields": {"token_url": "https://idp.example/token"}});
     assert_eq!(found["offers"], json!([offer]), "{found}");
     assert_eq!(world.call("GET", "/v1/models/crm/schemes/a%2Fb", "").await.status, 404);
+    let scoped = DOCUMENT.replace("\"scopes\":{}", "\"scopes\":{\"write\":5,\"read\":\" Read it \",\" \":\"\"}");
+    assert_eq!(world.call("POST", "/v1/models?name=scoped", &scoped).await.status, 201);
+    let found = world.call("GET", "/v1/models/scoped/schemes/oauth2", "").await.json();
+    assert_eq!(found["offers"][0]["scopes"], json!({"read": "Read it", "write": ""}), "{found}");
 }
 
 #[tokio::test]
@@ -139,4 +143,58 @@ async fn a_change_is_recorded_by_names_and_secrets_never_by_value() {
     check(elsewhere, json!("fields.token_url"), json!("fields.client_secret removed")).await;
     let again = json!({"fields": {"client_secret": "hunter2-b"}});
     check(again, Value::Null, json!("fields.client_secret set")).await;
+}
+
+#[tokio::test]
+async fn a_change_can_refuse_to_drop_secrets_and_names_them() {
+    let world = furnished().await;
+    let path = "/v1/integrations/crm-a";
+    let before = world.call("GET", path, "").await.json();
+    let moved = json!({"fields": {"token_url": "https://elsewhere.example/"}}).to_string();
+    let refused = world.call("PATCH", &format!("{path}?drop=false"), &moved).await;
+    let told = refused.json();
+    assert_eq!((refused.status.as_u16(), &told["code"]), (409, &json!("target_changed")), "{told}");
+    let lost: Vec<_> =
+        told["errors"].as_array().unwrap().iter().map(|fault| (&fault["field"], &fault["code"])).collect();
+    assert_eq!(lost, [(&json!("fields.client_secret"), &json!("dropped"))]);
+    assert_eq!(world.call("GET", path, "").await.json(), before, "nothing was changed");
+    // What doesn't move anything is made at once; what is given anew isn't lost, but the token is.
+    let check = async |query: &str, change: Value, status: u16| {
+        let answer = world.call("PATCH", &format!("{path}{query}"), &change.to_string()).await;
+        assert_eq!(answer.status, status, "{query} {change}: {}", answer.text);
+        answer.json()
+    };
+    check("?drop=false", json!({"fields": {"scope": "x"}}), 200).await;
+    let anew = json!({"fields": {"token_url": "https://elsewhere.example/", "client_secret": "new"}});
+    assert_eq!(check("?drop=false", anew.clone(), 409).await.get("errors"), None);
+    assert_eq!(check("?drop=true", anew, 200).await["dropped"], true);
+    check("?drop=perhaps", json!({}), 422).await;
+}
+
+#[tokio::test]
+async fn a_model_is_replaced_only_as_it_was_compared() {
+    let world = furnished().await;
+    let shown = world.call("GET", "/v1/models/other", "").await;
+    let digest = shown.json()["digest"].as_str().unwrap().to_owned();
+    assert_eq!(shown.header("etag"), format!("\"{digest}\""));
+    let (second, third) = (DOCUMENT.replace("CRM", "CRM 2"), DOCUMENT.replace("CRM", "CRM 3"));
+    assert!(second != DOCUMENT && third != second);
+    let compared = world.call("POST", "/v1/models/other/compare", &second).await.json();
+    let newer = compared["to"]["digest"].as_str().unwrap();
+    let tag = format!("\"{}\"", compared["from"]["digest"].as_str().unwrap());
+    let path = format!("/v1/models/other?digest={newer}");
+    // Somebody else replaces it first.
+    assert_eq!(world.call("PUT", "/v1/models/other", &third).await.status, 200);
+    let late = world.call_with("PUT", &path, &second, &[("if-match", &tag)]).await;
+    assert_eq!((late.status.as_u16(), &late.json()["code"]), (412, &json!("precondition_failed")), "{}", late.text);
+    let current = world.call("GET", "/v1/models/other", "").await;
+    let tag = current.header("etag").to_owned();
+    // Another document than the one that was compared.
+    let other = world.call_with("PUT", &path, DOCUMENT, &[("if-match", &tag)]).await;
+    assert_eq!((other.status.as_u16(), &other.json()["code"]), (409, &json!("changed")), "{}", other.text);
+    assert_eq!(world.call("GET", "/v1/models/other", "").await.json(), current.json(), "nothing was replaced");
+    let replaced = world.call_with("PUT", &path, &second, &[("if-match", &tag)]).await;
+    assert_eq!((replaced.status.as_u16(), replaced.header("etag")), (200, format!("\"{newer}\"").as_str()));
+    let gone = world.call_with("PUT", "/v1/models/none", &second, &[("if-match", &tag)]).await;
+    assert_eq!(gone.status, 412, "{}", gone.text);
 }

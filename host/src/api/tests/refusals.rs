@@ -222,6 +222,24 @@ async fn all_faults_of_an_integration_are_told_at_once() {
     ] {
         assert!(faults.contains(&expected), "{expected:?} in {faults:?}");
     }
+    // A name that is none, and one that is taken, are faults among the others.
+    for (name, code) in [("", "malformed"), ("No Name", "malformed"), ("taken", "not_allowed")] {
+        let fields = serde_json::json!({"client_id": "x", "client_secret": "y"});
+        let made = serde_json::json!({"name": "taken", "model": "crm", "fields": fields});
+        world.call("POST", "/v1/integrations", &made.to_string()).await;
+        let body = serde_json::json!({"name": name, "model": "crm", "organization": "No Name", "fields": {}});
+        let told = world.call("POST", "/v1/integrations", &body.to_string()).await.json();
+        let found = |field: &str| told["errors"].as_array().unwrap().iter().any(|fault| fault["field"] == field);
+        assert!(found("organization") && found("fields.client_id"), "{name}: {told}");
+        let body = serde_json::json!({"name": name, "model": "crm", "fields": {}});
+        let told = world.call("POST", "/v1/integrations", &body.to_string()).await.json();
+        let first = &told["errors"][0];
+        assert_eq!((&first["field"], &first["code"]), (&Value::from("name"), &Value::from(code)), "{name}: {told}");
+        assert_eq!(told["errors"].as_array().unwrap().len(), 3, "{told}");
+    }
+    let taken = r#"{"name":"taken","model":"crm","fields":{"client_id":"x","client_secret":"y"}}"#;
+    let told = world.call("POST", "/v1/integrations", taken).await.json();
+    assert_eq!((&told["code"], &told["errors"][0]["field"]), (&Value::from("exists"), &Value::from("name")));
 }
 
 #[tokio::test]

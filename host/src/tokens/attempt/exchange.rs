@@ -33,7 +33,7 @@ impl Attempt {
         let prepared = match self.prepare(&request) {
             Ok(prepared) => prepared,
             Err(refusal) => {
-                let field = failure::field_of_refusal(&refusal);
+                let field = failure::field_of_refusal(&refusal).map(str::to_owned);
                 let message = match refusal.problems.iter().any(|problem| problem.blame == Blame::Flow) {
                     true => format!("flow {}: {refusal}", self.record.story.flow),
                     false => refusal.to_string(),

@@ -119,7 +119,7 @@ impl Attempt {
             Err(problem) => {
                 let message = format!("the person isn't sent to where the flow wants: {problem}");
                 return Err(self
-                    .fail("request_refused", &message, Remedy::Reconfigure, Some("authorization_url"))
+                    .fail("request_refused", &message, Remedy::Reconfigure, Some("authorization_url".to_owned()))
                     .await);
             }
         }

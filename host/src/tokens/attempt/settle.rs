@@ -80,9 +80,14 @@ impl Attempt {
             self.hold(RefreshState::Spent);
         }
         let field = match self.last {
-            Last::Unanswered(_, Fault::Tls) => Some("transport.ca"),
-            Last::Unanswered(..) => Some("token_url"),
-            Last::Answered(..) | Last::Nothing => failure::field_of(&failure.code),
+            Last::Unanswered(_, Fault::Tls) => Some("transport.ca".to_owned()),
+            Last::Unanswered(..) => Some(self.asked()),
+            Last::Answered(status, _) => match failure::field_of(&failure.code) {
+                Some("token_url") => Some(self.asked()),
+                None if failure::is_no_endpoint(status) => Some(self.asked()),
+                field => field.map(str::to_owned),
+            },
+            Last::Nothing => failure::field_of(&failure.code).map(str::to_owned),
         };
         let ended = self.fail(&failure.code, &failure.message, failure.remedy, field).await;
         match ended {
@@ -92,6 +97,13 @@ impl Attempt {
             )),
             ended => ended,
         }
+    }
+
+    /// The field whose URL was asked last.
+    fn asked(&self) -> String {
+        let sent = self.record.story.steps.iter().rev().find_map(|step| step.request.as_ref());
+        let sent = sent.map(|request| request.url.as_str());
+        failure::url_field(self.flow.description(), &self.integration.values, sent).to_owned()
     }
 
     /// The plugin failed. A spent token's answer stays in the journal for a repaired plugin.
@@ -141,15 +153,17 @@ impl Attempt {
     }
 
     /// Ends without a token, and remembers why.
-    pub(super) async fn fail(
-        &mut self,
-        code: &str,
-        message: &str,
-        remedy: Remedy,
-        field: Option<&'static str>,
-    ) -> Ended {
+    pub(super) async fn fail(&mut self, code: &str, message: &str, remedy: Remedy, field: Option<String>) -> Ended {
         let (code, message) = (self.cleaner.clean(code), self.cleaner.clean(message));
         self.tell(|story| story.problem = Some(format!("{code}: {message}")));
+        let (flow, name) = (self.flow.description(), &self.integration.name);
+        let command = failure::change_of(name, Some(flow), &code, field.as_deref());
+        // The command is about the integration's first scheme.
+        let command = command.filter(|_| self.record.story.key.scheme().is_none());
+        if let (Some(field), Some(command)) = (&field, command) {
+            let console = "the integration's page of the console";
+            self.note(&format!("look at the field {field}: `{command}` changes it, and so does {console}"));
+        }
         let (now, id) = (self.parts.clock.now(), self.id());
         let mut kept = None;
         let outcome = Outcome::Failed { code: code.clone(), message: message.clone() };
@@ -159,7 +173,7 @@ impl Attempt {
             .end(outcome, |token| {
                 let before = token.failure.as_ref().filter(|_| !is_persons);
                 let mut failure = FailureRecord::backed_off(before, &code, &message, now, remedy);
-                failure.field = field.map(str::to_owned);
+                failure.field.clone_from(&field);
                 // What a person didn't bring about is no reason to leave the present token unrenewed.
                 if !is_persons {
                     token.failure = Some(failure.clone());
