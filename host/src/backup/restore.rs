@@ -9,7 +9,6 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-
 use super::archive::{Header, Item, Summary};
 use super::mark::{Restoration, mark};
 use super::read::Archive;
