@@ -45,8 +45,8 @@ use crate::webhooks::{self, Webhooks};
 use self::accounts::Accounts;
 use self::given::{audit_retention, event_retention, give_settings};
 pub use self::init::{InitOutcome, init, rebuild};
-use self::keys::Sources;
 pub(crate) use self::keys::master_key;
+use self::keys::{Sources, master_key_for};
 use self::store::{open_store, report_upgrade};
 pub use self::store::{upgrade, upgrade_plan};
 
@@ -108,6 +108,7 @@ pub async fn run(overrides: Overrides, config: Config) -> anyhow::Result<()> {
         writeln!(std::io::stdout(), "listening on http://{}", daemon.address).and_then(|()| std::io::stdout().flush()),
     );
     notify(sd_notify::NotifyState::Ready);
+    notify(sd_notify::NotifyState::Status(&format!("listening on {}", daemon.address)));
     if let Some(patience) = sd_notify::watchdog_enabled() {
         tokio::spawn(tell_of_life(patience / 2));
     }
@@ -144,8 +145,8 @@ impl Daemon {
         drop(rustls::crypto::ring::default_provider().install_default());
         let clock = SystemClock::shared();
         let store = open_store(&config, true, &mut |told| report_upgrade(&told)).await?;
-        let master = master_key(&config).await?;
         let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+        let master = master_key_for(&config, &*shared).await?;
         let keyring = Arc::new(Keyring::load_or_create(&*shared, &master).await?);
         let sources = Box::new(Sources(Arc::clone(&settings)));
         let custody =
@@ -372,10 +373,23 @@ async fn load_flows(config: &Config) -> anyhow::Result<Flows> {
         compiler: Compiler::this_executable()?,
         ..EngineOptions::default()
     })?;
+    // Compiling all of them takes longer than service managers wait on a slow machine.
+    let patience = tokio::spawn(async {
+        loop {
+            notify(sd_notify::NotifyState::ExtendTimeoutUsec(60_000_000));
+            notify(sd_notify::NotifyState::Status("loading flows; those that are new here are compiled first"));
+            tokio::time::sleep(PATIENCE).await;
+        }
+    });
     let (flows, problems) = Flows::load(engine, std::slice::from_ref(&config.flows)).await;
+    patience.abort();
+    notify(sd_notify::NotifyState::Status("starting"));
     problems.iter().for_each(|problem| tracing::error!("a flow isn't served: {problem}"));
     Ok(flows)
 }
+
+/// How often the service manager is told that the start goes on.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Raises the limit of open files as far as it may be: each connection is one.
 fn allow_many_files(connections: usize) {

@@ -146,9 +146,30 @@ impl Scope {
     }
 }
 
+/// Of names that there are, the one that was perhaps meant.
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = wrong.to_lowercase();
+    let distances = known.into_iter().map(|one| (strsim::damerau_levenshtein(&lower, &one.to_lowercase()), one));
+    distances.min().filter(|(distance, one)| *distance <= 1 + one.chars().count() / 4).map(|(_, one)| one)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_perhaps_meant_is_near() {
+        let names = ["crm-prod", "crm-test", "billing"];
+        for (wrong, expected) in [
+            ("crm-pord", Some("crm-prod")),
+            ("CRM-test", Some("crm-test")),
+            ("biling", Some("billing")),
+            ("weather", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(wrong, names), expected, "{wrong}");
+        }
+    }
 
     #[test]
     fn logins_have_one_form() {

@@ -188,3 +188,59 @@ async fn a_reload_takes_what_it_can_names_the_rest_and_is_all_or_nothing() {
     assert_eq!(reader.get("/v1/config").await.status, 403);
     assert_eq!(reader.post("/v1/config/reload", &Value::Null).await.status, 403);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_level_that_is_none_is_refused_everywhere() {
+    let (mut daemon, file, _folder) = daemon("").await;
+    std::fs::write(&file, "[log]\nlevel = 'verbose'\n").unwrap();
+    let (checked, ok) = run(&daemon, &["config", "check", "--json"]).await;
+    let message = checked["faults"][0]["message"].as_str().unwrap();
+    assert!(
+        !ok && message.contains("\"verbose\" is no level") && message.contains("info,tokenhost=debug"),
+        "{checked}"
+    );
+    let refused = daemon.client().post("/v1/config/reload", &Value::Null).await;
+    assert!(refused.status == 422 && refused.text.contains("is no level"), "{}", refused.text);
+    daemon.stop().await;
+    let started = daemon.command(&["serve"]).output().await.unwrap();
+    let said = String::from_utf8_lossy(&started.stderr).into_owned();
+    assert!(!started.status.success() && said.contains("log.level") && said.contains("is no level"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tells_what_it_looked_at_and_what_a_start_passes_over() {
+    let (daemon, file, _folder) = daemon("").await;
+    std::fs::write(&file, "listen = 'here'\n[access]\npersonal_tokens_allowed_profiles = ['Auditor', 'Helpdsk']\n")
+        .unwrap();
+    let profile = json!({"name": "Helpdesk", "rights": ["read_models"]});
+    daemon.client().post("/v1/profiles", &profile).await.expect(201);
+    let check = async |token: bool| {
+        let mut command = daemon.command(&["config", "check"]);
+        command.env("TOKENHOST_LISTN", "x");
+        if !token {
+            command.env_remove("TOKENHOST_TOKEN");
+        }
+        let output = command.output().await.unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    let said = check(true).await;
+    for part in [
+        &format!("file       {}", file.display()),
+        "variables  TOKENHOST_DATA, TOKENHOST_LISTEN",
+        "tokenhost.toml:1:10): must be an IP address",
+        "only while TOKENHOST_LISTEN overrides it",
+        "TOKENHOST_LISTN: isn't read: there is no such variable; did you mean TOKENHOST_LISTEN?",
+        "there is no profile \"Helpdsk\" yet, so that it allows nobody anything; did you mean \"Helpdesk\"?",
+        "the settings can be used",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    assert!(!said.contains("Auditor"), "{said}");
+    let said = check(false).await;
+    assert!(said.contains("the profiles Helpdsk wasn't checked") && said.contains("no token for the daemon"), "{said}");
+    std::fs::write(&file, "[backup]\nfolder = '/proc/version'\n").unwrap();
+    let (checked, ok) = run(&daemon, &["config", "check", "--json"]).await;
+    assert!(!ok && checked["faults"][0]["key"] == "backup.folder", "{checked}");
+}

@@ -398,3 +398,40 @@ async fn the_pepper_rotates_and_tells_who_is_left() {
     assert_eq!(keys(&daemon.client()).await["pepper"]["older_tokens"], 1);
     done(&run(&daemon, "key status").await, "tokens under old ones");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_named_with_what_to_type() {
+    let mut daemon = Daemon::start().await;
+    let key = daemon.folder().join("keys/master.key");
+    let said = async |daemon: &Daemon, arguments: &[&str]| {
+        let output = daemon.command(arguments).output().await.unwrap();
+        (output.status.success(), text(&output))
+    };
+    let (ok, told) = said(&daemon, &["key", "rotate", "--master"]).await;
+    let typed = format!("tokenhost key generate {}.next", key.display());
+    assert!(!ok && told.contains(&typed) && told.contains("key_next_file"), "{told}");
+    let (ok, told) = said(&daemon, &["key", "generate", key.to_str().unwrap()]).await;
+    assert!(!ok && told.contains("never overwritten") && told.contains("Name another file"), "{told}");
+    // As it said.
+    let words: Vec<&str> = typed.split(' ').skip(1).collect();
+    assert!(said(&daemon, &words).await.0);
+    let (ok, told) = said(&daemon, &["key", "rotate", "--master"]).await;
+    assert!(ok && told.contains(".next") && told.contains("&& tokenhost key finish"), "{told}");
+    let (_, told) = said(&daemon, &["status"]).await;
+    assert!(told.contains("mv ") && told.contains("tokenhost key finish"), "{told}");
+    // Without its key the daemon says which one it needs.
+    daemon.stop().await;
+    std::fs::rename(&key, key.with_extension("gone")).unwrap();
+    for command in ["init", "serve"] {
+        let (ok, told) = said(&daemon, &[command]).await;
+        assert!(
+            !ok && told.contains("there is none") && told.contains("was sealed with master key "),
+            "{command}: {told}"
+        );
+    }
+}
+
+/// All that a command said.
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), output.stderr.as_slice()].concat()).into_owned()
+}

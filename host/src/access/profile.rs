@@ -83,6 +83,11 @@ pub(super) fn shipped(name: &str) -> Option<Profile> {
     all_shipped().find(|profile| profile.name.as_str() == name)
 }
 
+/// Whether a profile of this name ships.
+pub fn is_shipped_profile(name: &str) -> bool {
+    shipped(name).is_some()
+}
+
 /// The profiles that ship.
 pub(super) fn all_shipped() -> impl Iterator<Item = Profile> {
     use Right::{

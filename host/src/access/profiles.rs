@@ -237,12 +237,23 @@ impl Access {
             match self.find_profile(name).await? {
                 Some(profile) => profiles.push(profile),
                 None => {
-                    let message = format!("there is no profile {name}; GET /v1/profiles lists them");
+                    let message = format!("there is no profile {name}; {}", self.meant(name.as_str()).await?);
                     faults.push(FieldFault::new("profiles", FaultCode::Unknown, message));
                 }
             }
         }
         Ok(profiles)
+    }
+}
+
+impl Access {
+    /// What is said of profiles that there are, where one is named that isn't there.
+    async fn meant(&self, wrong: &str) -> Result<String, AccessError> {
+        let names: Vec<String> = self.profiles().await?.iter().map(|profile| profile.name.to_string()).collect();
+        Ok(match crate::text::nearest(wrong, names.iter().map(String::as_str)) {
+            Some(meant) => format!("did you mean {meant:?}?"),
+            None => format!("there are {}", names.join(", ")),
+        })
     }
 }
 

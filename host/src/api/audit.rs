@@ -104,7 +104,7 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
     if token.as_ref().is_some_and(|id| parse_id(id).is_none()) {
         query.fault(
             "token",
-            "must be a token's id, 12 letters and digits; a whole token belongs into no URL: POST it to /v1/audit/find",
+            "must be a token's id, 12 letters and digits; a whole token belongs into no URL: give it to `tokenhost audit find -` (POST /v1/audit/find)",
         );
     }
     let mut moment = |name: &'static str, of_day: time::OfDay| {

@@ -12,8 +12,11 @@ use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 
+use super::changes;
 use super::problem::Problem;
+use super::query::Query;
 use super::refusal;
 use super::state::Api;
 use super::table::Route;
@@ -44,6 +47,8 @@ enum Note {
     Object(String),
     /// A token that it is about.
     Token(String),
+    /// It is only tried.
+    DryRun,
     /// Something worth knowing.
     Detail(&'static str, String),
     /// The keyed digest of a secret.
@@ -169,9 +174,32 @@ impl Caller {
         self.note(Note::Token(id.to_owned()));
     }
 
+    /// Says that the call only tries what it would come to, and changes nothing.
+    pub(super) fn note_dry_run(&self) {
+        self.note(Note::DryRun);
+    }
+
     /// Says what else is worth knowing.
     pub(super) fn note_detail(&self, name: &'static str, value: impl Into<String>) {
         self.note(Note::Detail(name, value.into()));
+    }
+
+    /// Says which of these members, as callers see them, another state differs in: by name, never by value.
+    pub(super) fn note_changes(&self, before: &impl Serialize, after: &impl Serialize) {
+        self.note_changed(&changes::between(before, after));
+    }
+
+    /// Says by name what was changed.
+    pub(super) fn note_changed(&self, names: &[String]) {
+        let text = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+        self.note_detail(changes::CHANGED, text);
+    }
+
+    /// Says what a change of an integration was, or what one was made with.
+    pub(super) fn note_difference(&self, before: Option<&Integration>, after: &Integration) {
+        for (name, text) in changes::told(before, after) {
+            self.note_detail(name, text);
+        }
     }
 
     /// Says which secret was set, by its keyed digest.
@@ -218,7 +246,9 @@ pub(super) async fn audited<F: Future<Output = Response>>(
 ) -> Response {
     let (api, action) = (caller.0.api.clone(), caller.0.route.action);
     let object = target.trim_start_matches("/v1/").to_owned();
-    let begun = caller.entry(action).on(object.clone()).ended(Outcome::Begun, None);
+    // The record before goes by what is asked for, the one after by what the handler did.
+    let asked = caller.0.route.dry_run && Query::of_door(&request).flag("dry_run");
+    let begun = caller.entry(action).on(object.clone()).ended(Outcome::Begun, None).only_tried(asked);
     if let Err(error) = api.audit.append(vec![begun]).await {
         return Problem::from(error).into_response();
     }
@@ -233,10 +263,13 @@ pub(super) async fn audited<F: Future<Output = Response>>(
     };
     let reason = (outcome != Outcome::Done).then(|| status.as_u16().to_string());
     let mut ended = caller.entry(action).on(object).ended(outcome, reason.as_deref());
+    // What came to nothing before the handler could say so is none the less no change.
+    ended.dry_run = asked && outcome != Outcome::Done;
     for note in caller.0.notes.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
         ended = match note {
             Note::Object(object) => ended.on(object),
             Note::Token(id) => ended.about_token(id),
+            Note::DryRun => ended.only_tried(true),
             Note::Detail(name, value) => ended.detail(name, value),
             Note::Digest(name, digest) => ended.with_digest(name, digest),
         };

@@ -36,6 +36,7 @@ static PAGES: Route = Route {
     scope: Scopes::REST,
     action: "",
     form: false,
+    dry_run: false,
 };
 
 /// The API, called from within.

@@ -158,6 +158,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
     let made = make(&api, &caller, new, false).await?;
+    caller.note_difference(None, &made);
     let location = format!("/v1/integrations/{}", made.name);
     let made = Integration::of(&api, made, None).await?.seen_by(&caller);
     Ok(([(header::LOCATION, location)], made.answer(StatusCode::CREATED)).into_response())
@@ -254,10 +255,18 @@ async fn change(
     query.finish()?;
     let name = name(&integration, "integration")?;
     if dry_run {
-        caller.note_detail("dry_run", "true");
+        caller.note_dry_run();
     }
     let terms = Terms { expected: expected(&headers)?, keeps_target: !drops };
+    // A change in between would be told as part of this one, which does nobody harm.
+    let before = api.integrations.read(&name).await.ok();
     let changed = alter(&api, &caller, &name, change, terms, dry_run).await?;
+    if before.is_some() {
+        caller.note_difference(before.as_ref(), &changed.integration);
+    }
+    if changed.dropped {
+        caller.note_detail("dropped", "true");
+    }
     let changed = Integration::of(&api, changed.integration, Some(changed.dropped)).await?;
     Ok(changed.seen_by(&caller).answer(StatusCode::OK))
 }

@@ -3,6 +3,8 @@
 //! No call names a file, a command or a key: where the next master key is stands in the daemon's settings, so that nobody who
 //! has a token has the daemon read files or run commands of their choice.
 
+mod finish;
+
 use std::collections::BTreeMap;
 
 use axum::extract::State;
@@ -13,6 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(super) use self::finish::finish_steps;
 use super::body::Json;
 use super::caller::Caller;
 use super::problem::{Code, Problem};
@@ -142,6 +145,8 @@ struct RotatedDataKey {
 struct RotatedMasterKey {
     /// The id of the master key that opens the data from now on, as the one before does.
     next: String,
+    /// What to do then: the new key becomes the setting, and the rotation is ended.
+    remedy: String,
 }
 
 /// How a rotation of the master key ends.
@@ -179,12 +184,14 @@ struct Known {
     work: Option<Work>,
     problem: Option<String>,
     pepper: PepperStatus,
+    /// How a rotation of the master key is ended.
+    finish: String,
 }
 
 impl Keys {
     fn of(known: Known, now: DateTime<Utc>) -> Self {
         let warnings = warnings(&known, now);
-        let Known { master, data, counts, work, problem, pepper } = known;
+        let Known { master, data, counts, work, problem, pepper, .. } = known;
         let time = |time: Option<DateTime<Utc>>| time.map(Time::from);
         let data = data.into_iter().map(|key| DataKey {
             id: key.id,
@@ -231,9 +238,8 @@ fn warnings(known: &Known, now: DateTime<Utc>) -> Vec<String> {
         && next.since.is_none_or(|since| now - since > TimeDelta::hours(FORGOTTEN_HOURS))
     {
         warnings.push(format!(
-            "the rotation to master key {} isn't over, and the old one still opens the data: make the new one the setting, then \
-             `tokenhost key finish`",
-            next.id
+            "the rotation to master key {} isn't over, and the old one still opens the data. {}",
+            next.id, known.finish
         ));
     }
     let current = known.data.iter().find(|key| key.current).and_then(|key| key.made_at);
@@ -290,7 +296,8 @@ async fn show(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
     let counts = api.keys.counts().await.map_err(KeyError::from)?;
     let (work, problem) = api.keys.work();
     let pepper = api.access.pepper_status().await?;
-    let known = Known { master, data, counts, work, problem, pepper };
+    let finish = finish_steps(&api.settings.current());
+    let known = Known { master, data, counts, work, problem, pepper, finish };
     Ok(axum::Json(Keys::of(known, api.clock.now())))
 }
 
@@ -329,9 +336,9 @@ async fn rotate_master(
     let next = api.keys.custody().rotate_master().await?;
     caller.note_detail("master_key", next.clone());
     let message = format!("master key {next} opens the data, as the one before does");
-    let remedy = "make it the setting, then: tokenhost key finish";
-    api.notices.tell(Notice::new(Kind::KeyRotated, message).remedy(remedy));
-    Ok(axum::Json(RotatedMasterKey { next }))
+    let remedy = finish_steps(&api.settings.current());
+    api.notices.tell(Notice::new(Kind::KeyRotated, message).remedy(remedy.clone()));
+    Ok(axum::Json(RotatedMasterKey { next, remedy }))
 }
 
 /// Ends a rotation of the master key: the other one opens nothing any more
@@ -374,6 +381,7 @@ mod tests {
                 work: None,
                 problem: None,
                 pepper: PepperStatus { current: 0, rotated_at: None, accepted_until: None, older: 0 },
+                finish: "tokenhost key finish".into(),
             };
             change(&mut known, now);
             let found = warnings(&known, now);

@@ -11,6 +11,7 @@ mod body;
 mod bulk;
 mod caller;
 mod calls;
+mod changes;
 mod connect;
 mod credentials;
 mod docs;

@@ -9,6 +9,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use url::Url;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -277,7 +278,9 @@ async fn import(State(api): State<Api>, caller: Caller, request: Request) -> Res
     let organization = organization.unwrap_or_else(|| caller.organization.clone());
     caller.require_in(Right::WriteModels, &organization).await?;
     let location = format!("/v1/models/{name}");
-    let model = Model::of(api.models.import(name, Some(organization), &document, false).await?, &api.flows, &caller);
+    let model = api.models.import(name, Some(organization), &document, false).await?;
+    note(&caller, None, &model);
+    let model = Model::of(model, &api.flows, &caller);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(model)).into_response())
 }
 
@@ -315,8 +318,22 @@ async fn replace(
     }
     let _permit = api.large.acquire().await.map_err(Problem::internal)?;
     let (document, _) = document(&api, &caller, request).await?;
-    let replaced = api.models.import_seen(name, organization, &document, true, &seen).await?;
-    Ok(Model::of(replaced, &api.flows, &caller).answer())
+    let before = api.models.get(&name).await.ok();
+    let model = api.models.import_seen(name, organization, &document, true, &seen).await?;
+    note(&caller, before.as_ref(), &model);
+    Ok(Model::of(model, &api.flows, &caller).answer())
+}
+
+/// Puts into the audit record which document a model is from now on, and what of it is another.
+fn note(caller: &Caller, before: Option<&integrations::Model>, model: &integrations::Model) {
+    caller.note_detail("sha256", model.digest.clone());
+    caller.note_detail("version", model.document.version.clone());
+    let Some(before) = before else { return };
+    let state = |model: &integrations::Model| {
+        let (document, organization) = (&model.digest, model.organization.as_str());
+        json!({"document": document, "organization": organization})
+    };
+    caller.note_changes(&state(before), &state(model));
 }
 
 /// Deletes a model that no integration is made from

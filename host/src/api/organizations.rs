@@ -235,12 +235,17 @@ async fn change(
     if let Some(parent) = &parent {
         require_place(&caller, parent.as_ref()).await?;
     }
+    let before = api.organizations.read(&organization).await.ok();
     let change = organizations::Change { title: change.title, parent, expected };
     let changed = api.organizations.change(&organization, change).await.map_err(|error| match error {
         OrganizationError::Changed if expected.is_some() => Problem::new(Code::PreconditionFailed, error.to_string()),
         error => error.into(),
     })?;
-    Ok(Organization::from(changed).answer(StatusCode::OK))
+    let changed = Organization::from(changed);
+    if let Some(before) = before {
+        caller.note_changes(&Organization::from(before), &changed);
+    }
+    Ok(changed.answer(StatusCode::OK))
 }
 
 /// Deletes an organization that nothing belongs to and no other is a part of

@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 
 use super::backups::Restoration;
 use super::caller::Caller;
+use super::keys::finish_steps;
 use super::problem::Problem;
 use super::query::Query;
 use super::state::Api;
@@ -227,11 +228,11 @@ impl Item {
     }
 
     /// A rotation of the master key that isn't over, and values that can't be sealed anew.
-    fn of_keys(master: MasterStatus, problem: Option<String>) -> Vec<(Rank, Self)> {
+    fn of_keys(master: MasterStatus, problem: Option<String>, finish: String) -> Vec<(Rank, Self)> {
         let subject = || "keys".to_owned();
         let pending = master.next.map(|next| {
             let message = format!("two master keys open the data, until the new one ({}) is the setting", next.id);
-            Self::of("key_rotation_pending", subject(), message, "tokenhost key finish".to_owned(), next.since)
+            Self::of("key_rotation_pending", subject(), message, finish, next.since)
         });
         let stuck = problem
             .map(|problem| Self::of("resealing_stuck", subject(), problem, "tokenhost key status".to_owned(), None));
@@ -315,7 +316,7 @@ async fn show(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
         healthy.webhooks = Some(webhooks.len().saturating_sub(ill.len()));
         items.extend(ill);
         let (master, _) = api.keys.custody().status().await?;
-        items.extend(Item::of_keys(master, api.keys.work().1));
+        items.extend(Item::of_keys(master, api.keys.work().1, finish_steps(&api.settings.current())));
         items.extend(api.backups.standing().and_then(Item::of_backups));
         restored = api.backups.restoration().await?;
         let is_news = |restoration: &&backup::Restoration| restoration.is_news(api.clock.now());

@@ -44,6 +44,8 @@ pub(super) struct Route {
     pub(super) action: &'static str,
     /// Whether a token, and parameters, may stand in a form.
     pub(super) form: bool,
+    /// Whether it takes `dry_run`, with which it changes nothing; its handler notes that.
+    pub(super) dry_run: bool,
 }
 
 /// For every method.
@@ -52,11 +54,11 @@ const fn any(path: &'static str, need: Need) -> Route {
 }
 
 const fn get(path: &'static str, need: Need) -> Route {
-    Route { method: "GET", path, need, scope: Scopes::REST, action: "", form: false }
+    Route { method: "GET", path, need, scope: Scopes::REST, action: "", form: false, dry_run: false }
 }
 
 const fn post(path: &'static str, need: Need, action: &'static str) -> Route {
-    Route { method: "POST", path, need, scope: Scopes::REST, action, form: false }
+    Route { method: "POST", path, need, scope: Scopes::REST, action, form: false, dry_run: false }
 }
 
 const fn put(path: &'static str, need: Need, action: &'static str) -> Route {
@@ -85,6 +87,11 @@ impl Route {
     /// A token may stand in a form.
     const fn with_form(self) -> Self {
         Self { form: true, ..self }
+    }
+
+    /// With `dry_run` it only says what it would change.
+    const fn or_tried(self) -> Self {
+        Self { dry_run: true, ..self }
     }
 
     /// Whether it changes something.
@@ -124,7 +131,7 @@ pub(super) const TABLE: &[Route] = {
         get("/v1/integrations", Somewhere(ReadIntegrations)),
         post("/v1/integrations", Somewhere(WriteIntegrations), "integration.create"),
         get("/v1/integrations/{integration}", OnIntegration(ReadIntegrations)),
-        patch("/v1/integrations/{integration}", OnIntegration(WriteIntegrations), "integration.change"),
+        patch("/v1/integrations/{integration}", OnIntegration(WriteIntegrations), "integration.change").or_tried(),
         delete("/v1/integrations/{integration}", OnIntegration(WriteIntegrations), "integration.delete"),
         post("/v1/integrations/{integration}/test", OnIntegration(UseTokens), "integration.test"),
         // It uses the credentials too: its handler asks for that right besides.
@@ -151,7 +158,7 @@ pub(super) const TABLE: &[Route] = {
         get("/v1/flows/{flow}", right(ReadFlows)),
         delete("/v1/flows/{flow}", right(ManageFlows), "flow.remove"),
         patch("/v1/flows/{flow}", right(ManageFlows), "flow.limit"),
-        post("/v1/flows/{flow}/upgrade", right(ManageFlows), "flow.upgrade"),
+        post("/v1/flows/{flow}/upgrade", right(ManageFlows), "flow.upgrade").or_tried(),
         post("/v1/flows/{flow}/rollback", right(ManageFlows), "flow.rollback"),
         post("/v1/flows/{flow}/release", right(ManageFlows), "flow.release"),
         put("/v1/flows/{flow}/revealed/{integration}/{secret}", right(ManageFlows), "flow.reveal"),
@@ -199,8 +206,8 @@ pub(super) const TABLE: &[Route] = {
         post("/v1/me/personal-tokens/{id}/rebuild", User, "me.personal_token.rebuild"),
         get("/v1/export", Bulk).door(Scopes::EXPORT),
         post("/v1/export", Bulk, "").door(Scopes::EXPORT),
-        post("/v1/import", Bulk, "import").door(Scopes::IMPORT),
-        put("/v1/synchro/{source}", Bulk, "synchro").door(Scopes::SYNCHRO),
+        post("/v1/import", Bulk, "import").door(Scopes::IMPORT).or_tried(),
+        put("/v1/synchro/{source}", Bulk, "synchro").door(Scopes::SYNCHRO).or_tried(),
         post("/v1/verify", right(VerifyTokens), "").with_form(),
         post("/oauth2/introspect", right(VerifyTokens), ""),
         // It looks at the token itself, for the scope in its path, and has paths below it that mean the same.

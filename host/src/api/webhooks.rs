@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -312,13 +313,23 @@ async fn change(
         enabled: change.enabled,
         expected,
     };
-    let changed = api.webhooks.change(&name(&webhook, "webhook")?, change).await.map_err(|error| match error {
+    let name = name(&webhook, "webhook")?;
+    let (before, _) = api.webhooks.read(&name)?;
+    let changed = api.webhooks.change(&name, change).await.map_err(|error| match error {
         WebhookError::Changed if expected.is_some() => Problem::new(Code::PreconditionFailed, error.to_string()),
         error => error.into(),
     });
     let (webhook, progress) = changed?;
     caller.note_detail("to", webhook.url.origin().ascii_serialization());
+    caller.note_changes(&configured(&before), &configured(&webhook));
     Ok(Webhook::of(&webhook, progress, true).answer(StatusCode::OK))
+}
+
+/// What operators set of a webhook.
+fn configured(webhook: &webhooks::Webhook) -> Value {
+    let webhooks::Wants { kinds, integrations, organizations } = &webhook.wants;
+    json!({"url": webhook.url, "kinds": kinds, "integrations": integrations, "organizations": organizations,
+        "enabled": webhook.disabled.is_none()})
 }
 
 /// Deletes a webhook; what wasn't delivered isn't any more

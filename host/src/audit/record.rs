@@ -148,6 +148,9 @@ pub struct Entry {
     /// Why it was refused or failed: a stable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether it was only asked what it would come to: nothing was changed, whatever the outcome.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// Secrets involved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub digests: Vec<SecretDigest>,
@@ -187,6 +190,13 @@ impl Entry {
     pub fn ended(mut self, outcome: Outcome, reason: Option<&str>) -> Self {
         self.outcome = outcome;
         self.reason = reason.map(str::to_owned);
+        self
+    }
+
+    /// The same, where `dry_run` is set only tried, so that nothing was changed.
+    #[must_use]
+    pub fn only_tried(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
         self
     }
 

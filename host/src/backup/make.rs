@@ -193,7 +193,7 @@ impl Temporary {
         // Left by a process that was killed.
         drop(std::fs::remove_file(&temporary));
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
-        Ok(Self { file: made.map_err(BackupError::disk(&temporary))?, path: temporary, is_kept: false })
+        Ok(Self { file: made.map_err(BackupError::disk(path))?, path: temporary, is_kept: false })
     }
 
     /// To write to.

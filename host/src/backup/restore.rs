@@ -133,7 +133,7 @@ fn refuse_if_served(data: &Path) -> Result<(), BackupError> {
         return Ok(());
     }
     match RocksStore::open(&store) {
-        Err(error @ StoreError::InUse(_)) => Err(error.into()),
+        Err(error @ StoreError::InUse { .. }) => Err(error.into()),
         // Damaged, perhaps: that is why something else takes its place.
         Ok(_) | Err(_) => Ok(()),
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::client::{Client, Connection};
 use super::exit::{Exit, Failure};
 use super::noun::Noun;
-use super::output::{Output, cell, items, member};
+use super::output::{Output, Pairs, cell, items, member, scalar};
 use super::values::{SecretReader, Source};
 
 /// Records that are shown where nobody says how many.
@@ -102,6 +102,13 @@ enum Command {
         after_help = "Examples:\n  tokenhost audit list\n  tokenhost audit list --action personal_token. --since 2026-11-01\n  tokenhost audit list --object integrations/crm-prod --limit 1000 --json"
     )]
     List(List),
+    /// Show a record: who, from where, what was changed by name, and what became of it
+    #[command(after_help = "Examples:\n  tokenhost audit show 4711\n  tokenhost audit show 4711 --json")]
+    Show {
+        /// Its number, as `audit list` shows it
+        #[arg(value_name = "SEQ")]
+        seq: u64,
+    },
     /// Find all that is known of a token: whose it is, where it was used, what was done with it
     #[command(
         after_help = "A token that is read from stdin (`-`) stands in no list of processes and no shell's history. Neither the daemon nor its log keeps it.\n\nExamples:\n  tokenhost audit find - < leaked.token\n  tokenhost audit find 4fG7hJ9kLmN2                # its id"
@@ -194,7 +201,11 @@ impl Audit {
         match self.command {
             Command::List(list) => {
                 let records = list.read(&client).await?;
-                output.show(&Value::Array(records), |records| RECORDS.table(records))
+                output.show(&Value::Array(records), |records| RECORDS.table(&marked(records)))
+            }
+            Command::Show { seq } => {
+                let record = client.get(&["audit", &seq.to_string()], &[]).await?;
+                output.show(&record, shown)
             }
             Command::Find { token } => {
                 let token = match token.as_str() {
@@ -233,12 +244,52 @@ fn is_whole(token: &str) -> bool {
     (token.starts_with("tha_") || token.starts_with("thp_")) && token.len() > 17
 }
 
+/// A record, for people.
+fn shown(record: &Value) -> String {
+    let mut pairs = Pairs::default();
+    let actor = &record["actor"];
+    let who = [member(actor, "kind"), member(actor, "name")].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    pairs.add("record", member(record, "seq")).add("at", member(record, "at")).add("who", Some(who));
+    pairs.add("by token", member(actor, "token_id"));
+    for (label, name) in [("action", "action"), ("on", "object"), ("from", "address"), ("outcome", "outcome")] {
+        pairs.add(label, member(record, name));
+    }
+    let is_tried = record.get("dry_run") == Some(&Value::Bool(true));
+    pairs.add("dry run", is_tried.then(|| "yes: nothing was changed".to_owned()));
+    pairs.add("reason", member(record, "reason")).add("tokens", member(record, "tokens"));
+    let of = |name: &str| record.get(name).and_then(Value::as_object).into_iter().flatten();
+    for (name, value) in of("details") {
+        let value = scalar(value).filter(|value| !value.is_empty());
+        pairs.add(&name.replace('_', " "), value.or_else(|| Some("none".to_owned())));
+    }
+    for (name, value) in of("digests") {
+        pairs.add(&format!("digest of {name}"), scalar(value));
+    }
+    let items = match items(record, "items") {
+        [] => String::new(),
+        _ => format!("\n{}", USES.table(&record["items"])),
+    };
+    pairs.to_text("") + &items
+}
+
+/// Records whose outcome says for people what was only tried.
+fn marked(records: &Value) -> Value {
+    let mut records = records.clone();
+    for record in records.as_array_mut().into_iter().flatten() {
+        let is_tried = record.get("dry_run") == Some(&Value::Bool(true));
+        if let Some(outcome) = record.get_mut("outcome").filter(|_| is_tried) {
+            *outcome = format!("{} (dry run)", scalar(outcome).unwrap_or_default()).into();
+        }
+    }
+    records
+}
+
 /// What is known of a token, for people.
 fn told(found: &Value) -> String {
     let mut text = FOUND.item(found);
     for (name, title, table) in [
         ("uses", "Uses", USES.table(&found["uses"])),
-        ("changes", "Done with it and to it", RECORDS.table(&found["changes"])),
+        ("changes", "Done with it and to it", RECORDS.table(&marked(&found["changes"]))),
     ] {
         if !items(found, name).is_empty() {
             text += &format!("\n{title}:\n{table}");
@@ -318,6 +369,26 @@ mod tests {
              7    T   ada  user.create  users/eve  -     done\n\n\
              There is more: tokenhost audit list --token abc\n"
         );
+    }
+
+    #[test]
+    fn a_record_is_shown_with_its_details() {
+        let record = json!({"seq": 7, "at": "T", "actor": {"kind": "user", "name": "ada"}, "action": "user.change",
+            "object": "users/eve", "outcome": "done", "dry_run": true, "details": {"changed": "contact.email"},
+            "digests": {"token": "ab"}});
+        assert_eq!(
+            shown(&record),
+            "record           7\nat               T\nwho              user ada\naction           user.change\n\
+             on               users/eve\noutcome          done\ndry run          yes: nothing was changed\n\
+             changed          contact.email\ndigest of token  ab\n"
+        );
+    }
+
+    #[test]
+    fn what_was_only_tried_is_told_apart() {
+        let records = json!([{"outcome": "done", "dry_run": true}, {"outcome": "done"}, {"dry_run": true}]);
+        let outcomes: Vec<_> = marked(&records).as_array().unwrap().iter().map(|one| one["outcome"].clone()).collect();
+        assert_eq!(outcomes, [json!("done (dry run)"), json!("done"), Value::Null]);
     }
 
     #[test]

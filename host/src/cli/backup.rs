@@ -110,7 +110,9 @@ async fn take(client: &Client, file: &Path, force: bool, output: Output) -> Resu
         let mut pairs = Pairs::default();
         pairs.add("backup", member(made, "file")).add("size", Some(size(written)));
         pairs.add("of", member(made, "made_at"));
-        pairs.to_text("") + "\nThe master key isn't in it. Look through it: tokenhost backup check FILE\n"
+        let file = cell(made, "file");
+        let file = shlex::try_quote(&file).map_or_else(|_| file.clone(), |quoted| quoted.into_owned());
+        pairs.to_text("") + &format!("\nThe master key isn't in it. Look through it: tokenhost backup check {file}\n")
     })
 }
 

@@ -3,6 +3,8 @@
 //! Talks to the daemon only. It takes no proxy from the environment and follows no redirect, since the token goes with
 //! every call.
 
+mod meant;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -158,6 +160,16 @@ impl Client {
         self.call(Method::GET, path, query, None).await
     }
 
+    /// A page of a list.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    async fn page(&self, path: &[&str], cursor: Option<&str>) -> Result<Value, Failure> {
+        let mut query = vec![("limit", PAGE)];
+        query.extend(cursor.map(|cursor| ("cursor", cursor)));
+        self.call_once(Method::GET, path, &query, None).await
+    }
+
     /// The description of the daemon's own API.
     ///
     /// # Errors
@@ -173,8 +185,26 @@ impl Client {
     /// A call with a JSON body, or none. Gives the answer's document; null where there is none.
     ///
     /// # Errors
-    /// The daemon doesn't answer, or answers with a problem.
+    /// The daemon doesn't answer, or answers with a problem; of what there isn't, with the name that was perhaps meant.
     pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        match self.call_once(method, path, query, body).await {
+            Err(Failure::Problem(problem))
+                if problem.exit() == Exit::NotFound || problem.faults().iter().any(|(field, ..)| field == "model") =>
+            {
+                let meant = meant::of(self, path, body).await;
+                Err(problem.meaning(meant).into())
+            }
+            answered => answered,
+        }
+    }
+
+    async fn call_once(
         &self,
         method: Method,
         path: &[&str],

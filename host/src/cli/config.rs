@@ -1,15 +1,16 @@
 //! `tokenhost config …`: are the settings right, what is each of them and where does it come from, and have the running daemon
 //! take changes. What settings are is said in `config`.
 
+mod check;
 mod offline;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::client::Connection;
-use super::exit::{Exit, Failure};
+use super::exit::Failure;
 use super::output::{Output, cell, items, table};
-use crate::config::{Config as Settings, ConfigFault, Origin, Overrides, Resolved};
+use crate::config::{Config as Settings, Origin, Overrides, Resolved};
 
 /// The daemon's settings: are they right, what are they, and take changes
 #[derive(Debug, clap::Args)]
@@ -24,9 +25,9 @@ pub(super) struct Config {
 enum Command {
     /// Tell all that is wrong with the settings, without a daemon
     #[command(
-        after_help = "Reads file, environment and flags as `serve` does, and looks at what they point to: folders, the key's file, the address. Nothing is changed. A daemon that runs on these settings doesn't disturb it.\n\nExamples:\n  tokenhost config check /etc/tokenhost/tokenhost.toml\n  tokenhost config check --json && systemctl reload tokenhost"
+        after_help = "Reads file, environment and flags as `serve` does, and looks at what they point to: folders, the key's file, the address. Nothing is changed. A daemon that runs on these settings doesn't disturb it; it is asked whether the profiles that settings name exist, where there is a token for it. Notes tell what does no harm yet: a value that is wrong and overridden, a variable that no setting has.\n\nExamples:\n  tokenhost config check\n  tokenhost config check /etc/tokenhost/tokenhost.toml\n  tokenhost config check --json && systemctl reload tokenhost"
     )]
-    Check(Check),
+    Check(check::Check),
     /// Show every setting, its value and where it comes from
     #[command(
         after_help = "Of secrets is only said whether they are set. With --running, the running daemon is asked: it may have been started with others.\n\nExamples:\n  tokenhost config show --origin\n  tokenhost config show --config /etc/tokenhost/tokenhost.toml --json\n  tokenhost config show --running --origin"
@@ -37,17 +38,6 @@ enum Command {
         after_help = "The same as SIGHUP, with an answer. Where a setting is wrong, nothing is changed. It reads the file that the daemon was started with, and its own environment.\n\nExamples:\n  tokenhost config reload\n  systemctl reload tokenhost        # the same, told in the log"
     )]
     Reload(Reload),
-}
-
-/// What to check.
-#[derive(Debug, clap::Args)]
-struct Check {
-    /// The configuration file, in place of --config
-    #[arg(value_name = "FILE")]
-    file: Option<std::path::PathBuf>,
-    /// The daemon's settings.
-    #[command(flatten)]
-    overrides: Overrides,
 }
 
 /// What to show.
@@ -82,48 +72,11 @@ impl Config {
     /// A setting is wrong, or the daemon can't be asked.
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         match self.command {
-            Command::Check(check) => check.run(output),
+            Command::Check(check) => check.run(output).await,
             Command::Show(show) => show.run(output).await,
             Command::Reload(reload) => reload.run(output).await,
         }
     }
-}
-
-impl Check {
-    fn run(self, output: Output) -> Result<(), Failure> {
-        let overrides = match self.file {
-            Some(file) => Overrides { config: Some(file), ..self.overrides },
-            None => self.overrides,
-        };
-        let (faults, notes) = match Settings::load(&overrides) {
-            Ok(config) => offline::look(&config),
-            Err(error) => (error.faults, Vec::new()),
-        };
-        let document = json!({
-            "ok": faults.is_empty(),
-            "faults": faults.iter().map(fault).collect::<Vec<_>>(),
-            "notes": notes.iter().map(fault).collect::<Vec<_>>(),
-        });
-        output.show(&document, |_| {
-            let mut text: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
-            text.extend(notes.iter().map(|note| format!("note: {note}\n")));
-            text + &match faults.len() {
-                0 => "the settings can be used\n".to_owned(),
-                1 => "1 fault\n".to_owned(),
-                many => format!("{many} faults\n"),
-            }
-        })?;
-        if faults.is_empty() { Ok(()) } else { Err(Failure::Silent(Exit::Failed)) }
-    }
-}
-
-/// A fault as JSON.
-fn fault(fault: &ConfigFault) -> Value {
-    let mut document = json!({"key": fault.key, "message": fault.message});
-    if let (Some(origin), Some(document)) = (&fault.origin, document.as_object_mut()) {
-        document.insert("source".to_owned(), source(origin));
-    }
-    document
 }
 
 /// Where a value was given, as the API says it.

@@ -1,5 +1,8 @@
 //! `tokenhost init`: keys, a data folder, and the first administrator's token, shown once.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -42,8 +45,25 @@ impl Init {
     pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         let config = Config::load(&self.overrides).map_err(|error| Failure::usage(error.to_string()))?;
         let made = if self.rebuild { daemon::rebuild(&config).await? } else { daemon::init(&config).await? };
+        if let Some(warning) = foreign(&config.data) {
+            output.note(&warning);
+        }
         output.show(&document(&config, &made), show)
     }
+}
+
+/// What is said where what was made belongs to another user than the folder, as where root makes it for a service.
+fn foreign(data: &Path) -> Option<String> {
+    let folder = data.metadata().ok()?;
+    let entries = data.read_dir().ok()?.flatten();
+    let is_foreign = |entry: &std::fs::DirEntry| entry.metadata().is_ok_and(|own| own.uid() != folder.uid());
+    entries.filter(is_foreign).next().map(|_| {
+        let (shown, user, group) = (data.display(), folder.uid(), folder.gid());
+        format!(
+            "warning: {shown} belongs to user {user}, and some of what is in it doesn't, so that a daemon of that user can't use it: \
+             `chown -R {user}:{group} {shown}`; the key's file, too. Next time run this as that user (`sudo -u tokenhost`)"
+        )
+    })
 }
 
 /// What was made, as JSON.
@@ -80,6 +100,19 @@ fn show(document: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_belongs_to_another_user_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(foreign(folder.path()), None);
+        std::fs::write(folder.path().join("store"), "").unwrap();
+        assert_eq!(foreign(folder.path()), None);
+        // Only root gives folders away.
+        if std::os::unix::fs::chown(folder.path(), Some(4711), Some(4712)).is_ok() {
+            let told = foreign(folder.path()).unwrap();
+            assert!(told.contains("belongs to user 4711") && told.contains("chown -R 4711:4712 /"), "{told}");
+        }
+    }
 
     #[test]
     fn what_was_made_is_shown_with_the_next_steps() {

@@ -124,8 +124,9 @@ impl Rotate {
             let rotated = client.call(Method::POST, &["keys", "master", "rotate"], &[], None).await?;
             return output.show(&rotated, |rotated| {
                 format!(
-                    "master key {} opens the data, as the one before does; make it the setting, then `tokenhost key finish`",
-                    cell(rotated, "next")
+                    "master key {} opens the data, as the one before does. To end the rotation:\n  {}",
+                    cell(rotated, "next"),
+                    cell(rotated, "remedy")
                 )
             });
         }

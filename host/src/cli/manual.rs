@@ -19,7 +19,6 @@ const SECTION: &str = "1";
 /// Write a manual page for each command into a folder
 #[derive(Debug, clap::Args)]
 #[command(
-    hide = true,
     after_help = "Examples:\n  tokenhost man --out man1\n  tokenhost man --out man1 --date 2026-11-22 && man man1/tokenhost-serve.1"
 )]
 pub(super) struct Manual {
@@ -231,6 +230,6 @@ mod tests {
         }
         assert!(read("tokenhost.1").contains(".SH \"EXIT STATUS\""));
         assert!(read("tokenhost-model-import.1").contains("tokenhost model import"));
-        assert!(!folder.path().join("tokenhost-man.1").exists(), "hidden commands have none");
+        assert!(!folder.path().join("tokenhost-plugin-precompile.1").exists(), "hidden commands have none");
     }
 }

@@ -83,7 +83,9 @@ Start with:
 
 Environment of the commands that talk to a daemon:
   TOKENHOST_URL    where it is (http://127.0.0.1:8420)
-  TOKENHOST_TOKEN  the application token to use";
+  TOKENHOST_TOKEN  the application token to use
+
+Manual pages, such as `man tokenhost-serve`, come with the package; `tokenhost man --out FOLDER` writes them.";
 
 /// The nouns.
 #[derive(Debug, Subcommand)]

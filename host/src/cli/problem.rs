@@ -16,6 +16,8 @@ pub(super) struct Problem {
     retry_after: Option<u64>,
     /// The problem object; made from the status where the answer holds none.
     document: Value,
+    /// Of a name that there isn't: the one that was perhaps meant.
+    meant: Option<String>,
 }
 
 impl Problem {
@@ -30,7 +32,12 @@ impl Problem {
                 "detail": format!("HTTP status {status}; is TOKENHOST_URL (or --daemon) right?"),
             }),
         };
-        Self { status, retry_after, document }
+        Self { status, retry_after, document, meant: None }
+    }
+
+    /// The same, of a name that there isn't, with the one that was perhaps meant.
+    pub(super) fn meaning(self, meant: Option<String>) -> Self {
+        Self { meant, ..self }
     }
 
     /// The problem object as it came.
@@ -76,6 +83,7 @@ impl Problem {
     /// What to do about it, where that can be told from here.
     fn hint(&self) -> Option<String> {
         match (self.status, self.retry_after) {
+            _ if self.meant.is_some() => self.meant.as_ref().map(|meant| format!("Did you mean {meant:?}?")),
             (401, _) => Some(
                 "Set TOKENHOST_TOKEN, or --token-file, to an application token of this daemon (`tokenhost init` made the \
                  first)."

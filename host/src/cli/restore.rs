@@ -1,6 +1,6 @@
 //! `tokenhost restore …`: a data folder made of a backup, and that somebody knows of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use super::exit::Failure;
 use super::output::{Output, Pairs, cell, member};
 use crate::backup;
 use crate::clock::SystemClock;
-use crate::config::{Config, Overrides};
+use crate::config::{Config, KeySource, Origin, Overrides};
 use crate::daemon;
 
 /// Make a data folder of a backup; takes no daemon, but its master key
@@ -46,15 +46,6 @@ enum Command {
         connection: Connection,
     },
 }
-
-/// What to do then.
-const NEXT: &str = "
-Next:
-  tokenhost serve                    # with the settings of the daemon that the backup is of
-  tokenhost status                   # what needs a person, and what is uncertain
-  tokenhost audit list --action daemon.
-  tokenhost restore acknowledge
-";
 
 impl Restore {
     /// Does it.
@@ -101,6 +92,9 @@ async fn restore(file: &std::path::Path, overrides: &Overrides, force: bool, out
             "uncertain": known.uncertain,
             "certain": known.certain,
             "sessions_ended": restored.sessions,
+            "master_key": master.id(),
+            "master_key_source": master.origin(),
+            "serve": serve(overrides, &config),
         });
         if let Value::Object(more) = more {
             members.extend(more);
@@ -125,6 +119,7 @@ fn show(document: &Value) -> String {
     );
     pairs.add("interrupted", format!("{} attempts that were under way", cell(document, "interrupted")));
     pairs.add("sessions", format!("{} of browsers have ended", cell(document, "sessions_ended")));
+    pairs.add("master key", format!("{}, from {}", cell(document, "master_key"), cell(document, "master_key_source")));
     let since = cell(document, "made_at");
     let text = format!(
         "\nWhat was changed after {since} isn't here. Tokens of users and applications that were deleted or rebuilt after\n\
@@ -132,7 +127,42 @@ fn show(document: &Value) -> String {
          An uncertain refresh token isn't sent while the old access token lasts. Then a flow that needs no person gets a\n\
          token anew, and another tries it once.\n"
     );
-    pairs.to_text("") + &text + NEXT
+    let next = format!(
+        "\nNext:\n  {}\n  tokenhost status                   # what needs a person, and what is uncertain\n  \
+         tokenhost audit list --action daemon.\n  tokenhost restore acknowledge\n\
+         The daemon needs the same master key as this command, and the settings of the one that the backup is of.\n",
+        cell(document, "serve")
+    );
+    pairs.to_text("") + &text + &next
+}
+
+/// The file that the package's service is started with.
+const PACKAGED: &str = "/etc/tokenhost/tokenhost.toml";
+
+/// What starts a daemon on the folder that was made: with all that this command was told, wherever it is typed.
+fn serve(overrides: &Overrides, config: &Config) -> String {
+    if overrides.config.as_deref() == Some(Path::new(PACKAGED)) {
+        return "sudo systemctl start tokenhost".to_owned();
+    }
+    let quoted = |text: &str| shlex::try_quote(text).map_or_else(|_| text.to_owned(), |quoted| quoted.into_owned());
+    let mut command = "tokenhost serve".to_owned();
+    if let Some(file) = &overrides.config {
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        command += &format!(" --config {}", quoted(&file.display().to_string()));
+    }
+    for one in config.resolved.iter().filter(|one| matches!(one.setting.key, "data" | "key_file" | "key_command")) {
+        if let (Origin::Flag(_) | Origin::Environment(_), Some(flag)) = (&one.origin, one.setting.flag()) {
+            let text = match one.setting.key {
+                "key_command" => one.shown().to_owned(),
+                _ => std::path::absolute(one.shown()).map_or(one.shown().to_owned(), |path| path.display().to_string()),
+            };
+            command += &format!(" {flag} {}", quoted(&text));
+        }
+    }
+    match config.key {
+        KeySource::Given(_) => format!("{command}    # with the same TOKENHOST_KEY"),
+        KeySource::File(_) | KeySource::Command(_) => command,
+    }
 }
 
 #[cfg(test)]
@@ -141,11 +171,37 @@ mod tests {
 
     #[test]
     fn what_was_restored_is_told_with_what_to_do() {
-        let text = show(&json!({"data": "/d", "made_at": "t", "uncertain": 2, "certain": 1, "moved_to": null}));
-        for part in ["data folder", "/d", "2 uncertain", "changed after t isn't here", "tokenhost restore acknowledge"]
-        {
+        let text = show(&json!({"data": "/d", "made_at": "t", "uncertain": 2, "certain": 1, "moved_to": null,
+            "serve": "tokenhost serve --data /d", "master_key": "ab", "master_key_source": "the file /k"}));
+        for part in [
+            "data folder",
+            "/d",
+            "2 uncertain",
+            "changed after t isn't here",
+            "tokenhost restore acknowledge",
+            "  tokenhost serve --data /d\n",
+            "ab, from the file /k",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains("moved aside"));
+    }
+
+    #[test]
+    fn the_daemon_is_started_with_what_the_restoration_was_told() {
+        let check = |overrides: Overrides, expected: &str| {
+            assert_eq!(serve(&overrides, &Config::load(&overrides).unwrap()), expected);
+        };
+        let key_file = Some("/k".to_owned());
+        let overrides = Overrides { data: Some("/my data".into()), key_file, ..Overrides::default() };
+        check(overrides.clone(), "tokenhost serve --data '/my data' --key-file /k");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("c.toml");
+        std::fs::write(&file, "data = '/d'\nkey_file = '/k'\n").unwrap();
+        let shown = file.display();
+        let of_file = Overrides { config: Some(file.clone()), ..Overrides::default() };
+        check(of_file.clone(), &format!("tokenhost serve --config {shown}"));
+        let both = Overrides { data: Some("/e".into()), ..of_file };
+        check(both, &format!("tokenhost serve --config {shown} --data /e"));
     }
 }

@@ -36,6 +36,7 @@ const USERS: Noun<5> = Noun {
         ("created", "created_at"),
         ("created by", "created_by"),
         ("changed", "updated_at"),
+        ("WARNING", "warning"),
     ],
     none: "no users yet; `tokenhost user create LOGIN --profile NAME` makes one",
 };

@@ -192,7 +192,12 @@ pub const SETTINGS: &[Setting] = &[
     restart("backup.every", "24h", "How often one is made: a number with `m`, `h` or `d`."),
     restart("backup.keep", "7", "How many are kept: the newest.").of(Shape::Number),
     restart("backup.keep_days", "", "Days that one is kept at most; the newest stays.").of(Shape::Number),
-    live("log.level", "info", "Least severe level to log, or a filter by module.").env("TOKENHOST_LOG_LEVEL"),
+    live(
+        "log.level",
+        "info",
+        "Least severe level to log: `off`, `error`, `warn`, `info`, `debug` or `trace`; or a filter by module: `info,tokenhost=debug`.",
+    )
+    .env("TOKENHOST_LOG_LEVEL"),
     restart("log.format", "text", "`text` or `json` lines.").env("TOKENHOST_LOG_FORMAT"),
     restart(
         "telemetry.otlp_endpoint",

@@ -61,7 +61,7 @@ impl Layers {
         self.faults.push(ConfigFault { key: key.into(), origin, message: message.into() });
     }
 
-    /// Reads the TOML file. Syntax errors are told by their places alone, since such a line may hold the key.
+    /// Reads the TOML file. Of syntax errors the place and the rule are told, not what stands there: it may be the key.
     pub(super) fn read_file(&mut self, path: &Path) {
         let file = path.display().to_string();
         let text = match std::fs::read_to_string(path) {
@@ -78,7 +78,7 @@ impl Layers {
                 && !lines.contains(line)
             {
                 lines.push(*line);
-                self.fault(format!("line {line}"), Some(place), "no valid TOML");
+                self.fault(format!("line {line}"), Some(place), format!("no valid TOML: {}", error.message()));
             }
         }
         if errors.is_empty() {
@@ -229,12 +229,18 @@ impl Layers {
 
     /// The path of this key, or the default, where there is one.
     pub(super) fn path(&mut self, key: &str, default: impl FnOnce() -> Result<PathBuf, &'static str>) -> PathBuf {
-        match self.texts.remove(key).map_or_else(default, |given| Ok(given.text.into())) {
-            Ok(path) => path,
-            Err(message) => {
-                self.fault(key, None, message);
+        let given = self.texts.remove(key);
+        let origin = given.as_ref().map(|given| given.origin.clone());
+        match given.map(|given| given.text) {
+            Some(text) if text.is_empty() => {
+                self.fault(key, origin, "is empty; give a path, or leave it out");
                 PathBuf::new()
             }
+            Some(text) => text.into(),
+            None => default().unwrap_or_else(|message| {
+                self.fault(key, None, message);
+                PathBuf::new()
+            }),
         }
     }
 

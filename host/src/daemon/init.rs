@@ -9,14 +9,14 @@ use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::STORE;
-use super::keys::master_key;
+use super::keys::{master_key_for, needed_key};
 use super::store::open_store;
 use crate::access::{self, Access, AccessError};
 use crate::audit::{Actor, Audit, Entry, Retention, Tally};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, KeySource};
 use crate::organizations::Organizations;
-use crate::seal::{Keyring, MasterKey, SealError};
+use crate::seal::{Keyring, MasterKey};
 use crate::store::Store;
 use crate::store::rocks::RocksStore;
 
@@ -44,7 +44,7 @@ pub async fn init(config: &Config) -> anyhow::Result<InitOutcome> {
     let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.data.join(STORE))?);
     let mut key_file_made = None;
     let master = match &config.key {
-        KeySource::File(path) if !path.exists() && !was_sealed(&*store).await? => {
+        KeySource::File(path) if !path.exists() && needed_key(&*store).await?.is_none() => {
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 make_private_folder(folder)?;
             }
@@ -52,7 +52,7 @@ pub async fn init(config: &Config) -> anyhow::Result<InitOutcome> {
             key_file_made = Some(path.clone());
             made
         }
-        _ => master_key(config).await?,
+        _ => master_key_for(config, &*store).await?,
     };
     let keyring = Keyring::load_or_create(&*store, &master).await?;
     let (access, audit) = open_access(store, keyring, clock).await?;
@@ -80,7 +80,7 @@ pub async fn init(config: &Config) -> anyhow::Result<InitOutcome> {
 /// The data folder was never initialised, is in use or damaged, or the key is missing or wrong.
 pub async fn rebuild(config: &Config) -> anyhow::Result<InitOutcome> {
     let store: Arc<dyn Store> = open_store(config, true, &mut |told| super::report_upgrade(&told)).await?;
-    let keyring = Keyring::load_or_create(&*store, &master_key(config).await?).await?;
+    let keyring = Keyring::load_or_create(&*store, &master_key_for(config, &*store).await?).await?;
     let (access, audit) = open_access(store, keyring, SystemClock::shared()).await?;
     let token = access.rebuild_named(&FIRST_ADMINISTRATOR.parse()?).await?;
     record(audit, "application_token.rebuild", &token).await?;
@@ -110,15 +110,6 @@ async fn open_access(store: Arc<dyn Store>, keyring: Keyring, clock: SharedClock
     let keyring = Arc::new(keyring);
     let parts = access::Parts { store, keyring, clock, organizations, tally, policy, counts: None };
     Ok((Access::open(parts).await?, audit))
-}
-
-/// Whether something was ever sealed in this store. Then a new key would be of no use: the old one is needed.
-async fn was_sealed(store: &dyn Store) -> anyhow::Result<bool> {
-    match Keyring::load(store, &MasterKey::generate("a try")?).await {
-        Ok(keys) => Ok(keys.is_some()),
-        Err(SealError::WrongMasterKey { .. }) => Ok(true),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Makes a folder and those above it, readable by its owner only, where there is none.

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::Flow;
-use super::component::SIZE_LIMIT;
+use super::component::{self, SIZE_LIMIT};
 use super::engine::Engine;
 use super::plugin::{LoadError, Plugin};
 
@@ -76,8 +77,12 @@ impl Flows {
                 }
             };
             // What isn't compiled yet takes seconds each, so they load side by side; they are served in their order.
+            let (done, of) = (AtomicUsize::new(0), files.len());
             let loaded = stream::iter(files)
-                .map(|path| async { (flows.load_file(&path).await, path) })
+                .map(|path| async {
+                    let loaded = flows.load_file(&path, &done, of).await;
+                    (loaded, path)
+                })
                 .buffered(LOADING)
                 .collect::<Vec<_>>()
                 .await;
@@ -104,9 +109,21 @@ impl Flows {
         (flows, problems)
     }
 
-    async fn load_file(&self, path: &Path) -> Result<Arc<Plugin>, String> {
+    /// Loads one of so many files. That a start is silent for half a minute would look like a daemon that hangs: so each flow
+    /// that has to be compiled first is named in the log.
+    async fn load_file(&self, path: &Path, done: &AtomicUsize, of: usize) -> Result<Arc<Plugin>, String> {
         let bytes = read(path).await?;
-        Plugin::load(&self.engine, bytes).await.map(Arc::new).map_err(|error| error.to_string())
+        let file = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let is_new = self.engine.has_cache() && !self.engine.has_compiled(&component::digest(&bytes));
+        if is_new {
+            tracing::info!(flow = file, "compiling a flow, which takes seconds; later starts needn't");
+        }
+        let loaded = Plugin::load(&self.engine, bytes).await.map(Arc::new).map_err(|error| error.to_string());
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        if is_new && loaded.is_ok() {
+            tracing::info!(flow = file, "compiled: flow {done} of {of}");
+        }
+        loaded
     }
 
     /// What the flows run on.

@@ -74,7 +74,13 @@ pub(super) fn choose<'a>(
     };
     if let Some(name) = wish.flow {
         let Some(flow) = flows.get(name) else {
-            fault("flow", FaultCode::Unknown, format!("no flow {name:?} is installed"));
+            let fitting: Vec<&str> = candidates.iter().map(|(_, flow)| flow.description().name.as_str()).collect();
+            let known = match crate::text::nearest(name, fitting.iter().copied()) {
+                Some(meant) => format!("; did you mean {meant:?}?"),
+                None if fitting.is_empty() => String::new(),
+                None => format!("; these serve the scheme {}: {}", scheme.name, fitting.join(", ")),
+            };
+            fault("flow", FaultCode::Unknown, format!("no flow {name:?} is installed{known}"));
             return None;
         };
         if flow.description().handles.iter().any(|handled| handled.kind == "named") {

@@ -9,6 +9,7 @@ mod binding;
 mod calls;
 mod choice;
 mod compare;
+mod difference;
 mod error;
 mod extras;
 mod fields;
@@ -26,6 +27,7 @@ pub use self::belonging::Visible;
 pub use self::binding::{Binding, BindingChange};
 pub use self::calls::{Breaker, CallSettings, HeaderSign, PointerSign, Rate, RefusalSigns, ScopePolicy};
 pub use self::compare::{Comparison, Noticed};
+pub use self::difference::Difference;
 pub use self::error::{FaultCode, FieldFault, IntegrationError, ModelError};
 pub use self::integration::{
     Change, Changed, Integration, IntegrationSummary, NewIntegration, Settings, SettingsChange, TransportChange,

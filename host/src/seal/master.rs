@@ -48,12 +48,11 @@ impl MasterKey {
         };
         key.refuse_inside(parent, data_folder)?;
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
-            key.fault(match error.kind() {
-                std::io::ErrorKind::AlreadyExists => "it exists already and is never overwritten".into(),
-                _ => error.to_string(),
-            })
-        })?;
+        let mut file =
+            options.write(true).create_new(true).mode(0o600).open(path).map_err(|error| match error.kind() {
+                std::io::ErrorKind::AlreadyExists => SealError::Exists { file: path.display().to_string() },
+                _ => key.fault(error.to_string()),
+            })?;
         let text = Zeroizing::new(format!("{}\n", *key.to_text()));
         // Synced with its folder before anything is sealed under it: without the key, that would be lost.
         let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
@@ -80,8 +79,8 @@ impl MasterKey {
         let (mode, is_file, text) = read().map_err(|error| {
             key.fault(match error.kind() {
                 std::io::ErrorKind::NotFound => {
-                    "there is none; `tokenhost init` makes one, and a data folder that has \
-                                                 been used needs its own key again, from a backup"
+                    "there is none. Of data that was used put its own key back there, from where you keep it, or say by \
+                     `key_file` where it is; for a new data folder `tokenhost init` makes one"
                         .into()
                 }
                 std::io::ErrorKind::InvalidData => "it isn't text".into(),

@@ -53,6 +53,15 @@ pub enum SealError {
         /// What is wrong, and what to do.
         fault: String,
     },
+    /// A new key's file is there already.
+    #[error(
+        "there is a file {file} already, and a key is never overwritten: what it opens would be lost. {}",
+        instead(file)
+    )]
+    Exists {
+        /// The file.
+        file: String,
+    },
     /// The master key isn't the one that this data was sealed under.
     #[error(
         "the master key in {origin} is the wrong one: it is key {found}, but the data folder was sealed with key {needed}; \
@@ -84,6 +93,18 @@ pub enum SealError {
     /// The keys couldn't be read or written.
     #[error("the data keys can't be read or written: {0}")]
     Store(#[from] StoreError),
+}
+
+/// What to do where a new key's file is there already.
+fn instead(file: &str) -> String {
+    match file.ends_with(".next") {
+        true => {
+            "Where it is the next key, `tokenhost key rotate --master` takes it; else move it away first".to_owned()
+        }
+        false => {
+            format!("Name another file; for the key that is to take its place: `tokenhost key generate {file}.next`")
+        }
+    }
 }
 
 /// Fresh random bytes for a key.

@@ -183,7 +183,11 @@ impl Shelf {
         let bytes = self.files.read(name, sha256).await.map_err(|error| match error {
             Unread::Changed { .. } | Unread::Disk { .. } => ShelfError::Changed(error.to_string()),
         })?;
-        Ok(Arc::new(Plugin::load(self.flows.engine(), bytes).await?))
+        let engine = self.flows.engine();
+        if engine.has_cache() && !engine.has_compiled(sha256) {
+            tracing::info!(flow = %name, "compiling an installed flow, which takes seconds; later starts needn't");
+        }
+        Ok(Arc::new(Plugin::load(engine, bytes).await?))
     }
 
     /// Has what was decided about a flow hold from now on.

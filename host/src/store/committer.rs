@@ -4,27 +4,20 @@
 //! it puts RocksDB back into order by itself before the next. It reads and writes through [`Database`] only.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rocksdb::WriteBatch;
 use tokio::sync::{mpsc, oneshot};
 
-use super::database::{Database, WRITE_BUFFER_BYTES, revision_key, with_revision, write};
+use super::database::{Database, revision_key, with_revision, write};
+use super::room::make_sure_of_room;
 use super::{Batch, Durability, FORMAT_KEY, Revision, StoreError};
 use crate::clock::{SharedClock, SystemClock};
 use crate::telemetry;
 
 /// Batches written together at most. Bounds the time that the first of them waits for the last.
 const GROUP: usize = 512;
-/// Room that must be free on the disk before the database is opened again: what its log holds is then written out to a
-/// table, and a new log begun.
-const ROOM_BYTES: usize = WRITE_BUFFER_BYTES + (2 << 20);
-/// The file that is written, and removed, to see whether there is room.
-const ROOM_FILE: &str = "room.tmp";
-
 /// What the committer is asked for.
 pub(super) enum Request {
     /// To commit a batch.
@@ -180,7 +173,7 @@ impl Committer {
     /// write left in its log.
     fn recover(&mut self) -> Result<(), StoreError> {
         let Some(failed) = &self.failed else { return Ok(()) };
-        self.make_sure_of_room()?;
+        make_sure_of_room(&self.database.folder)?;
         let good = self.revision;
         self.database.reopen(|db, found| {
             if found == good {
@@ -203,22 +196,6 @@ impl Committer {
         self.database.failed.store(false, Ordering::Relaxed);
         tracing::info!("the store writes again");
         Ok(())
-    }
-
-    /// Tries whether a file can be written: RocksDB isn't closed for nothing, since readers use it.
-    fn make_sure_of_room(&self) -> Result<(), StoreError> {
-        let path = self.database.folder.join(ROOM_FILE);
-        let written = File::create(&path).and_then(|mut file| {
-            file.write_all(&vec![0; ROOM_BYTES])?;
-            file.sync_all()
-        });
-        let removed = std::fs::remove_file(&path);
-        written.and(removed).map_err(|error| match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge => {
-                StoreError::Full(error.to_string())
-            }
-            _ => StoreError::Storage(error.to_string()),
-        })
     }
 }
 

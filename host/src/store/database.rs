@@ -8,13 +8,15 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, LogLevel, LruCacheOptions,
-    Options, ReadOptions, WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, ErrorKind, LogLevel,
+    LruCacheOptions, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
+use super::room::make_sure_of_room;
 use super::{Entry, FORMAT, FORMAT_KEY, Revision, Scan, StoreError, prefix_end};
 
 /// Where the last batch's revision stands; each group of commits writes it.
@@ -23,6 +25,14 @@ const REVISION_KEY: &[u8] = b"\0meta/revision";
 const FIRST_KEY: &[u8] = &[1];
 /// Bytes of a revision before each value.
 const REVISION_BYTES: usize = 8;
+
+/// What RocksDB says where it would have waited.
+const HELD_BACK: &str = "Write stall";
+/// The first pause before a write that was held back is tried again; each is twice the one before. Growing, since
+/// RocksDB, where it slows writes down, counts each try against the rate.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+/// The last, and all that follow.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1024);
 
 /// Blocks of tables kept decompressed, with their indexes and filters: the bulk of the store's memory. Hot tokens are
 /// served from `tokens`' own memory, so this needs to hold only what attempts and listings touch.
@@ -102,7 +112,15 @@ impl Database {
     /// Writes all of it, and the last batch's revision with it.
     pub(super) fn write(&self, mut writes: WriteBatch, last: Revision, sync: bool) -> Result<(), StoreError> {
         writes.put(REVISION_KEY, last.to_be_bytes());
-        self.with(|db| write(db, writes, sync))?;
+        let mut pause = SHORTEST_PAUSE;
+        while !self.with(|db| try_write(db, &writes, sync))? {
+            // RocksDB waits until the table that is in the way can be written: on a full disk for ever.
+            if pause == LONGEST_PAUSE {
+                make_sure_of_room(&self.folder)?;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
         if sync {
             self.syncs.fetch_add(1, Ordering::Relaxed);
         }
@@ -181,7 +199,19 @@ impl Database {
     }
 }
 
-/// One write.
+/// Writes, unless RocksDB holds writes back until it has written out a table or compacted some. False: it does.
+fn try_write(db: &DB, writes: &WriteBatch, sync: bool) -> Result<bool, StoreError> {
+    let mut options = WriteOptions::default();
+    options.set_sync(sync);
+    options.set_no_slowdown(true);
+    // A copy, since a write takes what it writes.
+    match db.write_opt(WriteBatch::from_data(writes.data()), &options) {
+        Err(error) if error.kind() == ErrorKind::Incomplete && error.to_string().ends_with(HELD_BACK) => Ok(false),
+        written => written.map(|()| true).map_err(classify),
+    }
+}
+
+/// One write into a database that nothing else is written to.
 pub(super) fn write(db: &DB, writes: WriteBatch, sync: bool) -> Result<(), StoreError> {
     let mut options = WriteOptions::default();
     options.set_sync(sync);
@@ -280,13 +310,27 @@ pub(super) fn options() -> Options {
     options
 }
 
+/// The other process that holds a lock on a file, where the system tells (proc_locks(5)).
+fn holder(lock: &Path) -> Option<u32> {
+    let inode = std::os::unix::fs::MetadataExt::ino(&lock.metadata().ok()?).to_string();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let process = locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (process, file) = (words.get(4)?, words.get(5)?);
+        (words.get(1) == Some(&"POSIX") && file.rsplit(':').next() == Some(&inode)).then(|| process.parse().ok())?
+    });
+    // Another namespace's processes have no number here.
+    process.filter(|process| *process != 0 && *process != std::process::id())
+}
+
 /// Opens RocksDB.
 fn open_handle(folder: &Path) -> Result<DB, StoreError> {
     DB::open(&options(), folder).map_err(|error| {
         let message = error.to_string();
         // "While lock file": another process has it; "lock hold by current process": this one.
         if message.contains("While lock file") || message.contains("lock hold by current process") {
-            return StoreError::InUse(folder.display().to_string());
+            let process = holder(&folder.join("LOCK"));
+            return StoreError::InUse { folder: folder.display().to_string(), process };
         }
         classify(error)
     })

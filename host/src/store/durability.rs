@@ -107,7 +107,8 @@ async fn a_folder_has_one_owner() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).unwrap();
     let error = open(folder.path()).unwrap_err();
-    assert!(matches!(&error, StoreError::InUse(path) if path.ends_with("store")), "{error}");
+    assert!(matches!(&error, StoreError::InUse { folder, process: None } if folder.ends_with("store")), "{error}");
+    assert!(error.to_string().contains(&format!("the data folder {} is in use", folder.path().display())), "{error}");
     store.close().await.unwrap();
     assert!(matches!(store.commit(put("a", Durability::Synced)).await, Err(StoreError::Storage(_))));
     assert!(matches!(store.get(b"a").await, Err(StoreError::Storage(_))));
@@ -116,7 +117,8 @@ async fn a_folder_has_one_owner() {
     let mut child = Running::start("child_counts", folder.path(), &[]);
     child.line();
     let error = open(folder.path()).unwrap_err();
-    assert!(matches!(error, StoreError::InUse(_)), "{error}");
+    assert!(matches!(error, StoreError::InUse { process: Some(_), .. }), "{error}");
+    assert!(error.to_string().contains("`kill "), "{error}");
     child.kill();
     assert!(open(folder.path()).is_ok(), "a killed owner leaves no lock");
 }
@@ -381,6 +383,42 @@ async fn child_fills_the_disk() {
     ask("end");
 }
 
+/// The child of another test of full disks: batches so large that writes have to wait for a table that there is no room
+/// for. RocksDB waits for as long as there is none; whoever commits is told.
+#[tokio::test]
+#[ignore = "the child of another test"]
+async fn child_outruns_what_is_written_out() {
+    let store = open(&child_folder()).unwrap();
+    let mut noise = vec![0; 16 << 10];
+    let mut commit = async |name: String| {
+        let mut batch = put(name, Durability::Synced);
+        for number in 0..640 {
+            getrandom::fill(&mut noise).unwrap();
+            batch.put(format!("value {number}"), noise.clone());
+        }
+        store.commit(batch).await
+    };
+    assert_eq!(ask("fill"), "filled");
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        let name = format!("large {}", acknowledged.len());
+        match commit(name.clone()).await {
+            Ok(_) => acknowledged.push(name),
+            Err(error) => break error,
+        }
+        assert!(acknowledged.len() < 20, "the disk never fills");
+    };
+    assert!(matches!(refused, StoreError::Full(_)), "{refused}");
+    assert_eq!(ask("make room"), "made");
+    commit("after".into()).await.unwrap();
+    for key in &acknowledged {
+        assert!(has(&store, key).await, "{key} was acknowledged");
+    }
+    assert!(!has(&store, &format!("large {}", acknowledged.len())).await, "it was refused");
+    store.close().await.unwrap();
+    ask("end");
+}
+
 /// Reads go on, and show what was acknowledged and nothing else.
 async fn check_disk(store: &RocksStore, acknowledged: &[String], refused: &[String]) {
     for key in acknowledged {
@@ -420,7 +458,7 @@ fn fill_a_disk(mut child: Running, mut limit: impl FnMut(&Child, bool)) {
         writeln!(child.child.stdin.as_mut().unwrap(), "{answer}").unwrap();
     }
     assert!(child.child.wait().unwrap().success());
-    assert_eq!(questions, 5);
+    assert!(questions > 2);
 }
 
 /// A file system of its own that is really full. Where this machine lets nobody mount one, the next test stands alone.
@@ -436,18 +474,26 @@ fn a_full_disk_loses_nothing_and_is_got_over() {
         println!("not tried: no file system can be mounted here");
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
     let wrapper: Vec<&str> = way.iter().copied().chain(["sh", "-c", MOUNT, "sh"]).collect();
-    let child = Running::start("child_fills_the_disk", folder.path(), &wrapper);
-    fill_a_disk(child, |child, fill| {
-        // The child's file system, as it sees it.
-        let inside = format!("/proc/{}/root{}", child.id(), folder.path().display());
-        let ballast = Path::new(&inside).join("ballast");
-        if fill {
-            std::fs::write(ballast, vec![1; 40 << 20]).unwrap();
-        } else {
-            std::fs::remove_file(ballast).unwrap();
-        }
+    let check = |test: &str, ballast: fn(&Path) -> u64| {
+        let folder = tempfile::tempdir().unwrap();
+        let child = Running::start(test, folder.path(), &wrapper);
+        fill_a_disk(child, |child, fill| {
+            // The child's file system, as it sees it.
+            let inside = PathBuf::from(format!("/proc/{}/root{}", child.id(), folder.path().display()));
+            let file = inside.join("ballast");
+            if fill {
+                std::fs::write(file, vec![1; usize::try_from(ballast(&inside)).unwrap()]).unwrap();
+            } else {
+                std::fs::remove_file(file).unwrap();
+            }
+        });
+    };
+    check("child_fills_the_disk", |_| 40 << 20);
+    // Room for two large batches in logs, and none for the table that the first is written out to while the second comes.
+    check("child_outruns_what_is_written_out", |disk| {
+        let found = rustix::fs::statvfs(disk).unwrap();
+        found.f_bavail * found.f_frsize - (25 << 20)
     });
 }
 

@@ -9,6 +9,7 @@ mod database;
 mod figures;
 pub mod memory;
 pub mod rocks;
+mod room;
 pub mod table;
 
 #[cfg(test)]
@@ -175,6 +176,23 @@ pub const FORMAT: u64 = 2;
 /// Where the format stands: 8 bytes, big-endian.
 const FORMAT_KEY: &[u8] = b"\0meta/format";
 
+/// The data folder that a database's folder lies in, for people.
+fn of_database(folder: &str) -> &str {
+    folder.strip_suffix("/store").unwrap_or(folder)
+}
+
+/// How a daemon is stopped that has a folder open.
+fn stopping(process: Option<u32>) -> String {
+    let (who, kill) = match process {
+        Some(process) => (format!(" (process {process})"), format!("`kill {process}`")),
+        None => (String::new(), "Ctrl-C where it runs in a terminal".to_owned()),
+    };
+    format!(
+        "{who}. Stop that one first: `systemctl stop tokenhost` where it is the service, else {kill}. Or name another data folder \
+         (--data, TOKENHOST_DATA)"
+    )
+}
+
 /// Why the store couldn't do it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -185,8 +203,13 @@ pub enum StoreError {
     #[error("the data folder's disk is full: {0}; free some space, nothing acknowledged is lost")]
     Full(String),
     /// Another process has the folder open.
-    #[error("the data folder {0} is in use by another daemon; stop that one, or give this one a folder of its own")]
-    InUse(String),
+    #[error("the data folder {} is in use by another daemon{}", of_database(folder), stopping(*process))]
+    InUse {
+        /// The database's folder.
+        folder: String,
+        /// The process, where the system tells.
+        process: Option<u32>,
+    },
     /// An earlier version wrote it, and it wasn't upgraded yet.
     #[error("the data folder has the earlier format {found}; `tokenhost upgrade` brings it to format {wanted}")]
     TooOld {

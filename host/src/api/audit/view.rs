@@ -41,13 +41,17 @@ pub(super) struct AuditRecord {
     address: Option<String>,
     /// `begun`, `done`, `refused` or `failed`. What is begun has a second record that says how it ended.
     outcome: &'static str,
+    /// Whether it was only asked what it would come to: nothing was changed, whatever the outcome. Absent: it wasn't.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
     /// Why it was refused or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Public ids of tokens that it was done to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tokens: Vec<String>,
-    /// What else is worth knowing.
+    /// What else is worth knowing, by name. Of a change: `changed` names what is another now (`contact.email, profiles`, or
+    /// `nothing`), `secrets` says which were set, replaced or removed (`fields.client_secret replaced`). Never a value of either.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     details: BTreeMap<String, String>,
     /// Secrets involved, by keyed digests: the same secret has the same.
@@ -212,6 +216,7 @@ impl From<Record> for AuditRecord {
             object: entry.object,
             address: entry.address.map(|address| address.to_string()),
             outcome: entry.outcome.as_str(),
+            dry_run: entry.dry_run,
             reason: entry.reason,
             tokens: entry.tokens,
             details: entry.details,

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::super::body;
 use super::super::caller::Caller;
+use super::super::changes;
 use super::super::integrations::{self, Change, given};
 use super::super::organizations::{check_reach, named};
 use super::super::principals::input::{NewApplicationToken, NewUser, PersonalTokenInput};
@@ -352,7 +353,10 @@ impl Run {
         let (api, caller, dry_run) = self.parts();
         let Some(found) = found else {
             let made = integrations::make(api, caller, read(members)?, dry_run).await?;
-            self.record("integration.create", &format!("integrations/{}", made.name), |entry| entry).await;
+            self.record("integration.create", &format!("integrations/{}", made.name), |entry| {
+                changes::told(None, &made).into_iter().fold(entry, |entry, (name, text)| entry.detail(name, text))
+            })
+            .await;
             return Ok(Done::new(Status::Created));
         };
         caller.require_on(Right::WriteIntegrations, &found.name, &found.organization).await?;
@@ -375,7 +379,9 @@ impl Run {
         if !dry_run {
             let changed = integrations::alter(api, caller, &found.name, body::of_value(change)?, terms, false).await?;
             self.record("integration.change", &format!("integrations/{}", found.name), |entry| {
-                entry.detail("dropped", changed.dropped.to_string())
+                let entry = entry.detail("dropped", changed.dropped.to_string());
+                let told = changes::told(Some(&found), &changed.integration);
+                told.into_iter().fold(entry, |entry, (name, text)| entry.detail(name, text))
             })
             .await;
         }

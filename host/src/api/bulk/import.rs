@@ -58,6 +58,9 @@ async fn import(State(api): State<Api>, caller: Caller, request: Request) -> Res
     let format = query.choice("format", Format::of_name, &["json", "csv"]);
     let dry_run = query.flag("dry_run");
     query.finish()?;
+    if dry_run {
+        caller.note_dry_run();
+    }
     let Some(kind) = what else {
         let names = Kind::ALL.map(Kind::as_str).join(", ");
         return Err(Problem::invalid(vec![Fault::new("what", "missing", format!("say which: {names}"))]));

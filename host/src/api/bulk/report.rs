@@ -162,9 +162,6 @@ impl Report {
                 caller.note_detail(name, count.to_string());
             }
         }
-        if self.dry_run {
-            caller.note_detail("dry_run", "true");
-        }
         let mut response = axum::Json(self).into_response();
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response

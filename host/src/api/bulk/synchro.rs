@@ -155,6 +155,9 @@ async fn synchronise(
     let mut query = Query::of_door(&request);
     let dry_run = query.flag("dry_run");
     query.finish()?;
+    if dry_run {
+        caller.note_dry_run();
+    }
     caller.require(Right::ManagePrincipals).await?;
     let source = name(&source, "source")?;
     let (on_missing, lists) = {

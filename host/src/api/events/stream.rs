@@ -124,7 +124,7 @@ pub(super) async fn follow(State(api): State<Api>, caller: Caller, parts: Parts)
     let longest = if token.is_some() { LONGEST } else { LONGEST_UNCHECKED };
     let mut first = "retry: 3000\n\n".to_owned();
     if api.notices.has_gap_after(at) {
-        first += "event: gap\ndata: {\"message\":\"some events after the one you read last are no longer kept; `GET /v1/status` shows what needs attention now\"}\n\n";
+        first += "event: gap\ndata: {\"message\":\"some events after the one you read last are no longer kept; `tokenhost status` (GET /v1/status) shows what needs attention now\"}\n\n";
     }
     let follower = Follower {
         who: Arc::new(Principal::clone(&caller)),

@@ -183,6 +183,9 @@ async fn upgrade(
     let dry_run = query.flag("dry_run");
     let (unsigned, publisher_change) = (query.flag("allow_unsigned"), query.flag("allow_publisher_change"));
     query.finish()?;
+    if dry_run {
+        caller.note_dry_run();
+    }
     let terms = shelf::Terms { unsigned, publisher_change, by: label(&caller) };
     note_terms(&caller, &terms);
     let flow = name(&flow, "flow")?;
@@ -202,7 +205,6 @@ async fn upgrade(
     answer.integrations = affected.iter().map(Name::to_string).collect();
     caller.note_detail("sha256", prepared.difference.to.sha256.clone());
     if dry_run {
-        caller.note_detail("dry_run", "true");
         return Ok(axum::Json(answer));
     }
     let plugin = api.shelf.upgrade(prepared, &terms).await?;

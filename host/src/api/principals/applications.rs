@@ -123,11 +123,14 @@ async fn change(
 ) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
     let expected = expected(&headers)?;
-    let id = visible(&api, &caller, &id).await?.id;
+    let before = visible(&api, &caller, &id).await?;
+    let id = before.id;
     let change = ApplicationChange { expected, ..change.into() };
     match api.access.change_application(&caller, &id, change, false).await {
         Ok(token) => {
             note(&caller, &token);
+            let state = |token| ApplicationToken::of(token, Extras::default());
+            caller.note_changes(&state(before), &state(token.clone()));
             Ok(shown(token, Extras::default(), StatusCode::OK))
         }
         Err(error) => Err(told(&caller, error, expected).await),

@@ -164,10 +164,12 @@ async fn change(
     if change.password.is_some() {
         caller.note_detail("password", "set");
     }
+    let before = me(&api, &caller).await?;
     if let Err(error) = api.access.change_own(&caller, change, caller.address()).await {
         return Err(told(&caller, error, expected).await);
     }
     let me = me(&api, &caller).await?;
+    caller.note_changes(&before, &me);
     Ok(answer(StatusCode::OK, me.revision, false, &me))
 }
 

@@ -95,10 +95,15 @@ pub(super) async fn alter(
     change: PersonalTokenInput,
 ) -> Result<Response, Problem> {
     let expected = expected(headers)?;
+    let before = api.access.personal(id).await;
     let change = PersonalChange { expected, ..change.into() };
     match api.access.change_personal(caller, id, change, false).await {
         Ok(token) => {
             note(caller, &token);
+            if let Ok(before) = before {
+                let state = |token| PersonalToken::of(token, Extras::default());
+                caller.note_changes(&state(before), &state(token.clone()));
+            }
             Ok(shown(token, Extras::default(), StatusCode::OK))
         }
         Err(error) => Err(told(caller, error, expected).await),

@@ -138,10 +138,14 @@ async fn change(
     Query::of(&uri).finish()?;
     require_everywhere(&caller).await?;
     let expected = expected(&headers)?;
-    let name = find(&api, &profile).await?.name;
+    let before = find(&api, &profile).await?;
+    let name = before.name.clone();
     let change = ProfileChange { expected, ..change.into() };
     match api.access.change_profile(&caller, &name, change).await {
-        Ok(profile) => Ok(shown(profile, StatusCode::OK)),
+        Ok(profile) => {
+            caller.note_changes(&Profile::from(before), &Profile::from(profile.clone()));
+            Ok(shown(profile, StatusCode::OK))
+        }
         Err(error) => Err(told(&caller, error, expected).await),
     }
 }

@@ -17,7 +17,7 @@ use super::input::{NewUser, UserInput};
 use super::view::User;
 use super::{answer, made, not_to_be_seen, note_standing, told};
 use crate::access::user::{self, UserChange};
-use crate::access::{AccessError, Login};
+use crate::access::{AccessError, Lack, Login, REST_SERVICES_USER};
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -37,8 +37,36 @@ pub(super) async fn visible(api: &Api, caller: &Caller, login: &str) -> Result<u
     }
 }
 
-fn shown(user: user::User, status: StatusCode) -> Response {
-    answer(status, user.revision, false, &User::from(user))
+async fn shown(api: &Api, user: user::User, status: StatusCode) -> Result<Response, Problem> {
+    let warning = api.access.lack_of(&user.standing).await?.map(|lack| warning(lack, &user));
+    let mut shown = User::from(user);
+    shown.warning = warning;
+    Ok(answer(status, shown.revision, false, &shown))
+}
+
+/// What is said of a user who lacks something, with the command that helps.
+fn warning(lack: Lack, user: &user::User) -> String {
+    let words = ["tokenhost", "user", "change", user.login.as_str()];
+    let profiles: Vec<&str> = user.standing.profiles.iter().map(|name| name.as_str()).collect();
+    let given = |more: &'static str| {
+        let profiles = profiles.iter().copied().chain([more]).flat_map(|name| ["--profile", name]);
+        shlex::try_join(words.into_iter().chain(profiles)).unwrap_or_default()
+    };
+    match lack {
+        Lack::Rights if profiles.is_empty() => format!(
+            "this user has no profile, and so no right; `tokenhost profile list` shows what there is: {} --profile NAME",
+            given(REST_SERVICES_USER)
+        ),
+        Lack::Rights => format!(
+            "no profile of this user gives a right; `tokenhost profile list` shows which do, e.g. {}",
+            given("Integration User")
+        ),
+        Lack::RestServices => format!(
+            "this user can call nothing, since no profile of theirs opens REST services, which are secured \
+             (access.secure_rest_services): {}",
+            given(REST_SERVICES_USER)
+        ),
+    }
 }
 
 /// Lists the users, by login
@@ -88,7 +116,7 @@ async fn create(
         Err(error) => return Err(told(&caller, error, None).await),
     };
     note_standing(&caller, &user.standing);
-    Ok(made(&format!("/v1/users/{}", user.login), shown(user, StatusCode::CREATED)))
+    Ok(made(&format!("/v1/users/{}", user.login), shown(&api, user, StatusCode::CREATED).await?))
 }
 
 /// Shows a user
@@ -96,7 +124,7 @@ async fn create(
     params(("user" = String, Path, description = "The login")),
     responses((status = 200, description = "The user", body = User, headers(("ETag" = String)))))]
 async fn get(State(api): State<Api>, Path(user): Path<String>, caller: Caller) -> Result<Response, Problem> {
-    Ok(shown(visible(&api, &caller, &user).await?, StatusCode::OK))
+    shown(&api, visible(&api, &caller, &user).await?, StatusCode::OK).await
 }
 
 /// Changes a user
@@ -116,13 +144,15 @@ async fn change(
 ) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
     let expected = expected(&headers)?;
-    let login = visible(&api, &caller, &user).await?.login;
+    let before = visible(&api, &caller, &user).await?;
+    let login = before.login.clone();
     note_password(&caller, &change);
     let change = UserChange { expected, ..change.into() };
     match api.access.change_user(&caller, &login, change, false).await {
         Ok(user) => {
             note_standing(&caller, &user.standing);
-            Ok(shown(user, StatusCode::OK))
+            caller.note_changes(&User::from(before), &User::from(user.clone()));
+            shown(&api, user, StatusCode::OK).await
         }
         Err(error) => Err(told(&caller, error, expected).await),
     }

@@ -53,6 +53,9 @@ pub(super) struct User {
     created_at: Time,
     /// When it was last changed.
     updated_at: Time,
+    /// Why the user can do nothing but what is their own, and what helps; absent: they can. Not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) warning: Option<String>,
     /// Grows with each change; the `ETag` has it too.
     pub(super) revision: u64,
 }
@@ -249,6 +252,7 @@ impl From<user::User> for User {
             created_by: user.created_by,
             created_at: user.created_at.into(),
             updated_at: user.updated_at.into(),
+            warning: None,
             revision: user.revision,
         }
     }

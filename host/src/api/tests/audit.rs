@@ -230,3 +230,63 @@ async fn a_rotated_pepper_ends_tokens_when_it_says() {
     let log = world.call("GET", "/v1/audit?action=pepper.rotate", "").await.json();
     assert!(log["items"][0]["details"]["accept_until"].is_string(), "{log}");
 }
+
+#[tokio::test]
+async fn what_was_only_tried_is_told_apart_from_changes() {
+    let world = World::new(Public::default()).await;
+    let users = json!([{"login": "ada", "profiles": []}]).to_string();
+    let check = async |method: &str, path: &str, body: &str, status: u16, expected: &[(&str, bool)]| {
+        let answer = world.call(method, path, body).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.text);
+        let page = world.call("GET", &format!("/v1/audit?limit={}", expected.len()), "").await.json();
+        let records = page["items"].as_array().unwrap().iter();
+        let told: Vec<_> =
+            records.map(|one| (one["outcome"].as_str().unwrap().to_owned(), one["dry_run"] == json!(true))).collect();
+        let expected: Vec<_> = expected.iter().map(|(outcome, tried)| ((*outcome).to_owned(), *tried)).collect();
+        assert_eq!(told, expected, "{path}: {page}");
+    };
+    check("POST", "/v1/import?what=users&dry_run=true", &users, 200, &[("done", true), ("begun", true)]).await;
+    check("POST", "/v1/import?what=nothing&dry_run=true", &users, 422, &[("failed", true), ("begun", true)]).await;
+    check("PATCH", "/v1/integrations/nope?dry_run=true", "{}", 404, &[("failed", true), ("begun", true)]).await;
+    // A parameter that a route doesn't know can't make a change look like none.
+    let organization = json!({"name": "acme"}).to_string();
+    check("POST", "/v1/organizations", &organization, 201, &[("done", false), ("begun", false)]).await;
+    check("DELETE", "/v1/organizations/acme?dry_run=true", "", 204, &[("done", false), ("begun", false)]).await;
+    let inventory = json!({"users": [{"login": "eve"}]}).to_string();
+    check("PUT", "/v1/synchro/hr?dry_run=true", &inventory, 200, &[("done", true), ("begun", true)]).await;
+    check("PUT", "/v1/synchro/hr", &inventory, 200, &[("done", false), ("done", false), ("begun", false)]).await;
+}
+
+#[tokio::test]
+async fn a_change_is_told_by_the_names_of_what_was_changed() {
+    let world = World::new(Public::default()).await;
+    let last = async || world.call("GET", "/v1/audit?limit=1", "").await.json()["items"][0].clone();
+    let user = json!({"login": "ada", "password": "hunter2-hunter2", "contact": {"email": "a@example.com"}});
+    assert_eq!(world.call("POST", "/v1/users", &user.to_string()).await.status, 201);
+    let change = json!({"contact": {"email": "b@example.com"}, "profiles": ["Auditor"], "password": "hunter3-hunter3"});
+    let changed = world.call("PATCH", "/v1/users/ada", &change.to_string()).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    let record = last().await;
+    assert_eq!(record["details"]["changed"], "contact.email, profiles", "{record}");
+    assert!(record["details"]["password"].is_string() && !record.to_string().contains("hunter"), "{record}");
+    assert_eq!(world.call("PATCH", "/v1/users/ada", "{}").await.status, 200);
+    assert_eq!(last().await["details"]["changed"], "nothing");
+
+    let profile = json!({"name": "Helpdesk", "rights": ["read_models"]});
+    assert_eq!(world.call("POST", "/v1/profiles", &profile.to_string()).await.status, 201);
+    assert_eq!(world.call("PATCH", "/v1/profiles/Helpdesk", r#"{"rights":[]}"#).await.status, 200);
+    assert_eq!(last().await["details"]["changed"], "rights");
+
+    let webhook = json!({"name": "ops", "url": "https://hooks.example/a"});
+    assert_eq!(world.call("POST", "/v1/webhooks", &webhook.to_string()).await.status, 201);
+    let change = json!({"url": "https://hooks.example/hunter2", "enabled": false});
+    assert_eq!(world.call("PATCH", "/v1/webhooks/ops", &change.to_string()).await.status, 200);
+    let record = last().await;
+    assert_eq!(record["details"]["changed"], "enabled, url", "{record}");
+    assert!(!record.to_string().contains("hunter"), "{record}");
+
+    let organization = json!({"name": "acme"}).to_string();
+    assert_eq!(world.call("POST", "/v1/organizations", &organization).await.status, 201);
+    assert_eq!(world.call("PATCH", "/v1/organizations/acme", r#"{"title":"Acme"}"#).await.status, 200);
+    assert_eq!(last().await["details"]["changed"], "title");
+}

@@ -121,7 +121,9 @@ async fn no_call_has_the_daemon_read_a_key_from_where_the_caller_says() {
     assert_eq!(keys["master"]["next"]["id"], rotated.json()["next"]);
     let attention = world.call("GET", "/v1/status", "").await.json();
     let item = &attention["attention"][0];
-    assert_eq!((&item["kind"], &item["remedy"]), (&json!("key_rotation_pending"), &json!("tokenhost key finish")));
+    assert_eq!(item["kind"], "key_rotation_pending");
+    let remedy = item["remedy"].as_str().unwrap();
+    assert!(remedy.starts_with("tokenhost key finish    # "), "{remedy}");
 }
 
 /// Whoever adds a record with a sealed value has it sealed anew, too.

@@ -173,3 +173,24 @@ async fn a_model_is_replaced_only_as_it_was_compared() {
     let gone = world.call_with("PUT", "/v1/models/none", &second, &[("if-match", &tag)]).await;
     assert_eq!(gone.status, 412, "{}", gone.text);
 }
+
+#[tokio::test]
+async fn a_change_is_recorded_by_names_and_secrets_never_by_value() {
+    let world = furnished().await;
+    let check = async |change: Value, changed: Value, secrets: Value| {
+        let answer = world.call("PATCH", "/v1/integrations/crm-a", &change.to_string()).await;
+        assert_eq!(answer.status, 200, "{change}: {}", answer.text);
+        let record = world.call("GET", "/v1/audit?limit=1", "").await.json()["items"][0].clone();
+        assert_eq!((&record["details"]["changed"], &record["details"]["secrets"]), (&changed, &secrets), "{record}");
+        assert!(!record.to_string().contains("hunter2"), "{record}");
+    };
+    check(json!({"fields": {"scope": "hunter2"}}), json!("fields.scope"), Value::Null).await;
+    let secret = json!({"fields": {"client_secret": "hunter2-new"}});
+    check(secret.clone(), Value::Null, json!("fields.client_secret replaced")).await;
+    check(secret, json!("nothing"), Value::Null).await;
+    check(json!({"settings": {"uncertain": "retry"}}), json!("settings.uncertain"), Value::Null).await;
+    let elsewhere = json!({"fields": {"token_url": "https://hunter2.example/"}});
+    check(elsewhere, json!("fields.token_url"), json!("fields.client_secret removed")).await;
+    let again = json!({"fields": {"client_secret": "hunter2-b"}});
+    check(again, Value::Null, json!("fields.client_secret set")).await;
+}

@@ -371,3 +371,25 @@ async fn rights_say_what_they_mean() {
         assert!(crate::access::Right::of_name(name).is_some() && meaning.ends_with('.'), "{name}: {meaning}");
     }
 }
+
+#[tokio::test]
+async fn who_is_made_and_can_do_nothing_is_told_with_the_remedy() {
+    let world = World::new(Public::default()).await;
+    for (login, profiles, part) in [
+        ("a", json!([]), Some("tokenhost user change a --profile 'REST Services User' --profile NAME")),
+        ("b", json!(["REST Services User"]), Some("gives a right")),
+        ("c", json!(["Auditor"]), Some("tokenhost user change c --profile Auditor --profile 'REST Services User'")),
+        ("d", json!(["Auditor", "REST Services User"]), None),
+        ("e", json!(["Administrator"]), None),
+    ] {
+        let made = world.call("POST", "/v1/users", &json!({"login": login, "profiles": profiles}).to_string()).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let warning = made.json()["warning"].clone();
+        match part {
+            Some(part) => assert!(warning.as_str().unwrap().contains(part), "{login}: {warning}"),
+            None => assert!(warning.is_null(), "{login}: {warning}"),
+        }
+    }
+    let wrong = world.call("POST", "/v1/users", &json!({"login": "f", "profiles": ["Auditr"]}).to_string()).await;
+    assert!(wrong.text.contains("did you mean \\\"Auditor\\\"?"), "{}", wrong.text);
+}

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use crate::config::{Config, ConfigFault, KeySource};
+use crate::config::{Config, ConfigFault, KeySource, LoginType};
 
 /// What is wrong, and what is worth knowing though it isn't.
 pub(super) fn look(config: &Config) -> (Vec<ConfigFault>, Vec<ConfigFault>) {
@@ -34,6 +34,33 @@ pub(super) fn look(config: &Config) -> (Vec<ConfigFault>, Vec<ConfigFault>) {
     if let Err(message) = flows(&config.flows) {
         faults.push(about("flows", message));
     }
+    if let Some(backup) = &config.backup {
+        match backups(&backup.folder) {
+            Ok(true) => {}
+            Ok(false) => {
+                let message = format!("{} isn't there yet; the daemon makes it", backup.folder.display());
+                notes.push(about("backup.folder", message));
+            }
+            Err(message) => faults.push(about("backup.folder", message)),
+        }
+    }
+    let external = &config.access.external;
+    if config.access.allowed_login_types.contains(&LoginType::External)
+        && (external.secret.is_none() || external.proxies.is_empty())
+    {
+        let message =
+            "nobody can sign in by `external` before access.external.secret and access.external.proxies are set";
+        notes.push(about("access.allowed_login_types", message.to_owned()));
+    }
+    let (most, usual) = (config.access.max_lifetime, config.access.default_lifetime);
+    if usual > most {
+        let message = format!(
+            "{} days are more than access.personal_token.max_lifetime allows: {} count",
+            usual.as_secs() / 86_400,
+            most.as_secs() / 86_400
+        );
+        notes.push(about("access.personal_token.default_lifetime", message));
+    }
     match bindable(config.listen) {
         Ok(()) => {}
         // Most likely by the daemon that has the data folder open.
@@ -43,6 +70,25 @@ pub(super) fn look(config: &Config) -> (Vec<ConfigFault>, Vec<ConfigFault>) {
         Err(error) => faults.push(about("listen", format!("can't listen on {}: {error}", config.listen))),
     }
     (faults, notes)
+}
+
+/// Whether the folder of backups is there and can be written to; what isn't there can be made.
+fn backups(folder: &Path) -> Result<bool, String> {
+    let shown = folder.display();
+    match folder.metadata() {
+        Ok(metadata) if !metadata.is_dir() => Err(format!("{shown} is no folder")),
+        Ok(_) if !may_write(folder) => Err(format!("{shown} can't be written by this user")),
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let above = folder.ancestors().skip(1).find(|above| !above.as_os_str().is_empty() && above.exists());
+            let above = above.unwrap_or(Path::new("."));
+            match above.is_dir() && may_write(above) {
+                true => Ok(false),
+                false => Err(format!("{shown} isn't there, and {} can't be written by this user", above.display())),
+            }
+        }
+        Err(error) => Err(format!("{shown}: {error}")),
+    }
 }
 
 /// How the data folder is.
@@ -119,6 +165,34 @@ fn bindable(address: SocketAddr) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use crate::config::Overrides;
+
+    #[test]
+    fn settings_that_come_to_nothing_together_are_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        let text = "listen = '127.0.0.1:0'\n[access]\nallowed_login_types = ['external']\n\
+                    [access.personal_token]\nmax_lifetime = 30\n";
+        std::fs::write(&path, text).unwrap();
+        let (_, notes) = look(&Config::load(&Overrides { config: Some(path), ..Overrides::default() }).unwrap());
+        let told = notes.iter().map(|note| format!("{note}\n")).collect::<String>();
+        for part in ["c.toml:3:23): nobody can sign in by `external`", "90 days are more than", "allows: 30 count"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_backups_must_be_one_or_can_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        let check = |name: &str, expected: Result<bool, &str>| match (backups(&folder.path().join(name)), expected) {
+            (Err(found), Err(part)) => assert!(found.contains(part), "{name}: {found}"),
+            (found, expected) => assert_eq!(found.ok(), expected.ok(), "{name}"),
+        };
+        check("", Ok(true));
+        check("new/within", Ok(false));
+        check("file", Err("is no folder"));
+        check("file/within", Err("file/within"));
+    }
 
     #[test]
     fn what_settings_point_to_is_looked_at() {
