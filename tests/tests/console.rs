@@ -9,7 +9,7 @@ mod guest;
 
 use guest::Guest;
 use serde_json::{Value, json};
-use tokenhost_tests::{Client, Daemon, Options, Provider, browser};
+use tokenhost_tests::{Client, Daemon, Mock, Options, Provider, browser, mock};
 
 /// The password of all users here.
 const PASSWORD: &str = "correct horse battery staple";
@@ -183,6 +183,14 @@ async fn my_account() {
 async fn the_administration() {
     let place = Place::new().await;
     browser::passes("administration.test.mjs", &place.world(json!({"token": place.daemon.token()}))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operation() {
+    let place = Place::new().await;
+    place.furnish().await;
+    let receiver = Mock::start(|seen| mock::answer(if seen.target == "/hook" { 204 } else { 500 }, &[], "")).await;
+    browser::passes("operation.test.mjs", &place.world(json!({"receiver": receiver.url}))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

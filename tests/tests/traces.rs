@@ -224,6 +224,29 @@ async fn a_collector_that_is_gone_harms_nothing_and_what_is_lost_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_seen_with_the_calls_that_it_makes() {
+    let (collector, url, _serving) = Collector::start().await;
+    let daemon = Daemon::start_with(Options::default().env("OTEL_EXPORTER_OTLP_ENDPOINT", &url)).await;
+    let page = client::http().get(format!("{}/console/users/nobody", daemon.url())).bearer_auth(daemon.token());
+    assert_eq!(page.header("traceparent", PARENT).send().await.unwrap().status(), 404);
+    let is_page = |span: &Value| span["attributes"]["http.route"] == "/console/users/{user}";
+    let spans = collector.once("the page's span", is_page).await;
+    let page = spans.iter().find(|span| is_page(span)).unwrap();
+    assert_eq!((&page["parent"], &page["kind"]), (&json!("00f067aa0ba902b7"), &json!(2)), "{page:#}");
+    assert_eq!(page["attributes"]["http.response.status_code"], 404);
+    let calls: Vec<&Value> = spans.iter().filter(|span| span["parent"] == page["id"]).collect();
+    let routes: Vec<&str> = calls.iter().filter_map(|span| span["attributes"]["http.route"].as_str()).collect();
+    assert_eq!(routes, ["/v1/me", "/v1/users/{user}"], "{spans:#?}");
+    assert!(calls.iter().all(|span| span["trace"] == page["trace"]));
+    // What a browser asks for by itself is seen, too, and by the name of its route alone.
+    let hidden = client::http().get(format!("{}/console/hunter2", daemon.url())).bearer_auth(daemon.token());
+    assert_eq!(hidden.send().await.unwrap().status(), 404);
+    let is_rest = |span: &Value| span["attributes"]["http.route"] == "/console/{*rest}";
+    let spans = collector.once("the span of what isn't there", is_rest).await;
+    assert!(!format!("{spans:?}").contains("hunter2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn services_get_the_trace_where_the_operator_wants_that() {
     let (collector, url, _serving) = Collector::start().await;
     let provider = provider().await;

@@ -131,6 +131,17 @@ if (document.querySelector('[hx-trigger*="happened"]')) {
   addEventListener('pagehide', () => source.close());
 }
 
+// Of several words, a list offers each next one beside those that stand there already.
+document.addEventListener('input', ({ target }) => {
+  if (!target.list || !('words' in target.dataset)) return;
+  const before = target.value.replace(/\S*$/, '');
+  const there = before.split(/\s+/);
+  for (const option of target.list.options) {
+    option.value = before + option.dataset.word;
+    option.disabled = there.includes(option.dataset.word);
+  }
+});
+
 /** Shows inputs only while another one has one of the values at which they are needed. */
 function showWhatIsNeeded() {
   for (const element of document.querySelectorAll('[data-when]')) {

@@ -15,13 +15,13 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::view::{AuditPage, AuditRecord, Explanation, FoundToken, Proof};
+use self::view::{AuditAction, AuditActions, AuditPage, AuditRecord, Explanation, FoundToken, Proof};
 use super::body::{Json, JsonOrNothing};
 use super::caller::Caller;
 use super::problem::{Code, Fault, Problem};
 use super::query::Query;
 use super::state::Api;
-use super::time;
+use super::{table, time};
 use crate::access::{id_text, parse_id};
 use crate::audit::{AuditError, Filter, Noted, SUPPORT_ID_LENGTH, Window};
 
@@ -34,6 +34,7 @@ const MOST: u64 = 1000;
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(list))
+        .routes(routes!(actions))
         .routes(routes!(get))
         .routes(routes!(find))
         .routes(routes!(explain))
@@ -133,6 +134,16 @@ async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<axum::
         unreadable: page.unreadable,
         next: page.next.map(|next| URL_SAFE_NO_PAD.encode(next.to_string())),
     }))
+}
+
+/// Lists what the log calls what is done: all values that the filter `action` finds anything by
+#[utoipa::path(get, path = "/v1/audit/actions", tag = "audit",
+    responses((status = 200, description = "The actions", body = AuditActions)))]
+async fn actions(caller: Caller, uri: Uri) -> Result<axum::Json<AuditActions>, Problem> {
+    Query::of(&uri).finish()?;
+    caller.require_all(ALL).await?;
+    let items = table::actions().into_iter().map(|name| AuditAction { name }).collect();
+    Ok(axum::Json(AuditActions { items }))
 }
 
 /// Shows a record

@@ -23,7 +23,7 @@ use crate::notices::{self, Kind};
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(stream::follow))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(kinds)).routes(routes!(stream::follow))
 }
 
 /// Something that happened. What doesn't concern it is absent.
@@ -89,6 +89,24 @@ impl From<notices::Event> for Event {
             generation: event.generation,
         }
     }
+}
+
+/// The kinds of events.
+#[derive(Serialize, ToSchema)]
+struct EventKinds {
+    /// All of them.
+    items: Vec<EventKind>,
+}
+
+/// A kind of events.
+#[derive(Serialize, ToSchema)]
+struct EventKind {
+    /// As events and webhooks name it.
+    name: &'static str,
+    /// When there is such an event.
+    meaning: &'static str,
+    /// `info`, `warning` or `error`, where an event doesn't say otherwise.
+    severity: &'static str,
 }
 
 /// Whether somebody may see an event.
@@ -165,6 +183,19 @@ struct Filtering {
     integration: Option<String>,
     /// Only events after the one with this id
     after: Option<String>,
+}
+
+/// Lists the kinds of events, which webhooks choose among
+#[utoipa::path(get, path = "/v1/events/kinds", tag = "events",
+    responses((status = 200, description = "The kinds", body = EventKinds)))]
+async fn kinds(uri: Uri) -> Result<axum::Json<EventKinds>, Problem> {
+    Query::of(&uri).finish()?;
+    let kind = |(kind, meaning): &(Kind, &'static str)| EventKind {
+        name: kind.as_str(),
+        meaning: meaning.trim(),
+        severity: kind.severity().as_str(),
+    };
+    Ok(axum::Json(EventKinds { items: Kind::ALL.iter().map(kind).collect() }))
 }
 
 /// Lists the events that the caller may see, the newest first; with `after`, the oldest first

@@ -239,7 +239,8 @@ async fn sign_in(visit: Visit, given: Given) -> Response {
         Err(Denial::Unavailable(error)) => return Problem::from(error).into_response(),
         Err(Denial::Refused(refused)) => {
             let support_id = refusal::note(api, &refused, visit.place, None).await;
-            return page::form(StatusCode::UNAUTHORIZED, &next, Some(&support_id));
+            let refused = page::NotSignedIn { support_id: &support_id, login: &login };
+            return page::form(StatusCode::UNAUTHORIZED, &next, Some(&refused));
         }
     };
     let sessions = &api.access.sessions;

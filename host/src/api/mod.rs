@@ -133,9 +133,13 @@ pub fn router(rooms: Rooms) -> (Api, Router) {
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .with_state(api.clone());
+    (api, within_spans(router))
+}
+
+/// These routes, each answer within a span where anything is traced.
+pub(crate) fn within_spans(router: Router) -> Router {
     // Only where it is wanted: a layer costs each request something, the hottest ones too.
-    let router = if trace::is_on() { router.layer(from_fn(traced)) } else { router };
-    (api, router)
+    if trace::is_on() { router.layer(from_fn(traced)) } else { router }
 }
 
 /// Answers within a span. Its name is the route, and not the path, which may hold a ticket.

@@ -2,6 +2,7 @@
 //! rights are made from it; what isn't in it is refused.
 
 use crate::access::{Right, ScopeId, Scopes};
+use crate::audit::{REFUSALS, USES};
 use crate::config::Public;
 
 /// What a call needs.
@@ -184,6 +185,7 @@ pub(super) const TABLE: &[Route] = {
         // They say what there is, and nothing of anybody: whoever makes a token of their own chooses among scopes.
         get("/v1/scopes", Known(|_| false)),
         get("/v1/rights", Known(|_| false)),
+        get("/v1/events/kinds", Known(|_| false)),
         get("/v1/application-tokens", right(ReadPrincipals)),
         post("/v1/application-tokens", right(ManagePrincipals), "application_token.create"),
         get("/v1/application-tokens/{id}", right(ReadPrincipals)),
@@ -235,12 +237,37 @@ pub(super) const TABLE: &[Route] = {
         get("/v1/backups", right(Operate)),
         post("/v1/restore/acknowledge", right(Operate), "restore.acknowledge"),
         get("/v1/audit", right(ReadAudit)),
+        get("/v1/audit/actions", right(ReadAudit)),
         get("/v1/audit/{seq}", right(ReadAudit)),
         post("/v1/audit/find", right(ReadAudit), ""),
         post("/v1/audit/explain", right(ReadAudit), ""),
         post("/v1/audit/verify", right(ReadAudit), ""),
     ]
 };
+
+/// What the audit log calls what is done, and noted, beside the calls of routes: by the daemon itself, at the door, and in
+/// browsers.
+const BESIDE: &[&str] = &[
+    "audit.broken",
+    "audit.prune",
+    "backup.made",
+    "config.reload",
+    "daemon.restored",
+    "flow.quarantine",
+    "integration.connect.end",
+    "integration.connect.return",
+    "session.begin",
+    "session.end",
+];
+
+/// All that the audit log calls anything, in the order of the alphabet.
+pub(super) fn actions() -> Vec<&'static str> {
+    let of_routes = TABLE.iter().map(|route| route.action).filter(|action| !action.is_empty());
+    let mut actions: Vec<_> = of_routes.chain(BESIDE.iter().copied()).chain([USES, REFUSALS]).collect();
+    actions.sort_unstable();
+    actions.dedup();
+    actions
+}
 
 /// What a call of a route for every method needs.
 pub(super) fn any_route(path: &str) -> Option<&'static Route> {

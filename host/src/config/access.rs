@@ -58,7 +58,7 @@ pub struct Access {
     pub secure_rest_services: bool,
     /// Profiles whose users may have and use personal tokens.
     pub personal_tokens_allowed_profiles: Vec<ProfileName>,
-    /// Whether users manage their own tokens under `/v1/me`.
+    /// Whether users manage what is their own under `/v1/me`: contact, password and, with an allowed profile, personal tokens.
     pub enable_myaccount_menu: bool,
     /// Whether digests made under a retired pepper are accepted, until the date stated when it was retired.
     pub allow_fallback_token: bool,

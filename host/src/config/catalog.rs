@@ -161,7 +161,12 @@ pub const SETTINGS: &[Setting] = &[
     live("access.secure_rest_services", "true", "Whether REST services need that profile at all.").of(Shape::Flag),
     live("access.personal_tokens_allowed_profiles", "", "Profiles whose users may have personal tokens.")
         .of(Shape::List),
-    live("access.enable_myaccount_menu", "true", "Whether users manage their own tokens.").of(Shape::Flag),
+    live(
+        "access.enable_myaccount_menu",
+        "true",
+        "Whether users manage what is their own: contact, password and, with an allowed profile, personal tokens.",
+    )
+    .of(Shape::Flag),
     live(
         "access.application_token.allow_fallback_token",
         "false",

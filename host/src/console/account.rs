@@ -32,8 +32,11 @@ pub(super) fn routes() -> Router<Console> {
         .merge(OWN.routes())
 }
 
-/// What the page shows of the tokens, with their uses.
+/// What the page shows of the tokens, with their uses: none where `/v1/me` says that there are none, and why.
 async fn tokens(visit: &Visit) -> Result<(Vec<Value>, Value), Failure> {
+    if visit.me["account_menu"] == true && visit.me["personal_tokens"]["allowed"] == false {
+        return Ok((Vec::new(), Value::Null));
+    }
     let cursor = visit.query("cursor");
     let list = visit.get(&address::with(TOKENS, &[("limit", Some(ON_PAGE)), ("cursor", cursor.as_deref())])).await?;
     let mut items = Vec::new();

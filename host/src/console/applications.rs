@@ -25,7 +25,7 @@ const TOKENS: &str = "/v1/application-tokens";
 pub(super) fn routes() -> Router<Console> {
     Router::new()
         .route("/console/application-tokens", get(list).post(create))
-        .route("/console/application-tokens/new", get(new))
+        .route("/console/application-tokens/~new", get(new))
         .route("/console/application-tokens/{id}", get(show).post(change))
         .route("/console/application-tokens/{id}/rebuild", get(of_token).post(rebuild))
         .route("/console/application-tokens/{id}/delete", post(delete))

@@ -37,16 +37,17 @@ async fn list(visit: Visit) -> Page {
         address::with("/v1/audit", &parameters)
     };
     let answer = visit.ask(Method::GET, &wanted(&given), &Value::Null).await;
+    let actions = visit.get_if_allowed("/v1/audit/actions").await?;
     let typed: Map<String, Value> =
         given.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.clone()?.into()))).collect();
     let filters: Vec<_> = given.iter().filter(|(name, _)| *name != "cursor").collect();
     let filters: Vec<_> = filters.iter().map(|(name, value)| (*name, value.as_deref())).collect();
     let next = address::with("/console/audit", &filters);
     match answer.status.is_success() {
-        true => visit.show("audit.html", context! { list => answer.value, typed, next }),
+        true => visit.show("audit.html", context! { list => answer.value, typed, next, actions }),
         // What can't be searched for is said beside the form; other problems have a page.
         false if !answer.value["errors"].is_null() => {
-            visit.again("audit.html", &Fields::default(), &answer, context! { typed, next })
+            visit.again("audit.html", &Fields::default(), &answer, context! { typed, next, actions })
         }
         false => Err(visit.problem(&answer)),
     }

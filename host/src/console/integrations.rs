@@ -55,7 +55,18 @@ pub(super) async fn values(visit: &Visit, integration: &str) -> Result<Context, 
     let attempts = visit.get_if_allowed(&list).await?;
     let model =
         visit.get_if_allowed(&address::path(&["v1", "models", found["model"].as_str().unwrap_or_default()])).await?;
-    Ok(context! { integration => found, at => at(integration), flows, attempts, model })
+    let scopes = scopes(visit, &found).await?;
+    Ok(context! { integration => found, at => at(integration), flows, attempts, model, scopes })
+}
+
+/// The scopes that the document names for an integration's scheme, for who may see it.
+async fn scopes(visit: &Visit, found: &Value) -> Result<Value, Failure> {
+    let text = |name: &str| found[name].as_str().unwrap_or_default();
+    let scheme = address::in_api("models", text("model"), &["schemes", text("scheme")]);
+    let offers = visit.get_if_allowed(&scheme).await?;
+    let mut offers = offers["offers"].as_array().into_iter().flatten();
+    let its = offers.find(|offer| offer["flow"] == found["flow"] && offer["detail"] == found["detail"]);
+    Ok(its.map(|offer| offer["scopes"].clone()).unwrap_or_default())
 }
 
 /// The page with something more on it: a problem, or what came of something.

@@ -1,7 +1,7 @@
 //! The console: pages for people's browsers, made from what the API answers. One file per page or noun.
 //!
 //! It is a client of the API in the same process (`api::Inside`): it holds no right, check or rule of its own, reads no room
-//! below, and sees no secret, since no call that it makes shows one. Pages are templates of the folder `console/`, work without
+//! below, and sees no secret but a new one, once: no other call that it makes shows any. Pages are templates of the folder `console/`, work without
 //! scripts where that is possible, and load nothing from elsewhere.
 
 mod account;
@@ -11,14 +11,17 @@ mod assets;
 mod attempts;
 mod audit;
 mod authentication;
+mod backups;
 mod binding;
 mod calls;
 mod change;
 mod doctor;
+mod events;
 mod fields;
 mod flows;
 mod integration_new;
 mod integrations;
+mod keys;
 mod models;
 mod once;
 mod organizations;
@@ -27,25 +30,29 @@ mod page;
 mod personal_token;
 mod personal_tokens;
 mod profiles;
+mod settings;
 mod standing;
 mod templates;
 mod tokens;
 mod upload;
 mod users;
 mod visit;
+mod webhooks;
 mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Redirect;
-use axum::routing::get;
+use axum::routing::{any, get};
 use tokio::sync::Semaphore;
 
 use self::once::Forms;
 use self::overview::Overviews;
 use self::templates::Templates;
-use crate::api::Inside;
+use crate::api::{Inside, within_spans};
 
 /// What all pages share. Cheap to clone.
 #[derive(Clone)]
@@ -83,7 +90,16 @@ impl Shared {
 
 /// The console's routes, over the API.
 pub fn router(inside: Inside) -> Router {
-    let shared = Shared::new(inside);
+    let console = Console(Arc::new(Shared::new(inside)));
+    let pages = routes()
+        .layer(from_fn_with_state(console.clone(), page::framed))
+        .layer(map_response(page::protect))
+        .with_state(console);
+    within_spans(pages)
+}
+
+/// All pages.
+fn routes() -> Router<Console> {
     Router::new()
         .route("/", get(|| async { Redirect::to("/console/") }))
         .route("/console", get(|| async { Redirect::permanent("/console/") }))
@@ -105,8 +121,12 @@ pub fn router(inside: Inside) -> Router {
         .merge(profiles::routes())
         .merge(organizations::routes())
         .merge(audit::routes())
-        .layer(axum::middleware::map_response(page::protect))
-        .with_state(Console(Arc::new(shared)))
+        .merge(webhooks::routes())
+        .merge(keys::routes())
+        .merge(backups::routes())
+        .merge(settings::routes())
+        .merge(events::routes())
+        .route("/console/{*rest}", any(|| async { StatusCode::NOT_FOUND }))
 }
 
 #[cfg(test)]

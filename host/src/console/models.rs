@@ -62,7 +62,8 @@ async fn import(visit: Visit, upload: Upload) -> Page {
         return visit.done(&at(answer.value["name"].as_str().unwrap_or_default()), "imported");
     }
     let organizations = organizations(&visit).await?;
-    visit.again("model_new.html", &upload.fields, &answer, context! { organizations })
+    let nothing = !upload.has_document();
+    visit.again("model_new.html", &upload.fields, &answer, context! { organizations, nothing })
 }
 
 async fn show(visit: Visit, Path(model): Path<String>) -> Page {
@@ -86,7 +87,12 @@ async fn compare(visit: Visit, Path(model): Path<String>, upload: Upload) -> Pag
     let answer = visit.upload(Method::POST, &in_api(&model, &["compare"]), content_type, document).await;
     let values = values(&visit, &model).await?;
     if !answer.status.is_success() {
-        return visit.again("model.html", &upload.fields, &answer, context! { place => "newer", ..values });
+        return visit.again(
+            "model.html",
+            &upload.fields,
+            &answer,
+            context! { place => "newer", nothing => !upload.has_document(), ..values },
+        );
     }
     let more = context! { form => upload.fields.shown(), comparison => answer.value };
     visit.show("model.html", context! { ..more, ..values })
@@ -102,7 +108,8 @@ async fn replace(visit: Visit, Path(model): Path<String>, upload: Upload) -> Pag
         return visit.done(&at(&model), "replaced");
     }
     let values = values(&visit, &model).await?;
-    visit.again("model.html", &upload.fields, &answer, context! { place => "newer", ..values })
+    let nothing = !upload.has_document();
+    visit.again("model.html", &upload.fields, &answer, context! { place => "newer", nothing, ..values })
 }
 
 async fn delete(visit: Visit, Path(model): Path<String>) -> Page {

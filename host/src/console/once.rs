@@ -1,4 +1,4 @@
-//! Forms that are sent once: those whose answer shows a new token's value. The page of such an answer that is loaded again sends
+//! Forms that are sent once: those whose answer shows a new token's value, or another secret that was made. The page of such an answer that is loaded again sends
 //! its form again, and would make another token that nobody asked for.
 //!
 //! What was sent is known for a day, in memory: browsers ask before they send a form again, so this guards against a mistake
@@ -62,17 +62,29 @@ impl Visit {
     /// Makes a token, or another value of one, and shows it on the page that answers the form: no address, redirect or
     /// stored page has it.
     pub(super) async fn mint(&self, fields: &Fields, path: &str, body: &Value, back: &str) -> Minted {
+        self.mint_on("token-value.html", fields, path, body, back).await
+    }
+
+    /// The same for another secret than a token's value, which is the answer's `token` on a page of its own.
+    pub(super) async fn mint_on(
+        &self,
+        template: &str,
+        fields: &Fields,
+        path: &str,
+        body: &Value,
+        back: &str,
+    ) -> Minted {
         let (forms, who) = (&self.console.forms, self.visitor.label());
         let id = fields.text("form").unwrap_or_default();
         if !forms.is_first(&who, id) {
-            return Minted::Shown(self.show("token-value.html", context! { back }));
+            return Minted::Shown(self.show(template, context! { back }));
         }
         let answer = self.ask(Method::POST, path, body).await;
         if !answer.status.is_success() {
             forms.give_back(&who, id);
             return Minted::Refused(answer);
         }
-        Minted::Shown(self.show("token-value.html", context! { token => answer.value, back }))
+        Minted::Shown(self.show(template, context! { token => answer.value, back }))
     }
 }
 

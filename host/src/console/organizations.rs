@@ -27,7 +27,7 @@ const DEPTH: usize = 32;
 pub(super) fn routes() -> Router<Console> {
     Router::new()
         .route("/console/organizations", get(list).post(create))
-        .route("/console/organizations/new", get(new))
+        .route("/console/organizations/~new", get(new))
         .route("/console/organizations/{organization}", get(show).post(change))
         .route("/console/organizations/{organization}/delete", post(delete))
 }

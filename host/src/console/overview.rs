@@ -52,7 +52,14 @@ async fn show(State(console): State<Console>, entry: Entry) -> Page {
     {
         return Ok(html(page));
     }
-    let made = make(entry.look_around().await?).await?;
+    let visit = entry.look_around().await?;
+    // Who may see nothing of this is led to what they may see, which says what is missing.
+    match (visit.me["services"]["allowed"] == true, visit.me["account_menu"] == true) {
+        (true, _) => {}
+        (false, true) => return visit.done("/console/account", ""),
+        (false, false) => return visit.show("closed.html", context! {}),
+    }
+    let made = make(visit).await?;
     console.overviews.0.insert(key, (revision, made.clone()));
     Ok(html(made))
 }

@@ -1,11 +1,14 @@
 //! Pages as they are answered: their headers, and what is shown where a page can't be made.
 
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{FromRequestParts as _, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use minijinja::{Value, context};
 use serde_json::json;
 
 use super::Console;
+use super::visit::Visit;
 use crate::api::Answer;
 
 /// Everything comes from the daemon itself; no script or style stands in a page (CSP level 3).
@@ -21,6 +24,57 @@ pub(super) async fn protect(mut response: Response) -> Response {
     headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// What people are told where no page had a say: what is wrong, and what to do.
+fn told(status: StatusCode) -> (&'static str, &'static str) {
+    match status {
+        StatusCode::NOT_FOUND => {
+            ("there is no such page", "Look whether the address is typed right, or start at the overview.")
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            ("this page isn't asked for in this way", "Open it by a link, or send a form of the console's.")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            ("this is no form of the console's", "Send the form that stands on the page.")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => (
+            "this is too much",
+            "A form holds 1 MiB at most, one with a document or a flow 66 MiB. Nothing was changed.",
+        ),
+        StatusCode::REQUEST_TIMEOUT => {
+            ("the upload took too long", "Nothing was changed. Try again over a faster connection.")
+        }
+        StatusCode::BAD_REQUEST => {
+            ("this can't be read", "Address or form aren't in the form of one. Nothing was changed.")
+        }
+        _ => ("the request failed", "Try again; if it fails again, the daemon's log says why."),
+    }
+}
+
+/// Makes a page of every refusal that is none yet: of what isn't there, of a form that can't be read, and so on. Whoever is
+/// signed in sees it with the menu.
+pub(super) async fn framed(State(console): State<Console>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let asked = Request::from_parts(parts.clone(), body);
+    let response = next.run(asked).await;
+    let status = response.status();
+    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_page = content_type.is_some_and(|value| value.starts_with("text/html"));
+    if is_page || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (title, detail) = told(status);
+    let answer = Answer { status, headers: HeaderMap::new(), value: json!({"title": title, "detail": detail}) };
+    let visit = Visit::from_request_parts(&mut parts, &console).await.ok();
+    let page = console.problem(&answer, visit.as_ref().map(|visit| &visit.me), parts.uri.path());
+    let mut page = page.into_response();
+    for name in [header::ALLOW, header::RETRY_AFTER] {
+        if let Some(value) = response.headers().get(&name) {
+            page.headers_mut().insert(name, value.clone());
+        }
+    }
+    page
 }
 
 /// A page.

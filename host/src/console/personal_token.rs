@@ -64,7 +64,7 @@ impl Desk {
         let at = |rest: &str| format!("{}{rest}", self.pages);
         Router::new()
             .route(self.pages, post(move |visit, fields| self.create(visit, fields)))
-            .route(&at("/new"), get(move |visit| self.blank(visit)))
+            .route(&at("/~new"), get(move |visit| self.blank(visit)))
             .route(
                 &at("/{id}"),
                 get(move |visit, id| self.show(visit, id))

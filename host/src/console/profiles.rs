@@ -24,7 +24,7 @@ const MOST_GRANTS: usize = 200;
 pub(super) fn routes() -> Router<Console> {
     Router::new()
         .route("/console/profiles", get(list).post(create))
-        .route("/console/profiles/new", get(new))
+        .route("/console/profiles/~new", get(new))
         .route("/console/profiles/{profile}", get(show).post(change))
         .route("/console/profiles/{profile}/delete", post(delete))
 }

@@ -50,6 +50,7 @@ impl Templates {
         environment.add_filter("day", day);
         environment.add_filter("moment", moment);
         environment.add_filter("bytes", bytes);
+        environment.add_filter("duration", duration);
         environment.add_filter("kind", |text: String| text.replace('_', " "));
         environment.add_filter("sentence", |text: String| words::sentence(&text));
         environment
@@ -119,6 +120,20 @@ fn moment(time: &str) -> Result<String, Error> {
     Ok(parse(time)?.format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
+/// How long something takes, in the largest unit that says it exactly.
+fn duration(seconds: u64) -> String {
+    let of = |size: u64, one: &str, many: &str| match seconds / size {
+        1 => one.to_owned(),
+        count => format!("{count} {many}"),
+    };
+    match seconds {
+        _ if seconds > 0 && seconds % 86_400 == 0 => of(86_400, "day", "days"),
+        _ if seconds > 0 && seconds % 3_600 == 0 => of(3_600, "hour", "hours"),
+        _ if seconds > 0 && seconds % 60 == 0 => of(60, "minute", "minutes"),
+        _ => of(1, "second", "seconds"),
+    }
+}
+
 /// A size with its unit.
 fn bytes(size: u64) -> String {
     match size {
@@ -154,6 +169,11 @@ mod tests {
             assert_eq!(left(time, now).unwrap(), expected);
         }
         assert_eq!((bytes(1_023), bytes(1_536), bytes(3 << 20)), ("1023 B".into(), "1.5 KiB".into(), "3.0 MiB".into()));
+        for (seconds, expected) in
+            [(86_400, "day"), (7_200, "2 hours"), (5_400, "90 minutes"), (61, "61 seconds"), (0, "0 seconds")]
+        {
+            assert_eq!(duration(seconds), expected);
+        }
         assert_eq!(seconds("2026-11-22T11:00:00Z", now).unwrap(), "3600 s");
         assert!(left("soon", now).is_err());
     }

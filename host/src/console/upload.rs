@@ -43,6 +43,11 @@ pub(super) fn turns() -> Arc<Semaphore> {
 }
 
 impl Upload {
+    /// Whether it has a document, in any of the three ways to give one.
+    pub(super) fn has_document(&self) -> bool {
+        self.file.is_some() || self.fields.exact(PASTED).is_some() || self.fields.text("url").is_some()
+    }
+
     /// What an import takes out of it: the file, else what was pasted, else where it is to be fetched.
     pub(super) fn document(&self) -> (&'static str, Bytes) {
         let pasted = || self.fields.exact(PASTED).map(|text| Bytes::copy_from_slice(text.as_bytes()));
@@ -122,6 +127,7 @@ mod tests {
         async fn check(parts: &[(&str, &str)], expected: (&str, &str)) {
             let upload = Upload::read(form(parts)).await.ok().unwrap();
             assert_eq!(upload.fields.text("name"), Some("crm"));
+            assert_eq!(upload.has_document(), !expected.1.is_empty(), "{parts:?}");
             let (content_type, document) = upload.document();
             assert_eq!((content_type, std::str::from_utf8(&document).unwrap()), expected, "{parts:?}");
         }

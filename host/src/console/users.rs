@@ -24,7 +24,7 @@ pub(super) fn routes() -> Router<Console> {
     Router::new()
         .route("/console/administration", get(|| async { Redirect::to(HERE) }))
         .route("/console/users", get(list).post(create))
-        .route("/console/users/new", get(new))
+        .route("/console/users/~new", get(new))
         .route("/console/users/{user}", get(show).post(change))
         .route("/console/users/{user}/password", get(of_user).post(password))
         .route("/console/users/{user}/delete", post(delete))

@@ -12,6 +12,9 @@ use super::keeper::Integrations;
 use super::model::Model;
 use crate::openapi::SecurityScheme;
 
+/// Scopes that are offered at most: more than anybody chooses among.
+const MOST_SCOPES: usize = 500;
+
 /// One way to serve a scheme.
 #[derive(Clone, Debug)]
 pub struct Offer {
@@ -23,6 +26,8 @@ pub struct Offer {
     pub values: BTreeMap<String, String>,
     /// Why a field has no first value although the document has one for it.
     pub hints: BTreeMap<String, String>,
+    /// Scopes that the document names, with what they are for.
+    pub scopes: BTreeMap<String, String>,
     /// The names of inputs beside the flow's fields, for extra parameters that the document declares.
     pub parameters: Vec<String>,
 }
@@ -44,7 +49,9 @@ impl Integrations {
             let mut parameters: Vec<String> = parameters.iter().map(input_name).collect();
             parameters.sort();
             parameters.dedup();
-            Offer { flow: flow.description().name.clone(), detail, values, hints, parameters }
+            let scopes = scheme.scopes(detail.as_deref()).filter(|(name, _)| !name.is_empty()).take(MOST_SCOPES);
+            let scopes = scopes.map(|(name, about)| (name.to_owned(), about.to_owned())).collect();
+            Offer { flow: flow.description().name.clone(), detail, values, hints, scopes, parameters }
         };
         candidates(&*self.flows, scheme).into_iter().map(offer).collect()
     }

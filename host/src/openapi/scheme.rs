@@ -50,6 +50,12 @@ impl SecurityScheme {
         let text = flow.or_else(|| self.document.get(member))?.as_str()?.trim();
         (!text.is_empty()).then_some(text)
     }
+
+    /// The scopes that the flow object `detail` names, with what they are for.
+    pub fn scopes(&self, detail: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
+        let flow = detail.and_then(|detail| self.document.get("flows")?.get(detail)?.get("scopes")?.as_object());
+        flow.into_iter().flatten().map(|(name, about)| (name.trim(), about.as_str().unwrap_or_default().trim()))
+    }
 }
 
 /// Where schemes stand in their document, and what is known of it.

@@ -105,6 +105,8 @@ fn first_values_come_from_the_flow_object_or_else_the_scheme() {
     assert_eq!(scheme.source(Some("clientCredentials"), "refreshUrl"), None);
     assert_eq!(scheme.source(Some("implicit"), "tokenUrl"), None);
     assert_eq!(scheme.source(Some("clientCredentials"), "scopes"), None);
+    assert_eq!(scheme.scopes(Some("clientCredentials")).find(|(name, _)| *name == "read"), Some(("read", "d")));
+    assert_eq!((scheme.scopes(Some("password")).count(), scheme.scopes(None).count()), (0, 0));
     assert_eq!(document.scheme("basic").unwrap().source(Some("basic"), "scheme"), Some("Basic"));
     let oidc = document.scheme("oidc").unwrap().source(None, "openIdConnectUrl");
     assert_eq!(oidc, Some("https://id.example.com/.well-known/openid-configuration"));

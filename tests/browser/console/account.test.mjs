@@ -153,16 +153,20 @@ test('in the dark, on a phone, by keyboard', async (t) => {
 test('who may not manage tokens is told so, and a session that ended leads to the form', async (t) => {
   const nobody = await open(t);
   await signIn(nobody, 'nora');
-  assert.equal(await nobody.getByRole('link', { name: 'My account' }).count(), 0);
-  const refused = await nobody.goto('/console/account');
-  assert.equal(refused.status(), 403);
-  await accessible(nobody);
+  assert.equal(await nobody.getByRole('link', { name: 'My account' }).count(), 1);
+  await nobody.getByText('There are none: none of your profiles may use personal tokens').waitFor();
+  assert.equal(await nobody.getByRole('link', { name: 'Add a token' }).count(), 0);
+  await nobody.getByLabel('First name').fill('Nora');
+  await nobody.locator('form').filter({ has: nobody.getByLabel('First name') }).getByRole('button', { name: 'Save' }).click();
+  await nobody.getByRole('status').getByText('Saved.').waitFor();
+  await shot(nobody, 'account-nothing-else');
+  assert.equal((await nobody.goto('/console/account/tokens/~new')).status(), 403);
   const made = await nobody.evaluate(() =>
     fetch('/console/account/tokens', { method: 'POST', body: new URLSearchParams({ form: 'x', application: 'a', scopes: 'REST/JSON' }) }).then(async (answer) => (await answer.text()) && answer.status));
   assert.equal(made, 403);
 
   const page = await open(t);
-  await signIn(page, 'rita', '/console/account/tokens/new');
+  await signIn(page, 'rita', '/console/account/tokens/~new');
   await page.getByLabel('Application').fill('too late');
   const second = await page.context().newPage();
   await second.goto('/console/');

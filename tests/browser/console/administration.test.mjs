@@ -70,7 +70,7 @@ test('a user is made, found, changed, given a password, refused and deleted', as
 
 test('an application token is made, shown once, changed, rebuilt and deleted', async (t) => {
   const page = await open(t);
-  await signIn(page, 'ada', '/console/application-tokens/new');
+  await signIn(page, 'ada', '/console/application-tokens/~new');
   await page.getByLabel('Application').fill(`sync-${stamp}`);
   await page.getByLabel('REST Services User').check();
   await page.getByLabel('REST/JSON').check();
@@ -122,7 +122,7 @@ test('a profile gives rights, on some things too; nobody changes one that ships'
   await page.getByRole('link', { name: 'Administrator', exact: true }).click();
   assert.equal(await page.getByRole('button', { name: 'Save' }).count(), 0);
   await accessible(page);
-  await page.goto('/console/profiles/new');
+  await page.goto('/console/profiles/~new');
   const name = `Callers ${stamp}`;
   await page.getByLabel(/^Name/).fill(name);
   await page.getByLabel('What it is for').fill(HOSTILE);
@@ -142,7 +142,7 @@ test('a profile gives rights, on some things too; nobody changes one that ships'
 
 test('organizations are a forest', async (t) => {
   const page = await open(t);
-  await signIn(page, 'ada', '/console/organizations/new');
+  await signIn(page, 'ada', '/console/organizations/~new');
   await page.getByLabel(/^Name/).fill(`north-${stamp}`);
   await page.getByLabel('Title').fill(HOSTILE);
   await page.getByRole('button', { name: 'Make the organization' }).click();
@@ -169,7 +169,7 @@ test('all of it is accessible on a phone in the dark, and refused to who may not
   const page = await open(t, { dark: true, phone: true });
   await signIn(page, 'ada');
   for (const [path, heading] of Object.entries(LISTS)) {
-    for (const to of [path, `${path}/new`]) {
+    for (const to of [path, `${path}/~new`]) {
       await page.goto(to);
       if (to === path) await page.getByRole('heading', { name: heading, exact: true }).waitFor();
       await accessible(page);
@@ -179,7 +179,7 @@ test('all of it is accessible on a phone in the dark, and refused to who may not
     const other = await open(t);
     await signIn(other, login);
     for (const path of Object.keys(LISTS)) {
-      assert.equal((await other.goto(`${path}/new`)).status(), 403, `${login} ${path}/new`);
+      assert.equal((await other.goto(`${path}/~new`)).status(), 403, `${login} ${path}/~new`);
       assert.equal((await other.goto(path)).status(), 403, `${login} ${path}`);
       const sent = await other.evaluate((to) => fetch(to, { method: 'POST', body: new URLSearchParams({ login: 'x', name: 'x', form: 'x' }) }).then(async (answer) => (await answer.text()) && answer.status), path);
       assert.equal(sent, 403, `${login} POST ${path}`);

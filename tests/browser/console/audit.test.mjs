@@ -9,17 +9,20 @@ test('the log is searched, and a record shows its details', async (t) => {
   const page = await open(t);
   await signIn(page, 'ada', '/console/audit');
   await shot(page, 'audit');
+  const offered = await page.locator('#actions option').evaluateAll((options) => options.map((option) => option.value));
+  assert.ok(offered.includes('user.create') && offered.includes('session.begin') && offered.length > 50, offered.join());
   await page.getByLabel('Action').fill('user.');
   await page.getByRole('button', { name: 'Search' }).click();
   await page.waitForURL('**action=user.**');
   const row = page.getByRole('row').filter({ hasText: 'users/nora' }).filter({ hasText: 'done' }).first();
+  assert.match(await row.innerText(), /127\.0\.0\.1/);
   await row.getByRole('link').click();
   await page.getByRole('heading', { name: /^Record/ }).waitFor();
   assert.match(await page.locator('dl').innerText(), /user\.create/);
   await accessible(page);
   await page.goto('/console/audit?since=yesterday');
   await page.locator('.fault').getByText(/time/).waitFor();
-  assert.equal(await page.getByLabel('From').inputValue(), 'yesterday');
+  assert.equal(await page.getByLabel('Since').inputValue(), 'yesterday');
   await accessible(page);
 });
 

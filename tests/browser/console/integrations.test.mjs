@@ -339,3 +339,17 @@ test('an integration is deleted after it was asked about', async (t) => {
   await page.getByText(/^Deleted\./).waitFor();
   assert.equal(await page.getByRole('link', { name: 'crm-new' }).count(), 0);
 });
+
+test('the scopes that the document names are offered, one after the other', async (t) => {
+  const page = await open(t);
+  await signIn(page, 'ada', '/console/integrations/crm-other');
+  const scope = page.locator('#authentication input[name="field.scope"]');
+  const offered = () => scope.evaluate((input) => [...input.list.options].map((option) => [option.value, option.label, option.disabled]));
+  assert.deepEqual(await offered(), [['crm.read', 'crm.read: Read', false]]);
+  await scope.fill('other c');
+  assert.deepEqual(await offered(), [['other crm.read', 'crm.read: Read', false]]);
+  await scope.fill('crm.read ');
+  assert.deepEqual((await offered())[0].slice(2), [true], 'not twice');
+  await page.goto('/console/integrations/~new?model=crm&scheme=oauth2&flow=client-credentials');
+  assert.deepEqual(await page.locator('input[name="field.scope"]').evaluate((input) => [...input.list.options].map((option) => option.value)), ['crm.read']);
+});

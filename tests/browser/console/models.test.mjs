@@ -13,6 +13,9 @@ test('a document is imported by file, pasted, or fetched', async (t) => {
   await signIn(page, 'ada', '/console/models');
   await page.getByRole('link', { name: 'Import a model' }).click();
   await page.getByLabel('Name').fill('by-file');
+  await page.getByRole('button', { name: 'Import' }).click();
+  await page.getByRole('alert').getByText('Choose a file, or paste the document, or name the address').waitFor();
+  await accessible(page);
   await page.getByLabel('A file, JSON or YAML').setInputFiles(file('crm.json', '{"openapi": "3.1.0"'));
   await page.getByRole('button', { name: 'Import' }).click();
   await page.getByRole('alert').waitFor();

@@ -53,6 +53,9 @@ test('who may see less, sees less', async (t) => {
   assert.equal(await reader.getByRole('link', { name: 'Administration' }).count(), 0);
   const nobody = await open(t);
   await signIn(nobody, 'nora');
+  assert.equal(new URL(nobody.url()).pathname, '/console/account', 'led to what they may see');
+  await nobody.getByText('Only this page is open to you').waitFor();
+  assert.deepEqual(await nobody.getByRole('navigation', { name: 'Pages' }).getByRole('link').allInnerTexts(), ['My account']);
   assert.equal(await nobody.getByRole('table').count(), 0);
   await accessible(nobody);
 });

@@ -16,6 +16,9 @@ test('a refusal says nothing, and its support id leads to the reason who may see
     await page.getByLabel('Password').fill(password);
     await page.getByRole('button', { name: 'Sign in' }).click();
     const alert = page.getByRole('alert');
+    assert.equal(await page.getByLabel('Login').inputValue(), login, 'the login stays');
+    assert.equal(await page.getByLabel('Password').inputValue(), '');
+    assert.ok(await page.getByLabel('Password').evaluate((input) => input === document.activeElement));
     told.push((await alert.innerText()).replace(await alert.locator('code').innerText(), 'ID'));
   }
   assert.equal(told[0], told[1], 'every refusal reads the same');
@@ -57,4 +60,17 @@ test('the pages are accessible in the dark', async (t) => {
   const page = await open(t, { dark: true, phone: true });
   await page.goto('/login');
   await accessible(page);
+});
+
+test('what isn’t there is a page, for whoever is signed in and whoever isn’t', async (t) => {
+  const page = await open(t);
+  const gone = await page.goto('/console/nope');
+  assert.deepEqual([gone.status(), gone.headers()['content-type']], [404, 'text/html; charset=utf-8']);
+  await page.getByRole('heading', { name: 'There is no such page' }).waitFor();
+  assert.equal(await page.getByRole('navigation').count(), 0);
+  await accessible(page);
+  await signIn(page, 'ada');
+  assert.equal((await page.goto('/console/nope')).status(), 404);
+  await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Models' }).click();
+  await page.waitForURL('**/console/models');
 });

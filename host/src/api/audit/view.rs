@@ -22,6 +22,20 @@ pub(super) struct AuditPage {
     pub(super) next: Option<String>,
 }
 
+/// What the audit log calls what is done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AuditActions {
+    /// All of them, in the order of the alphabet.
+    pub(super) items: Vec<AuditAction>,
+}
+
+/// One of them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AuditAction {
+    /// As records have it.
+    pub(super) name: &'static str,
+}
+
 /// A record of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AuditRecord {

@@ -7,10 +7,18 @@ use super::super::docs::Text;
 use super::super::frame::{self, Referrer};
 use crate::access::LoginType;
 
+/// That somebody wasn't signed in.
+pub(super) struct NotSignedIn<'a> {
+    /// What stands for the reason.
+    pub(super) support_id: &'a str,
+    /// The login as they typed it.
+    pub(super) login: &'a str,
+}
+
 /// The form to sign in with. After a refusal it says so, and never why; whoever may see the reason finds it behind the link,
-/// after signing in.
-pub(super) fn form(status: StatusCode, next: &str, refused: Option<&str>) -> Response {
-    let message = refused.map_or_else(String::new, |support_id| {
+/// after signing in. The login stays as it was typed, and whoever tries again goes on with the password.
+pub(super) fn form(status: StatusCode, next: &str, refused: Option<&NotSignedIn<'_>>) -> Response {
+    let message = refused.map_or_else(String::new, |NotSignedIn { support_id, .. }| {
         let reason: String = form_urlencoded::byte_serialize(support_id.as_bytes()).collect();
         format!(
             "<div class=\"note bad\" role=alert><p><strong>You weren't signed in.</strong> Check login and password; where they \
@@ -19,17 +27,20 @@ pub(super) fn form(status: StatusCode, next: &str, refused: Option<&str>) -> Res
             Text(support_id)
         )
     });
+    let login = refused.map_or("", |refused| refused.login);
+    let (at_login, at_password) = if login.is_empty() { (" autofocus", "") } else { ("", " autofocus") };
     let mut response = page(
         status,
         "Sign in",
         &format!(
             "{message}<form class=panel method=post action=\"/login\"><input type=hidden name=next value=\"{}\">\
-             <div class=field><label for=login>Login</label><input id=login name=login autocomplete=username \
-             autocapitalize=none spellcheck=false maxlength=128 required autofocus></div>\
+             <div class=field><label for=login>Login</label><input id=login name=login value=\"{}\" autocomplete=username \
+             autocapitalize=none spellcheck=false maxlength=128 required{at_login}></div>\
              <div class=field><label for=password>Password</label><input id=password name=password type=password \
-             autocomplete=current-password maxlength=256 required></div>\
+             autocomplete=current-password maxlength=256 required{at_password}></div>\
              <button class=main>Sign in</button></form>",
-            Text(next)
+            Text(next),
+            Text(login)
         ),
     );
     if status == StatusCode::UNAUTHORIZED {

@@ -97,6 +97,9 @@ struct Offer {
     /// Why a field has no first value although the document has one for it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     hints: BTreeMap<String, String>,
+    /// Scopes that the document names, with what it says of them: 500 at most.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    scopes: BTreeMap<String, String>,
     /// Further fields, for extra parameters of token requests that the document declares.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parameters: Vec<String>,
@@ -120,6 +123,7 @@ pub(super) async fn offers(
         detail: offer.detail,
         fields: offer.values,
         hints: offer.hints,
+        scopes: offer.scopes,
         parameters: offer.parameters,
     });
     Ok(axum::Json(Offers { offers: offers.collect(), scheme: Scheme::of(found.clone(), &api.flows) }))

@@ -20,7 +20,7 @@ use super::super::time::Time;
 use super::input::{MyInput, PersonalTokenInput, Rebuild};
 use super::view::{Contact, Extras, PersonalToken, texts};
 use super::{Id, answer, forbidden, personal, state_in, told};
-use crate::access::{self, Login, OwnChange, PrincipalKind, Reason, Right};
+use crate::access::{self, Login, OwnChange, PrincipalKind, Reason, Right, Scopes};
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -47,8 +47,10 @@ struct Me {
     language: Option<String>,
     /// Names of profiles.
     profiles: Vec<String>,
-    /// Rights on all that is seen; profiles may give others on some of it.
+    /// Rights on all that is seen.
     rights: Vec<&'static str>,
+    /// Further rights, on some of what is seen only.
+    rights_on_some: Vec<&'static str>,
     /// What limits what is seen, with what is part of them; empty: nothing does.
     allowed_organizations: Vec<String>,
     /// The organizations that are seen; absent: all.
@@ -63,24 +65,59 @@ struct Me {
     /// When the token ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Time>,
-    /// Whether the caller manages personal tokens under `/v1/me/personal-tokens`.
+    /// Whether anything beside what is the caller's own is open to them: what it holds, and what they may do with it, their
+    /// rights say.
+    services: Opening,
+    /// Whether the caller, a user, manages what is their own here: contact, password, and personal tokens where
+    /// `personal_tokens` allows these.
     account_menu: bool,
+    /// Whether the caller manages personal tokens under `/v1/me/personal-tokens`.
+    personal_tokens: Opening,
     /// Of a user: grows with each change; the `ETag` has it too.
     revision: u64,
 }
 
-/// Why a user doesn't manage personal tokens here; `None`: the user does.
-fn refusal(api: &Api, user: &access::Standing) -> Option<(Reason, &'static str)> {
-    if !api.access.policy().enable_myaccount_menu {
-        return Some((
-            Reason::NotForThis,
-            "users don't manage their own tokens here (access.enable_myaccount_menu is false); ask an administrator",
-        ));
+/// Whether something is open to the caller.
+#[derive(Debug, Serialize, ToSchema)]
+struct Opening {
+    /// Whether it is.
+    allowed: bool,
+    /// Why it isn't, and who can change that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+impl Opening {
+    /// Open unless there is a reason why not.
+    fn unless(reason: Option<&'static str>) -> Self {
+        Self { allowed: reason.is_none(), reason }
     }
-    (!api.access.may_use_personal_tokens(user)).then_some((
-        Reason::NotForThis,
+}
+
+/// Why nothing but their own is open to who lacks the profile.
+const NO_SERVICES: &str = "you have neither the profile REST Services User nor Administrator, which all but your own account needs \
+    (access.secure_rest_services); ask an administrator to give you one";
+/// Why users don't manage what is their own.
+const NO_MENU: &str =
+    "users don't manage what is their own here (access.enable_myaccount_menu is false); ask an administrator";
+/// Why applications don't.
+const NO_USER: &str = "an application has no personal tokens; users have";
+
+/// Why a user doesn't manage personal tokens here; `None`: the user does.
+fn refusal(api: &Api, user: &access::Standing) -> Option<&'static str> {
+    let policy = api.access.policy();
+    if !policy.enable_myaccount_menu {
+        return Some(NO_MENU);
+    }
+    if policy.personal_tokens_allowed_profiles.is_empty() {
+        return Some(
+            "nobody may use personal tokens here, since access.personal_tokens_allowed_profiles names no profile; ask whoever \
+             runs this daemon to name one of yours",
+        );
+    }
+    (!api.access.may_use_personal_tokens(user)).then_some(
         "none of your profiles may use personal tokens (access.personal_tokens_allowed_profiles); ask an administrator",
-    ))
+    )
 }
 
 /// The caller's login, if the caller manages personal tokens here.
@@ -91,7 +128,7 @@ async fn manager(api: &Api, caller: &Caller) -> Result<Login, Problem> {
     };
     match refusal(api, &user.standing) {
         None => Ok(user.login),
-        Some((reason, text)) => Err(forbidden(caller, reason, text).await),
+        Some(text) => Err(forbidden(caller, Reason::NotForThis, text).await),
     }
 }
 
@@ -107,17 +144,18 @@ async fn own(api: &Api, caller: &Caller, id: &str) -> Result<access::personal::P
 }
 
 async fn me(api: &Api, caller: &Caller) -> Result<Me, Problem> {
-    let (contact, language, account_menu, revision) = match (caller.kind, &caller.token) {
+    let (contact, language, no_tokens, revision) = match (caller.kind, &caller.token) {
         (PrincipalKind::Application, Some(token)) => {
             let application = api.access.application(&token.id).await?;
-            (application.standing.contact, None, false, application.revision)
+            (application.standing.contact, None, Some(NO_USER), application.revision)
         }
         _ => {
             let user = api.access.own_user(caller).await?;
-            let account_menu = refusal(api, &user.standing).is_none();
-            (user.standing.contact, Some(user.language), account_menu, user.revision)
+            let no_tokens = refusal(api, &user.standing);
+            (user.standing.contact, Some(user.language), no_tokens, user.revision)
         }
     };
+    let no_services = caller.admitted(Scopes::REST, &api.access.scopes).is_err().then_some(NO_SERVICES);
     Ok(Me {
         kind: caller.kind.as_str(),
         name: caller.name.clone(),
@@ -126,12 +164,19 @@ async fn me(api: &Api, caller: &Caller) -> Result<Me, Problem> {
         language,
         profiles: texts(&caller.profiles),
         rights: caller.rights().iter().map(Right::as_str).collect(),
+        rights_on_some: Right::ALL
+            .into_iter()
+            .filter(|right| caller.may_somewhere(*right) && !caller.may(*right))
+            .map(Right::as_str)
+            .collect(),
         allowed_organizations: texts(&caller.allowed_organizations),
         organizations: caller.reach().map(texts),
         scopes: caller.scopes.as_ref().map(texts),
         token_id: caller.token.as_ref().map(|token| token.id().to_owned()),
         expires_at: caller.expires_at.map(Time::from),
-        account_menu,
+        services: Opening::unless(no_services),
+        account_menu: caller.kind == PrincipalKind::User && api.access.policy().enable_myaccount_menu,
+        personal_tokens: Opening::unless(no_tokens),
         revision,
     })
 }
@@ -146,7 +191,8 @@ async fn get(State(api): State<Api>, caller: Caller) -> Result<Response, Problem
 
 /// Changes the calling user's own data
 ///
-/// Another password needs the present one, and ends the user's sessions.
+/// Where the setting `access.enable_myaccount_menu` lets users do so. Another password needs the present one, and ends the user's
+/// sessions.
 #[utoipa::path(patch, path = "/v1/me", tag = "me", request_body = MyInput,
     params(("If-Match" = Option<String>, Header, description = "The ETag that it must have")),
     responses((status = 200, description = "The caller as it is now", body = Me, headers(("ETag" = String)))))]
@@ -158,6 +204,9 @@ async fn change(
     Json(change): Json<MyInput>,
 ) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
+    if !api.access.policy().enable_myaccount_menu {
+        return Err(forbidden(&caller, Reason::NotForThis, NO_MENU).await);
+    }
     let expected = expected(&headers)?;
     let change = OwnChange { expected, ..change.into() };
     caller.note_object(format!("users/{}", caller.name));

@@ -290,3 +290,36 @@ async fn a_change_is_told_by_the_names_of_what_was_changed() {
     assert_eq!(world.call("PATCH", "/v1/organizations/acme", r#"{"title":"Acme"}"#).await.status, 200);
     assert_eq!(last().await["details"]["changed"], "title");
 }
+
+#[tokio::test]
+async fn all_actions_are_listed() {
+    let world = world().await;
+    let list = world.call("GET", "/v1/audit/actions", "").await.json();
+    let names: Vec<&str> = list["items"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert!(names.is_sorted() && names.contains(&"organization.create") && names.contains(&"refusals"), "{names:?}");
+    // Nothing that is written into the log anywhere is missing.
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![folder];
+    let mut written = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.to_string_lossy().contains("tests") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for after in code.split("Entry::new(").skip(1) {
+                let until = after.split(';').next().unwrap_or_default();
+                let Some(action) = until.split(", \"").nth(1).and_then(|rest| rest.split('"').next()) else { continue };
+                assert!(names.contains(&action), "{action} of {} isn't listed", path.display());
+                written += 1;
+            }
+        }
+    }
+    assert!(written >= 10, "{written}");
+}

@@ -157,20 +157,27 @@ async fn a_person_signs_in_reads_and_signs_out() {
 async fn refusals_of_the_form_look_the_same() {
     let world = world_with(policy(&LoginType::ALL), &[]).await;
     let mut pages = std::collections::BTreeSet::new();
-    let mut check = |answer: Answer, expected: &str| {
+    let mut check = |login: &str, answer: Answer, expected: &str| {
         assert_eq!((answer.status.as_u16(), answer.header("set-cookie")), (401, ""), "{expected}");
         assert_eq!(reason(&world, &answer), expected);
         let id = answer.text.split("<code>").nth(1).unwrap().split('<').next().unwrap();
-        pages.insert(answer.text.replace(id, ""));
+        // What was typed stays, as text, but for the password.
+        let kept = format!("name=login value=\"{login}\"");
+        assert!(answer.text.contains(&kept) && answer.text.matches("autofocus").count() == 1, "{}", answer.text);
+        assert!(answer.text.contains("maxlength=256 required autofocus"), "{}", answer.text);
+        pages.insert(answer.text.replace(id, "").replace(&kept, ""));
     };
-    check(sign_in(&world, "wrong", &[]).await, "bad_password");
+    check("ada", sign_in(&world, "wrong", &[]).await, "bad_password");
     let eve = send(&world, "POST", "/login", "login=eve&password=x", &[FORM], "192.0.2.1").await;
-    check(eve, "bad_password");
+    check("eve", eve, "bad_password");
+    let body = "login=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&password=x";
+    let markup = send(&world, "POST", "/login", body, &[FORM], "192.0.2.1").await;
+    check("&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;", markup, "bad_password");
     let odd = send(&world, "POST", "/login", "login=%D0%B0da&password=x", &[FORM], "192.0.2.1").await;
-    check(odd, "bad_password");
+    check("\u{430}da", odd, "bad_password");
     let disabled = StandingChange { status: Some(Status::Disabled), ..StandingChange::default() };
     change_ada(&world, UserChange { standing: disabled, ..UserChange::default() }).await;
-    check(sign_in(&world, PASSWORD, &[]).await, "principal_disabled");
+    check("ada", sign_in(&world, PASSWORD, &[]).await, "principal_disabled");
     assert_eq!(pages.len(), 1, "{pages:#?}");
 
     let cross = sign_in(&world, PASSWORD, &[("origin", "https://evil.example"), ("host", "here")]).await;

@@ -51,6 +51,10 @@ async fn a_scheme_says_what_could_be_made_of_it() {
         "fields": {"token_url": "https://idp.example/token"}});
     assert_eq!(found["offers"], json!([offer]), "{found}");
     assert_eq!(world.call("GET", "/v1/models/crm/schemes/a%2Fb", "").await.status, 404);
+    let scoped = DOCUMENT.replace("\"scopes\":{}", "\"scopes\":{\"write\":5,\"read\":\" Read it \",\" \":\"\"}");
+    assert_eq!(world.call("POST", "/v1/models?name=scoped", &scoped).await.status, 201);
+    let found = world.call("GET", "/v1/models/scoped/schemes/oauth2", "").await.json();
+    assert_eq!(found["offers"][0]["scopes"], json!({"read": "Read it", "write": ""}), "{found}");
 }
 
 #[tokio::test]
@@ -121,6 +125,27 @@ async fn a_dry_run_says_what_a_change_would_drop() {
 }
 
 #[tokio::test]
+async fn a_change_is_recorded_by_names_and_secrets_never_by_value() {
+    let world = furnished().await;
+    let check = async |change: Value, changed: Value, secrets: Value| {
+        let answer = world.call("PATCH", "/v1/integrations/crm-a", &change.to_string()).await;
+        assert_eq!(answer.status, 200, "{change}: {}", answer.text);
+        let record = world.call("GET", "/v1/audit?limit=1", "").await.json()["items"][0].clone();
+        assert_eq!((&record["details"]["changed"], &record["details"]["secrets"]), (&changed, &secrets), "{record}");
+        assert!(!record.to_string().contains("hunter2"), "{record}");
+    };
+    check(json!({"fields": {"scope": "hunter2"}}), json!("fields.scope"), Value::Null).await;
+    let secret = json!({"fields": {"client_secret": "hunter2-new"}});
+    check(secret.clone(), Value::Null, json!("fields.client_secret replaced")).await;
+    check(secret, json!("nothing"), Value::Null).await;
+    check(json!({"settings": {"uncertain": "retry"}}), json!("settings.uncertain"), Value::Null).await;
+    let elsewhere = json!({"fields": {"token_url": "https://hunter2.example/"}});
+    check(elsewhere, json!("fields.token_url"), json!("fields.client_secret removed")).await;
+    let again = json!({"fields": {"client_secret": "hunter2-b"}});
+    check(again, Value::Null, json!("fields.client_secret set")).await;
+}
+
+#[tokio::test]
 async fn a_change_can_refuse_to_drop_secrets_and_names_them() {
     let world = furnished().await;
     let path = "/v1/integrations/crm-a";
@@ -172,25 +197,4 @@ async fn a_model_is_replaced_only_as_it_was_compared() {
     assert_eq!((replaced.status.as_u16(), replaced.header("etag")), (200, format!("\"{newer}\"").as_str()));
     let gone = world.call_with("PUT", "/v1/models/none", &second, &[("if-match", &tag)]).await;
     assert_eq!(gone.status, 412, "{}", gone.text);
-}
-
-#[tokio::test]
-async fn a_change_is_recorded_by_names_and_secrets_never_by_value() {
-    let world = furnished().await;
-    let check = async |change: Value, changed: Value, secrets: Value| {
-        let answer = world.call("PATCH", "/v1/integrations/crm-a", &change.to_string()).await;
-        assert_eq!(answer.status, 200, "{change}: {}", answer.text);
-        let record = world.call("GET", "/v1/audit?limit=1", "").await.json()["items"][0].clone();
-        assert_eq!((&record["details"]["changed"], &record["details"]["secrets"]), (&changed, &secrets), "{record}");
-        assert!(!record.to_string().contains("hunter2"), "{record}");
-    };
-    check(json!({"fields": {"scope": "hunter2"}}), json!("fields.scope"), Value::Null).await;
-    let secret = json!({"fields": {"client_secret": "hunter2-new"}});
-    check(secret.clone(), Value::Null, json!("fields.client_secret replaced")).await;
-    check(secret, json!("nothing"), Value::Null).await;
-    check(json!({"settings": {"uncertain": "retry"}}), json!("settings.uncertain"), Value::Null).await;
-    let elsewhere = json!({"fields": {"token_url": "https://hunter2.example/"}});
-    check(elsewhere, json!("fields.token_url"), json!("fields.client_secret removed")).await;
-    let again = json!({"fields": {"client_secret": "hunter2-b"}});
-    check(again, Value::Null, json!("fields.client_secret set")).await;
 }

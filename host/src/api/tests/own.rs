@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::principals::{PASSWORD, text, world};
 use super::rooms::World;
-use crate::access::Policy;
+use crate::access::{LoginType, Policy};
 use crate::config::Public;
 
 #[tokio::test]
@@ -94,5 +94,37 @@ async fn without_the_menu_only_administrators_manage_tokens() {
     let refused = world.call_as(text(&token, "token"), "GET", "/v1/me/personal-tokens", &Value::Null).await;
     assert!(refused.status == 403 && refused.text.contains("enable_myaccount_menu"), "{}", refused.text);
     let me = world.call_as(text(&token, "token"), "GET", "/v1/me", &Value::Null).await.json();
-    assert_eq!(me["account_menu"], false);
+    assert_eq!((&me["account_menu"], &me["personal_tokens"]["allowed"]), (&json!(false), &json!(false)), "{me}");
+    let mine = json!({"language": "fr"});
+    let refused = world.call_as(text(&token, "token"), "PATCH", "/v1/me", &mine).await;
+    assert!(refused.status == 403 && refused.text.contains("enable_myaccount_menu"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn everybody_is_told_what_is_open_to_them_and_why_the_rest_isnt() {
+    let policy = Policy { allowed_login_types: LoginType::ALL.into(), ..Policy::default() };
+    let world = World::with_policy(Public::default(), policy).await;
+    let grants = json!([{"rights": ["read_models", "read_integrations"], "organizations": ["default"]}]);
+    world
+        .make("/v1/profiles", &json!({"name": "In Default", "rights": ["read_flows", "read_models"], "grants": grants}))
+        .await;
+    for (login, profiles) in [("nora", json!([])), ("rita", json!(["In Default", "REST Services User"]))] {
+        world.make("/v1/users", &json!({"login": login, "profiles": profiles, "password": PASSWORD})).await;
+    }
+    let me = async |login| world.call_basic(login, PASSWORD, "GET", "/v1/me", &Value::Null).await.json();
+    let nora = me("nora").await;
+    assert_eq!((&nora["account_menu"], &nora["services"]["allowed"]), (&json!(true), &json!(false)), "{nora}");
+    assert!(text(&nora["services"], "reason").contains("REST Services User"), "{nora}");
+    // As long as no profile is named, nobody has personal tokens, and contact and password are everybody's all the same.
+    assert_eq!(nora["personal_tokens"]["allowed"], false);
+    assert!(text(&nora["personal_tokens"], "reason").contains("names no profile"), "{nora}");
+    let change = json!({"language": "fr"});
+    assert_eq!(world.call_basic("nora", PASSWORD, "PATCH", "/v1/me", &change).await.json()["language"], "fr");
+    assert_eq!(world.call_basic("nora", PASSWORD, "GET", "/v1/me/personal-tokens", &Value::Null).await.status, 403);
+    let rita = me("rita").await;
+    assert_eq!(rita["services"], json!({"allowed": true}));
+    assert_eq!(
+        (&rita["rights"], &rita["rights_on_some"]),
+        (&json!(["read_models", "read_flows"]), &json!(["read_integrations"]))
+    );
 }

@@ -166,10 +166,14 @@ impl Traced {
     }
 }
 
-/// The span of a caller's request: part of the caller's trace where it names one (W3C `traceparent`).
+/// The span of a caller's request: part of the caller's trace where it names one (W3C `traceparent`), or of the span that this
+/// code runs in, where a page makes the request.
 pub fn request(headers: &HeaderMap) -> Traced {
     if !is_on() {
         return Traced::none();
+    }
+    if current().is_some() {
+        return child("request", SpanKind::Internal);
     }
     let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
     Traced::begin("request", SpanKind::Server, &parent, Vec::new())

@@ -89,6 +89,7 @@ pub(super) const EXPECTED: &[(&str, &str, Place, &str)] = &[
     ("DELETE /v1/profiles/{profile}", "A", Everywhere, "tps"),
     ("GET /v1/scopes", "ACIRUog", Any, "tps"),
     ("GET /v1/rights", "ACIRUog", Any, "tps"),
+    ("GET /v1/events/kinds", "ACIRUog", Any, "tps"),
     ("GET /v1/application-tokens", "AU", Any, "tps"),
     ("POST /v1/application-tokens", "A", Within, "tps"),
     ("GET /v1/application-tokens/{id}", "AU", Within, "tps"),
@@ -136,6 +137,7 @@ pub(super) const EXPECTED: &[(&str, &str, Place, &str)] = &[
     ("GET /v1/backups", "A", Everywhere, "tps"),
     ("POST /v1/restore/acknowledge", "A", Everywhere, "tps"),
     ("GET /v1/audit", "AU", Everywhere, "tps"),
+    ("GET /v1/audit/actions", "AU", Everywhere, "tps"),
     ("GET /v1/audit/{seq}", "AU", Everywhere, "tps"),
     ("POST /v1/audit/find", "AU", Everywhere, "tps"),
     ("POST /v1/audit/explain", "AU", Everywhere, "tps"),
@@ -178,7 +180,10 @@ pub(super) fn scope_of(route: &str) -> &'static str {
 pub(super) fn is_granted(rule: &(&str, &str, Place, &str), case: Case, kind: char, target: &str) -> bool {
     let (route, profiles, place, kinds) = *rule;
     let is_own = route.contains("/v1/me")
-        || matches!(route, "GET /docs" | "GET /openapi.json" | "GET /v1/scopes" | "GET /v1/rights");
+        || matches!(
+            route,
+            "GET /docs" | "GET /openapi.json" | "GET /v1/scopes" | "GET /v1/rights" | "GET /v1/events/kinds"
+        );
     // REST services are secured. Who signed in with a password reaches what is their own nevertheless.
     let opens = case.rest
         || matches!(case.profile, 'A' | 'R')
