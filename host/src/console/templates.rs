@@ -122,15 +122,12 @@ fn moment(time: &str) -> Result<String, Error> {
 
 /// How long something takes, in the largest unit that says it exactly.
 fn duration(seconds: u64) -> String {
-    let of = |size: u64, one: &str, many: &str| match seconds / size {
+    let units = [(86_400, "day", "days"), (3_600, "hour", "hours"), (60, "minute", "minutes")];
+    let exact = units.into_iter().find(|(size, ..)| seconds > 0 && seconds.is_multiple_of(*size));
+    let (size, one, many) = exact.unwrap_or((1, "second", "seconds"));
+    match seconds / size {
         1 => one.to_owned(),
         count => format!("{count} {many}"),
-    };
-    match seconds {
-        _ if seconds > 0 && seconds % 86_400 == 0 => of(86_400, "day", "days"),
-        _ if seconds > 0 && seconds % 3_600 == 0 => of(3_600, "hour", "hours"),
-        _ if seconds > 0 && seconds % 60 == 0 => of(60, "minute", "minutes"),
-        _ => of(1, "second", "seconds"),
     }
 }
 

@@ -393,6 +393,13 @@ fn what_seldom_happens_is_shown_too() {
             "given_up": 3, "state": "failing", "problem": hostile}]}}),
         &["2 waiting", "3 given up", "failing", "never"],
     );
+    let scope = json!({"name": "scope", "kind": "words", "required": "never", "title": "Scopes", "help": "What for."});
+    check(
+        "integration_new.html",
+        json!({"model": {"name": "crm"}, "scheme": "oauth2", "flow": {"name": "f", "fields": [scope]},
+            "offer": {"fields": {"scope": "a b"}, "scopes": {"a": "About a", "c": hostile}}}),
+        &["value=\"a b\" data-word=\"a\"", "value=\"a b c\" data-word=\"c\"", "label=\"a: About a\"", "<code>c</code>"],
+    );
     let tried = json!({"seq": 1, "at": now, "actor": {"kind": "user", "name": "ada"}, "action": "import", "outcome": "done",
         "dry_run": true, "object": hostile, "address": "::1"});
     check("audit.html", json!({"list": {"items": [tried]}, "typed": {}, "next": "/"}), &["tried, not made", "::1"]);

@@ -77,3 +77,17 @@ test('nobody else reads it', async (t) => {
     await accessible(page);
   }
 });
+
+test('what was only tried is told apart from what was made', async (t) => {
+  const headers = { authorization: `Bearer ${world.token}`, 'content-type': 'application/json' };
+  const tried = await fetch(`${world.url}/v1/import?what=users&dry_run=true`, { method: 'POST', headers, body: '[{"login": "tried"}]' });
+  assert.equal(tried.status, 200, await tried.text());
+  const page = await open(t);
+  await signIn(page, 'ada', '/console/audit?action=import');
+  const row = page.getByRole('row').filter({ hasText: 'tried, not made' });
+  await row.first().waitFor();
+  await accessible(page);
+  await row.first().getByRole('link').first().click();
+  await page.getByRole('heading', { name: /^Record/ }).waitFor();
+  await page.getByText('tried, not made').waitFor();
+});
