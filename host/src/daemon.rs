@@ -356,7 +356,7 @@ impl Daemon {
 }
 
 /// Where a browser on this machine reaches what listens here.
-fn reachable(mut address: SocketAddr) -> String {
+pub(crate) fn reachable(mut address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
             SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),

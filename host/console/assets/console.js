@@ -94,6 +94,9 @@ document.addEventListener('htmx:afterSettle', (event) => {
   if (!event.detail.requestConfig?.elt.closest('form')) return;
   unlink();
   goToFault(document);
+  // What stands in the place of the whole page tells what came of it, wherever that is.
+  if (event.detail.requestConfig.target?.id !== 'main' || document.querySelector('#main [aria-invalid="true"]')) return;
+  document.querySelector('#result .note, #main [role="alert"]')?.scrollIntoView({ block: 'center' });
 });
 
 document.addEventListener('htmx:beforeRequest', (event) => {

@@ -186,13 +186,7 @@ impl Caller {
 
     /// Says which of these members, as callers see them, another state differs in: by name, never by value.
     pub(super) fn note_changes(&self, before: &impl Serialize, after: &impl Serialize) {
-        self.note_changed(&changes::between(before, after));
-    }
-
-    /// Says by name what was changed.
-    pub(super) fn note_changed(&self, names: &[String]) {
-        let text = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-        self.note_detail(changes::CHANGED, text);
+        self.note_detail(changes::CHANGED, changes::listed(&changes::between(before, after)));
     }
 
     /// Says what a change of an integration was, or what one was made with.

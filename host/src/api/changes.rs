@@ -23,6 +23,11 @@ pub(super) fn between(before: &impl Serialize, after: &impl Serialize) -> Vec<St
     names
 }
 
+/// Names as the detail has them.
+pub(super) fn listed(names: &[String]) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
 fn walk(path: &str, before: &Value, after: &Value, names: &mut Vec<String>) {
     match (before, after) {
         (before, after) if before == after => {}

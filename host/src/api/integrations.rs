@@ -28,7 +28,7 @@ use super::state::Api;
 use crate::access::Right;
 use crate::integrations::{self, FieldFault, IntegrationError, Visible};
 use crate::name::Name;
-use crate::tokens::Revocation;
+use crate::tokens::{self, Revocation};
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -40,11 +40,17 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 struct Verdict {
     /// Whether it can.
     ok: bool,
-    /// One line for people: the token's life, or what the provider said.
+    /// One line for people: the token's life, or what the provider said and what to do about it.
     line: String,
+    /// Why none can be had, without what to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
     /// The field to look at.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// The command that changes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
     /// The attempt that was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<String>,
@@ -370,5 +376,6 @@ async fn delete(
 async fn test(State(api): State<Api>, Path(integration): Path<String>) -> Result<axum::Json<Verdict>, Problem> {
     let verdict = api.tokens.test(&name(&integration, "integration")?).await?;
     let attempt = verdict.attempt.map(|attempt| attempt.to_string());
-    Ok(axum::Json(Verdict { ok: verdict.ok, line: verdict.line, field: verdict.field, attempt }))
+    let tokens::Verdict { ok, line, message, field, remedy, .. } = verdict;
+    Ok(axum::Json(Verdict { ok, line, message, field, remedy, attempt }))
 }

@@ -1,21 +1,20 @@
 //! Integration models over HTTP: import, replace, look at, delete. What a document holds is in `contents`, what another one
-//! would change in `compare`.
+//! would change in `compare`, how a request brings a document in `given`.
 
 mod compare;
 mod contents;
+mod given;
 
-use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
-use url::Url;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::body;
+use self::given::document;
 use super::caller::Caller;
 use super::page::{Page, Wanted};
 use super::problem::{Code, Fault, Problem};
@@ -24,14 +23,10 @@ use super::revision::{expected_tag, tagged};
 use super::state::Api;
 use super::time::Time;
 use crate::access::Right;
-use crate::egress::FetchError;
 use crate::flows::registry::Flows;
 use crate::integrations::{self, ModelError, Seen, Visible};
 use crate::name::Name;
-use crate::openapi::{MAX_BYTES, SecurityScheme};
-
-/// Longer JSON is a document, not a request for one.
-const REQUEST_BYTES: usize = 16 << 10;
+use crate::openapi::SecurityScheme;
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -41,16 +36,6 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(compare::compare))
         .routes(routes!(contents::operations))
         .routes(routes!(contents::offers))
-}
-
-/// Where the daemon is to fetch a document.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FromUrl {
-    /// An absolute URL; the daemon's egress policy applies.
-    url: String,
-    /// The model's name, where the query doesn't say.
-    name: Option<String>,
 }
 
 /// An integration model.
@@ -348,67 +333,4 @@ async fn delete(State(api): State<Api>, Path(model): Path<String>) -> Result<Sta
 fn organization(query: &mut Query) -> Option<Name> {
     let parsed: Result<Name, _> = query.text("organization")?.parse();
     parsed.inspect_err(|error| query.fault("organization", &error.to_string())).ok()
-}
-
-/// The document that a request brings or points to, and the name beside its URL.
-async fn document(api: &Api, caller: &Caller, request: Request) -> Result<(Bytes, Option<String>), Problem> {
-    check_type(request.headers())?;
-    let bytes = body::read(request.into_body(), MAX_BYTES).await?;
-    let Some((url, named)) = from_url(&bytes)? else { return Ok((bytes, None)) };
-    caller.require(Right::FetchModels).await?;
-    let malformed = |message: String| Problem::invalid(vec![Fault::new("url", "malformed", message)]);
-    let url = Url::parse(&url).map_err(|error| malformed(format!("is no absolute URL: {error}")))?;
-    let document = api.egress.fetch(&url, MAX_BYTES).await.map_err(|error| match error {
-        FetchError::Refused(refusal) => malformed(refusal.to_string()),
-        error => Problem::new(Code::FetchFailed, error.to_string()),
-    })?;
-    Ok((document, named))
-}
-
-/// URL and name, where the body asks for a document instead of being one: a short JSON object with `url`, and neither of
-/// the members that every OpenAPI document has one of.
-fn from_url(bytes: &[u8]) -> Result<Option<(String, Option<String>)>, Problem> {
-    if bytes.len() > REQUEST_BYTES || !bytes.trim_ascii_start().starts_with(b"{") {
-        return Ok(None);
-    }
-    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(bytes).unwrap_or_default();
-    if !object.contains_key("url") || object.contains_key("openapi") || object.contains_key("swagger") {
-        return Ok(None);
-    }
-    body::parse::<FromUrl>(bytes).map(|request| Some((request.url, request.name)))
-}
-
-/// Refuses what is certainly no document. Many clients send YAML as plain text or without saying what it is.
-fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let media_type = body::media_type(headers);
-    let known = matches!(
-        media_type.as_str(),
-        "" | "text/plain" | "application/octet-stream" | "application/x-www-form-urlencoded"
-    );
-    if known || body::is_json(&media_type) || media_type.ends_with("yaml") {
-        return Ok(());
-    }
-    Err(Problem::new(Code::UnsupportedMediaType, "send the document as application/json or application/yaml"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_told_from_a_document() {
-        let check = |body: &str, expected: Option<Option<&str>>| {
-            let found = from_url(body.as_bytes()).ok();
-            let found = found.map(|found| found.map(|(url, _)| url));
-            assert_eq!(found, expected.map(|url| url.map(str::to_owned)), "{body}");
-        };
-        check(r#"{"url":"https://a"}"#, Some(Some("https://a")));
-        check(r#" {"url":"https://a","name":"n"}"#, Some(Some("https://a")));
-        check(r#"{"url":"https://a","nme":"n"}"#, None);
-        check(r#"{"url":1}"#, None);
-        check(r#"{"openapi":"3.1.0","url":"https://a"}"#, Some(None));
-        check(r#"{"openapi":"3.1.0""#, Some(None));
-        check("url: https://a", Some(None));
-        check("", Some(None));
-    }
 }

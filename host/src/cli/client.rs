@@ -5,6 +5,7 @@
 
 mod meant;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use url::Url;
 use super::exit::{Exit, Failure};
 use super::problem::Problem;
 use super::values::{SecretReader, Source};
+use crate::daemon::reachable;
 
 /// Where the daemon is where nobody says otherwise.
 const DEFAULT_URL: &str = "http://127.0.0.1:8420";
@@ -37,7 +39,8 @@ const PAGE: &str = "200";
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Daemon")]
 pub(super) struct Connection {
-    /// Where the daemon is [default: http://127.0.0.1:8420]
+    /// Where the daemon is [default: where TOKENHOST_LISTEN lets one listen, else
+    /// http://127.0.0.1:8420]
     #[arg(long, value_name = "URL", env = "TOKENHOST_URL", hide_env_values = true, global = true)]
     daemon: Option<String>,
 
@@ -66,7 +69,7 @@ impl Connection {
                 ));
             }
         };
-        Client::new(self.url(), &token)
+        Client::new(&self.url(), &token)
     }
 
     /// Whether the daemon answers calls, which may be asked without a token.
@@ -74,7 +77,7 @@ impl Connection {
     /// # Errors
     /// It doesn't answer, is starting or stopping, or can't write; or the URL is none.
     pub(super) async fn ready(&self) -> Result<(), Failure> {
-        let client = Client::new(self.url(), &SecretString::from("none"))?;
+        let client = Client::new(&self.url(), &SecretString::from("none"))?;
         let url = client.base.join("readyz").map_err(|error| Failure::usage(format!("{}: {error}", self.url())))?;
         let answer = client.http.get(url).send().await.map_err(|error| client.unreachable(&error))?;
         let (status, retry_after) = (answer.status(), retry_after(&answer));
@@ -83,9 +86,17 @@ impl Connection {
     }
 
     /// The daemon's URL.
-    fn url(&self) -> &str {
-        self.daemon.as_deref().filter(|url| !url.is_empty()).unwrap_or(DEFAULT_URL)
+    fn url(&self) -> String {
+        let given = self.daemon.clone().filter(|url| !url.is_empty());
+        let here = || std::env::var("TOKENHOST_LISTEN").ok().and_then(|address| local(&address));
+        given.or_else(here).unwrap_or_else(|| DEFAULT_URL.to_owned())
     }
+}
+
+/// The URL of a daemon that shares this environment, as in a container: where its settings let it listen.
+fn local(listen: &str) -> Option<String> {
+    let address: SocketAddr = listen.parse().ok()?;
+    (address.port() != 0).then(|| reachable(address))
 }
 
 /// A connection to the daemon's API.
@@ -381,6 +392,16 @@ mod tests {
 
     fn client(url: &str) -> Result<Client, Failure> {
         Client::new(url, &SecretString::from("tha_x"))
+    }
+
+    #[test]
+    fn a_daemon_of_the_same_environment_is_found() {
+        let check = |listen: &str, expected: Option<&str>| assert_eq!(local(listen).as_deref(), expected, "{listen}");
+        check("127.0.0.1:9000", Some("http://127.0.0.1:9000"));
+        check("0.0.0.0:80", Some("http://127.0.0.1:80"));
+        check("[::]:9000", Some("http://[::1]:9000"));
+        check("127.0.0.1:0", None);
+        check("nonsense", None);
     }
 
     #[test]

@@ -55,9 +55,9 @@ impl Init {
 /// What is said where what was made belongs to another user than the folder, as where root makes it for a service.
 fn foreign(data: &Path) -> Option<String> {
     let folder = data.metadata().ok()?;
-    let entries = data.read_dir().ok()?.flatten();
+    let mut entries = data.read_dir().ok()?.flatten();
     let is_foreign = |entry: &std::fs::DirEntry| entry.metadata().is_ok_and(|own| own.uid() != folder.uid());
-    entries.filter(is_foreign).next().map(|_| {
+    entries.find(is_foreign).map(|_| {
         let (shown, user, group) = (data.display(), folder.uid(), folder.gid());
         format!(
             "warning: {shown} belongs to user {user}, and some of what is in it doesn't, so that a daemon of that user can't use it: \

@@ -82,7 +82,7 @@ Start with:
   tokenhost token get crm-prod
 
 Environment of the commands that talk to a daemon:
-  TOKENHOST_URL    where it is (http://127.0.0.1:8420)
+  TOKENHOST_URL    where it is (where TOKENHOST_LISTEN says, else http://127.0.0.1:8420)
   TOKENHOST_TOKEN  the application token to use
 
 Manual pages, such as `man tokenhost-serve`, come with the package; `tokenhost man --out FOLDER` writes them.";

@@ -222,30 +222,32 @@ impl Tokens {
     /// There is no such integration, or the storage failed.
     pub async fn test(&self, integration: &Name) -> Result<Verdict, TokenError> {
         let outcome = self.renew(&TokenKey::of(integration)).await;
-        let (line, field, attempt) = match outcome {
+        let no = |line, message| Verdict { ok: false, line, message, field: None, remedy: None, attempt: None };
+        match outcome {
             Ok(served) => {
                 let life =
                     served.expires_in.map_or("without a known end".to_owned(), |left| format!("good for {left} s"));
                 let line = format!("{integration}: a token was got, {life} (generation {})", served.token.generation);
-                return Ok(Verdict { ok: true, line, field: None, attempt: None });
+                Ok(Verdict { ok: true, ..no(line, None) })
             }
             Err(TokenError::Failed { code, message, field, attempt, .. }) => {
                 let flow = self.parts.integrations.read(integration).await?.flow;
                 let flow = self.parts.flows.get(&flow);
                 let flow = flow.as_ref().map(|flow| flow.description());
-                let look = match (&field, failure::change_of(integration, flow, &code, field.as_deref())) {
+                let remedy = failure::change_of(integration, flow, &code, field.as_deref());
+                let look = match (&field, &remedy) {
                     (Some(field), Some(command)) => format!("; look at {field}, which `{command}` changes"),
                     (Some(field), None) => format!("; look at {field}"),
                     (None, _) => String::new(),
                 };
-                (format!("{integration}: no token: {code}: {message}{look}"), field, attempt)
+                let line = format!("{integration}: no token: {code}: {message}{look}");
+                Ok(Verdict { field, remedy, attempt, ..no(line, Some(message)) })
             }
             Err(error @ (TokenError::PersonNeeded(_) | TokenError::Pending { .. } | TokenError::FlowMissing(_))) => {
-                (format!("{integration}: no token: {error}"), None, None)
+                Ok(no(format!("{integration}: no token: {error}"), Some(error.to_string())))
             }
-            Err(error) => return Err(error),
-        };
-        Ok(Verdict { ok: false, line, field, attempt })
+            Err(error) => Err(error),
+        }
     }
 
     /// The last attempts of an integration, the newest first, before the given one.

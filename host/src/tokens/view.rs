@@ -82,8 +82,12 @@ pub struct Verdict {
     pub ok: bool,
     /// One line for people.
     pub line: String,
+    /// Why none can be had, without what to do about it.
+    pub message: Option<String>,
     /// The integration's field to look at.
     pub field: Option<String>,
+    /// The command that changes it.
+    pub remedy: Option<String>,
     /// The attempt that was made.
     pub attempt: Option<Ulid>,
 }

@@ -18,6 +18,7 @@ use super::super::caller::Caller;
 use super::super::changes;
 use super::super::integrations::{self, Change, given};
 use super::super::organizations::{check_reach, named};
+use super::super::principals::changed;
 use super::super::principals::input::{NewApplicationToken, NewUser, PersonalTokenInput};
 use super::super::problem::{Code, Fault, Problem};
 use super::super::state::Api;
@@ -204,8 +205,11 @@ impl Run {
         if !self.dry_run {
             change.expected = Some(found.revision);
             self.api.access.change_user(&self.caller, &found.login, change, false).await?;
-            self.record("user.change", &format!("users/{}", found.login), |entry| self.with_password(entry, password))
-                .await;
+            let told = changed::of_user(&found, &preview);
+            self.record("user.change", &format!("users/{}", found.login), |entry| {
+                self.with_password(entry.detail(changes::CHANGED, told), password)
+            })
+            .await;
         }
         Ok(Done::new(Status::Updated))
     }
@@ -245,8 +249,9 @@ impl Run {
         if !self.dry_run {
             change.expected = Some(found.revision);
             access.change_application(&self.caller, &found.id, change, false).await?;
-            self.record("application_token.change", &format!("application-tokens/{id}"), |entry| entry.about_token(id))
-                .await;
+            let told = changed::of_application(&found, &preview);
+            let more = |entry: Entry| entry.about_token(id).detail(changes::CHANGED, told);
+            self.record("application_token.change", &format!("application-tokens/{id}"), more).await;
         }
         Ok(Done::of_token(Status::Updated, id))
     }
@@ -286,7 +291,9 @@ impl Run {
         if !self.dry_run {
             change.expected = Some(found.revision);
             access.change_personal(&self.caller, &found.id, change, false).await?;
-            self.record("personal_token.change", &format!("personal-tokens/{id}"), |entry| entry.about_token(id)).await;
+            let told = changed::of_personal(&found, &preview);
+            let more = |entry: Entry| entry.about_token(id).detail(changes::CHANGED, told);
+            self.record("personal_token.change", &format!("personal-tokens/{id}"), more).await;
         }
         Ok(Done::of_token(Status::Updated, id))
     }

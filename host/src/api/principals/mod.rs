@@ -4,6 +4,7 @@
 //! What may be given to whom is decided in `access`.
 
 mod applications;
+pub(super) mod changed;
 pub(super) mod input;
 mod me;
 mod personal;

@@ -255,6 +255,10 @@ async fn what_was_only_tried_is_told_apart_from_changes() {
     let inventory = json!({"users": [{"login": "eve"}]}).to_string();
     check("PUT", "/v1/synchro/hr?dry_run=true", &inventory, 200, &[("done", true), ("begun", true)]).await;
     check("PUT", "/v1/synchro/hr", &inventory, 200, &[("done", false), ("done", false), ("begun", false)]).await;
+    let changed = json!({"users": [{"login": "eve", "profiles": ["Auditor"]}]}).to_string();
+    check("PUT", "/v1/synchro/hr", &changed, 200, &[("done", false), ("done", false), ("begun", false)]).await;
+    let records = world.call("GET", "/v1/audit?action=user.change", "").await.json();
+    assert_eq!(records["items"][0]["details"]["changed"], "profiles", "{records}");
 }
 
 #[tokio::test]

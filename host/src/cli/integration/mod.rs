@@ -63,6 +63,7 @@ enum Command {
     },
     /// Change fields, secrets or the connection of an integration
     #[command(
+        alias = "change",
         after_help = "Who changes where an integration's requests go (a URL's origin, the server, the proxy, the CA) gives its secrets anew in the same command; else they and the token are dropped.\n\nExamples:\n  tokenhost integration set crm-prod --secret client_secret=@new-secret.txt\n  tokenhost integration set crm-prod --field scope='read write' --unset audience\n  tokenhost integration set crm-prod --bind signed=http-basic --field signed/username=ada --secret signed/password=-\n  tokenhost integration set crm-prod --unset schemes.signed --calls calls.toml\n  tokenhost integration set crm-prod --proxy http://proxy.example:3128 --secret client_secret=-"
     )]
     Set {

@@ -3,6 +3,7 @@
 //! The only place that knows the whole walk: flow, egress, journal, commit. It doesn't decide whether an attempt is due (`plan`),
 //! nor does it know who waits for it (`flight`).
 
+mod blame;
 mod exchange;
 mod person;
 mod rotation;

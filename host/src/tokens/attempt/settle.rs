@@ -6,14 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::super::expiry::{self, Fallback};
-use super::super::failure::{self, Ended};
+use super::super::failure::Ended;
 use super::super::journal::{Outcome, Stage, StepStory};
 use super::super::parts::Parts;
 use super::super::record::{FailureRecord, RefreshState, StoredToken, TokenRecord};
 use super::super::token::Token;
 use super::super::watch::Before;
 use super::{Attempt, FIRST_PAUSE, Last};
-use crate::egress::Fault;
 use crate::flows::request::Part;
 use crate::flows::step::{Failure, FlowToken, Placing, Purpose, Remedy};
 use crate::flows::{Limit, PluginError};
@@ -79,16 +78,7 @@ impl Attempt {
         if matches!(self.last, Last::Answered(200..=299, _)) && UNREADABLE.contains(&failure.code.as_str()) {
             self.hold(RefreshState::Spent);
         }
-        let field = match self.last {
-            Last::Unanswered(_, Fault::Tls) => Some("transport.ca".to_owned()),
-            Last::Unanswered(..) => Some(self.asked()),
-            Last::Answered(status, _) => match failure::field_of(&failure.code) {
-                Some("token_url") => Some(self.asked()),
-                None if failure::is_no_endpoint(status) => Some(self.asked()),
-                field => field.map(str::to_owned),
-            },
-            Last::Nothing => failure::field_of(&failure.code).map(str::to_owned),
-        };
+        let field = self.blamed(&failure.code);
         let ended = self.fail(&failure.code, &failure.message, failure.remedy, field).await;
         match ended {
             Ended::Failed(record, _) if is_spent && is_attended => Ended::Person(format!(
@@ -97,13 +87,6 @@ impl Attempt {
             )),
             ended => ended,
         }
-    }
-
-    /// The field whose URL was asked last.
-    fn asked(&self) -> String {
-        let sent = self.record.story.steps.iter().rev().find_map(|step| step.request.as_ref());
-        let sent = sent.map(|request| request.url.as_str());
-        failure::url_field(self.flow.description(), &self.integration.values, sent).to_owned()
     }
 
     /// The plugin failed. A spent token's answer stays in the journal for a repaired plugin.
@@ -156,14 +139,7 @@ impl Attempt {
     pub(super) async fn fail(&mut self, code: &str, message: &str, remedy: Remedy, field: Option<String>) -> Ended {
         let (code, message) = (self.cleaner.clean(code), self.cleaner.clean(message));
         self.tell(|story| story.problem = Some(format!("{code}: {message}")));
-        let (flow, name) = (self.flow.description(), &self.integration.name);
-        let command = failure::change_of(name, Some(flow), &code, field.as_deref());
-        // The command is about the integration's first scheme.
-        let command = command.filter(|_| self.record.story.key.scheme().is_none());
-        if let (Some(field), Some(command)) = (&field, command) {
-            let console = "the integration's page of the console";
-            self.note(&format!("look at the field {field}: `{command}` changes it, and so does {console}"));
-        }
+        self.hint(&code, field.as_deref());
         let (now, id) = (self.parts.clock.now(), self.id());
         let mut kept = None;
         let outcome = Outcome::Failed { code: code.clone(), message: message.clone() };
