@@ -23,10 +23,13 @@ const works = async (token) => (await fetch(`${world.url}/v1/me`, { headers: { a
 
 /** Goes on from the page by which Chromium asks whether to send a form again: that page still comes when one leaves it. */
 async function leave(page, to) {
-  for (let tries = 5; ; tries -= 1) {
+  for (let tries = 20; ; tries -= 1) {
     try {
       return await page.goto(to);
     } catch (error) {
+      // The navigation that came in between may have led there.
+      await page.waitForLoadState().catch(() => {});
+      if (page.url() === new URL(to, world.url).href) return null;
       if (tries === 0) throw error;
     }
   }
