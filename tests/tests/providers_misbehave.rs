@@ -92,10 +92,10 @@ async fn each_misbehaviour_has_its_problem_and_harms_nobody_else() {
             answer(200, &[("content-type", "text/html")], "<html>Sign in</html>"),
             "invalid_response",
             "a web page",
-            None,
+            Some("token_url"),
         ),
         ("html-403", answer(403, &[("content-type", "text/html")], "<html>WAF</html>"), "http_403", "HTTP 403", None),
-        ("empty", answer(200, &[], ""), "invalid_response", "an empty body", None),
+        ("empty", answer(200, &[], ""), "invalid_response", "an empty body", Some("token_url")),
         ("too-large", answer(200, &[], vec![b' '; 2 << 20]), "no_answer", "more than 1572864 bytes", Some("token_url")),
         (
             "many-headers",
@@ -111,7 +111,13 @@ async fn each_misbehaviour_has_its_problem_and_harms_nobody_else() {
             "can't be decompressed",
             Some("token_url"),
         ),
-        ("redirect", answer(302, &[("location", "/elsewhere")], ""), "redirected", "redirects are not followed", None),
+        (
+            "redirect",
+            answer(302, &[("location", "/elsewhere")], ""),
+            "redirected",
+            "redirects are not followed",
+            Some("token_url"),
+        ),
         (
             "refused",
             ok(401, &json!({"error": "invalid_client", "error_description": "who?"})),
@@ -119,7 +125,13 @@ async fn each_misbehaviour_has_its_problem_and_harms_nobody_else() {
             "who?",
             Some("client_secret"),
         ),
-        ("no-token", ok(200, &json!({"hello": "world"})), "invalid_response", "no access_token; it has hello", None),
+        (
+            "no-token",
+            ok(200, &json!({"hello": "world"})),
+            "invalid_response",
+            "no access_token; it has hello",
+            Some("token_url"),
+        ),
     ];
     let script = cases.clone();
     let good = token.clone();
