@@ -148,8 +148,22 @@ fn fault(path: &str, words: &str) -> Fault {
     Fault::new(
         field,
         "malformed",
-        expected.map_or("isn't what it may be".to_owned(), |expected| format!("must be {expected}")),
+        expected.map_or("isn't what it may be".to_owned(), |expected| format!("must be {}", plain(&expected))),
     )
+}
+
+/// What serde expected, in words for who knows JSON and not Rust.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or greater",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a map" => "an object",
+        "a sequence" => "a list",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -200,9 +214,19 @@ mod tests {
         check("{}", "missing", "name", "must be given");
         check(r#"{"name":"a","inner":{}}"#, "missing", "inner.count", "must be given");
         check(r#"{"name":"a","name":"b"}"#, "malformed", "name", "twice");
-        check(r#"{"name":"a","inner":{"count":"hunter2"}}"#, "malformed", "inner.count", "must be u64");
-        check(r#"{"name":"a","inner":{"count":-1}}"#, "malformed", "inner.count", "must be u64");
-        check(r#"{"name":"a","inner":"hunter2, expected hunter2"}"#, "malformed", "inner", "must be struct Inner");
+        check(
+            r#"{"name":"a","inner":{"count":"hunter2"}}"#,
+            "malformed",
+            "inner.count",
+            "must be a whole number, 0 or greater",
+        );
+        check(
+            r#"{"name":"a","inner":{"count":-1}}"#,
+            "malformed",
+            "inner.count",
+            "must be a whole number, 0 or greater",
+        );
+        check(r#"{"name":"a","inner":"hunter2, expected hunter2"}"#, "malformed", "inner", "must be an object");
         check(
             r#"{"name":"a","inner":{"count":1,"choice":"hunter2"}}"#,
             "malformed",
@@ -215,7 +239,7 @@ mod tests {
             "fields.client_secret",
             "must be a string",
         );
-        check(r#""hunter2""#, "malformed", "the body", "must be struct Example");
+        check(r#""hunter2""#, "malformed", "the body", "must be an object");
     }
 
     #[test]
@@ -230,7 +254,7 @@ mod tests {
         check("{\n\"name\": hunter2}", "no JSON, line 2, column 9");
         check(r#"{"name":"a"} hunter2"#, "no JSON, line 1, column 14");
         check(&"[".repeat(100_000), "must be a JSON object");
-        check(&format!("{{\"fields\":{}", "[".repeat(100_000)), "fields: must be a map");
+        check(&format!("{{\"fields\":{}", "[".repeat(100_000)), "fields: must be an object");
         check(r#"{"name":"hunter2"#, "no JSON, line 1");
         assert!(parse::<Example>(br#"{"name":"a","fields":{"x":null}}"#).is_ok());
     }

@@ -130,6 +130,7 @@ fn show(document: &Value) -> String {
     let next = format!(
         "\nNext:\n  {}\n  tokenhost status                   # what needs a person, and what is uncertain\n  \
          tokenhost audit list --action daemon.\n  tokenhost restore acknowledge\n\
+         Stop the daemon that the backup is of before, where it still runs: two with the same refresh tokens end each other's.\n\
          The daemon needs the same master key as this command, and the settings of the one that the backup is of.\n",
         cell(document, "serve")
     );

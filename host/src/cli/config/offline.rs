@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use crate::config::{Config, ConfigFault, KeySource, LoginType};
+use crate::seal::MasterKey;
 
 /// What is wrong, and what is worth knowing though it isn't.
 pub(super) fn look(config: &Config) -> (Vec<ConfigFault>, Vec<ConfigFault>) {
@@ -25,7 +26,7 @@ pub(super) fn look(config: &Config) -> (Vec<ConfigFault>, Vec<ConfigFault>) {
         }
     };
     if let KeySource::File(path) = &config.key {
-        match key_file(path) {
+        match key_file(path, &config.data) {
             Ok(()) => {}
             Err((true, message)) => notes.push(about("key_file", message)),
             Err((false, message)) => faults.push(about("key_file", message)),
@@ -123,7 +124,7 @@ fn may_write(folder: &Path) -> bool {
 }
 
 /// `true` beside what is only worth knowing.
-fn key_file(path: &Path) -> Result<(), (bool, String)> {
+fn key_file(path: &Path, data: &Path) -> Result<(), (bool, String)> {
     let shown = path.display();
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
@@ -143,7 +144,7 @@ fn key_file(path: &Path) -> Result<(), (bool, String)> {
         let owner = metadata.uid();
         return Err((false, format!("{shown} can't be read by this user; it belongs to user {owner}")));
     }
-    Ok(())
+    MasterKey::from_file(path, data).map(drop).map_err(|error| (false, error.to_string()))
 }
 
 fn flows(folder: &Path) -> Result<(), String> {
@@ -233,6 +234,9 @@ mod tests {
         std::fs::remove_file(&data).unwrap();
         std::fs::create_dir(&data).unwrap();
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let told = format!("{:?}", look(&load("127.0.0.1:0")));
+        assert!(told.contains("key_file") && told.contains("can't be used"), "what is in it is looked at: {told}");
+        std::fs::write(&key, "0123456789abcdef".repeat(4)).unwrap();
         assert_eq!(look(&load("127.0.0.1:0")), (vec![], vec![]));
     }
 }
