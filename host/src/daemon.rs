@@ -312,9 +312,7 @@ impl Daemon {
                 for one in &reloaded.waiting {
                     tracing::warn!(setting = one.setting.key, "a setting was changed, and needs a restart");
                 }
-                let told =
-                    reloaded.taken.iter().fold(entry, |entry, one| entry.detail(one.setting.key, one.to_string()));
-                ("taken", told)
+                ("taken", entry.details(reloaded.taken.iter().map(|one| (one.setting.key, one.to_string()))))
             }
             Err(error) => {
                 tracing::error!("nothing is changed: {error}");

@@ -3,6 +3,7 @@
 //! They are read once, where they come in, so that everything behind may rely on their form. Only ASCII is allowed in what
 //! identifies someone: two logins that look alike are the same login, or one of them is refused.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -153,9 +154,29 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     distances.min().filter(|(distance, one)| *distance <= 1 + one.chars().count() / 4).map(|(_, one)| one)
 }
 
+/// What is said, where a name is wrong, of those that there are.
+pub fn meant(wrong: &str, known: &[String]) -> String {
+    match nearest(wrong, known.iter().map(String::as_str)) {
+        Some(meant) => format!("did you mean {meant:?}?"),
+        None => format!("there are {}", known.join(", ")),
+    }
+}
+
+/// A text as one word of a command that people paste into a shell. What no shell could take stays as it is.
+pub fn shell_word(text: &str) -> String {
+    shlex::try_quote(text).map_or_else(|_| text.to_owned(), Cow::into_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_can_be_pasted() {
+        for (text, expected) in [("/my/key", "/my/key"), ("/my key", "'/my key'"), ("\0", "\0")] {
+            assert_eq!(shell_word(text), expected);
+        }
+    }
 
     #[test]
     fn what_was_perhaps_meant_is_near() {

@@ -352,7 +352,7 @@ impl Access {
         faults.extend(change.faults);
         let tree = self.organizations.tree();
         record.standing.apply(&change.standing, &tree, &mut faults);
-        let profiles = self.profiles_of(&record.standing, &mut faults).await?;
+        let profiles = self.profiles_wanted(&record.standing, &mut faults).await?;
         if let Some(scopes) = change.scopes {
             record.scopes = self.parse_scopes(&scopes, &mut faults);
         }

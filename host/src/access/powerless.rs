@@ -20,7 +20,7 @@ impl Access {
     /// The store failed.
     pub async fn lack_of(&self, standing: &Standing) -> Result<Option<Lack>, AccessError> {
         // A profile that isn't there gives nothing.
-        let profiles = self.profiles_of(standing, &mut Vec::new()).await?;
+        let (profiles, _) = self.profiles_of(standing).await?;
         Ok(lack(&profiles, &self.policy()))
     }
 }

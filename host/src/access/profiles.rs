@@ -9,7 +9,7 @@ use super::standing::{Standing, parse, parse_all};
 use crate::fault::{FaultCode, FieldFault};
 use crate::store::table::Page;
 use crate::store::{Batch, Revision};
-use crate::text::ProfileName;
+use crate::text::{self, ProfileName};
 
 /// Profiles at most, beside the shipped ones: so many, that all of them are read where someone asks for all.
 const MOST_PROFILES: usize = 1000;
@@ -226,34 +226,36 @@ impl Access {
         Ok(record)
     }
 
-    /// The profiles that a standing names; those that aren't there are noted.
-    pub(super) async fn profiles_of(
+    /// The profiles that a standing names, and the names of those that aren't there, which give nothing.
+    pub(super) async fn profiles_of<'a>(
+        &self,
+        standing: &'a Standing,
+    ) -> Result<(Vec<Profile>, Vec<&'a ProfileName>), AccessError> {
+        let (mut profiles, mut missing) = (Vec::with_capacity(standing.profiles.len()), Vec::new());
+        for name in &standing.profiles {
+            match self.find_profile(name).await? {
+                Some(profile) => profiles.push(profile),
+                None => missing.push(name),
+            }
+        }
+        Ok((profiles, missing))
+    }
+
+    /// The same for a standing that is to be: those that aren't there are faults.
+    pub(super) async fn profiles_wanted(
         &self,
         standing: &Standing,
         faults: &mut Vec<FieldFault>,
     ) -> Result<Vec<Profile>, AccessError> {
-        let mut profiles = Vec::with_capacity(standing.profiles.len());
-        for name in &standing.profiles {
-            match self.find_profile(name).await? {
-                Some(profile) => profiles.push(profile),
-                None => {
-                    let message = format!("there is no profile {name}; {}", self.meant(name.as_str()).await?);
-                    faults.push(FieldFault::new("profiles", FaultCode::Unknown, message));
-                }
-            }
+        let (profiles, missing) = self.profiles_of(standing).await?;
+        if !missing.is_empty() {
+            let known: Vec<String> = self.profiles().await?.iter().map(|profile| profile.name.to_string()).collect();
+            faults.extend(missing.into_iter().map(|name| {
+                let message = format!("there is no profile {name}; {}", text::meant(name.as_str(), &known));
+                FieldFault::new("profiles", FaultCode::Unknown, message)
+            }));
         }
         Ok(profiles)
-    }
-}
-
-impl Access {
-    /// What is said of profiles that there are, where one is named that isn't there.
-    async fn meant(&self, wrong: &str) -> Result<String, AccessError> {
-        let names: Vec<String> = self.profiles().await?.iter().map(|profile| profile.name.to_string()).collect();
-        Ok(match crate::text::nearest(wrong, names.iter().map(String::as_str)) {
-            Some(meant) => format!("did you mean {meant:?}?"),
-            None => format!("there are {}", names.join(", ")),
-        })
     }
 }
 

@@ -36,6 +36,14 @@ pub enum TokenKind {
 }
 
 impl TokenKind {
+    /// Its stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Application => "application",
+            Self::Personal => "personal",
+        }
+    }
+
     /// What its tokens begin with.
     pub const fn prefix(self) -> &'static str {
         match self {

@@ -246,7 +246,7 @@ impl Access {
     ) -> Result<(), AccessError> {
         let tree = self.organizations.tree();
         record.standing.apply(&change.standing, &tree, &mut faults);
-        let profiles = self.profiles_of(&record.standing, &mut faults).await?;
+        let profiles = self.profiles_wanted(&record.standing, &mut faults).await?;
         if let Some(language) = change.language {
             check_language(&language, &mut faults);
             record.language = language;
@@ -296,7 +296,7 @@ impl Access {
                 "the principal belongs to an organization that you don't see".to_owned(),
             ));
         }
-        let profiles = self.profiles_of(standing, &mut Vec::new()).await?;
+        let (profiles, _) = self.profiles_of(standing).await?;
         if !by.rights().includes(rights_of(&profiles)) {
             return Err(AccessError::Forbidden("the principal has rights that you don't have yourself".to_owned()));
         }

@@ -240,8 +240,8 @@ impl Access {
 
     /// A principal with its profiles and the organizations of this moment.
     pub(super) async fn resolve(&self, parts: Parts<'_>) -> Result<Principal, StoreError> {
-        let profiles = match self.profiles_of(parts.standing, &mut Vec::new()).await {
-            Ok(profiles) => profiles,
+        let profiles = match self.profiles_of(parts.standing).await {
+            Ok((profiles, _)) => profiles,
             Err(super::AccessError::Store(error)) => return Err(error),
             Err(error) => return Err(StoreError::Storage(error.to_string())),
         };

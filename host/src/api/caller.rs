@@ -189,11 +189,9 @@ impl Caller {
         self.note_detail(changes::CHANGED, changes::listed(&changes::between(before, after)));
     }
 
-    /// Says what a change of an integration was, or what one was made with.
-    pub(super) fn note_difference(&self, before: Option<&Integration>, after: &Integration) {
-        for (name, text) in changes::told(before, after) {
-            self.note_detail(name, text);
-        }
+    /// Says more that is worth knowing.
+    pub(super) fn note_details(&self, details: impl IntoIterator<Item = (&'static str, String)>) {
+        details.into_iter().for_each(|(name, value)| self.note_detail(name, value));
     }
 
     /// Says which secret was set, by its keyed digest.

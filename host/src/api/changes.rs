@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::integrations::Integration;
+use crate::integrations::{Difference, Integration};
 
 /// The detail that names what was changed.
 pub(super) const CHANGED: &str = "changed";
@@ -43,21 +43,24 @@ fn walk(path: &str, before: &Value, after: &Value, names: &mut Vec<String>) {
     }
 }
 
-/// The details of a change of an integration, or of one that was made.
-pub(super) fn told(before: Option<&Integration>, after: &Integration) -> Vec<(&'static str, String)> {
-    let difference = Integration::difference(before, after);
-    let secrets: Vec<String> = difference.secrets.iter().map(|(name, what)| format!("{name} {what}")).collect();
-    let mut details = Vec::new();
-    match before {
-        Some(_) if difference.changed.is_empty() && secrets.is_empty() => details.push((CHANGED, "nothing".to_owned())),
-        Some(_) if !difference.changed.is_empty() => details.push((CHANGED, difference.changed.join(", "))),
-        Some(_) => {}
-        None => details.extend([("model", after.model.to_string()), ("flow", after.flow.clone())]),
-    }
-    if !secrets.is_empty() {
-        details.push((SECRETS, secrets.join(", ")));
-    }
-    details
+/// The details of a change of an integration.
+pub(super) fn of_integration(difference: &Difference) -> Vec<(&'static str, String)> {
+    let changed = (CHANGED, listed(&difference.changed));
+    // Where secrets alone are others, nothing else is said.
+    let is_told = !difference.changed.is_empty() || difference.secrets.is_empty();
+    Some(changed).filter(|_| is_told).into_iter().chain(secrets(difference)).collect()
+}
+
+/// The details of an integration that was made.
+pub(super) fn of_new(made: &Integration) -> Vec<(&'static str, String)> {
+    let base = [("model", made.model.to_string()), ("flow", made.flow.clone())];
+    base.into_iter().chain(secrets(&Integration::difference(None, made))).collect()
+}
+
+/// What became of secrets, where there are any.
+fn secrets(difference: &Difference) -> Option<(&'static str, String)> {
+    let told: Vec<String> = difference.secrets.iter().map(|(name, what)| format!("{name} {what}")).collect();
+    (!told.is_empty()).then(|| (SECRETS, told.join(", ")))
 }
 
 #[cfg(test)]

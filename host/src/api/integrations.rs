@@ -18,6 +18,7 @@ pub(super) use self::input::{Change, NewIntegration, given};
 use self::view::{Integration, IntegrationSummary, With};
 use super::body::Json;
 use super::caller::Caller;
+use super::changes;
 use super::models::name;
 use super::organizations::named;
 use super::page::{Page, Wanted};
@@ -158,7 +159,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
     let made = make(&api, &caller, new, false).await?;
-    caller.note_difference(None, &made);
+    caller.note_details(changes::of_new(&made));
     let location = format!("/v1/integrations/{}", made.name);
     let made = Integration::of(&api, made, None).await?.seen_by(&caller);
     Ok(([(header::LOCATION, location)], made.answer(StatusCode::CREATED)).into_response())
@@ -258,12 +259,8 @@ async fn change(
         caller.note_dry_run();
     }
     let terms = Terms { expected: expected(&headers)?, keeps_target: !drops };
-    // A change in between would be told as part of this one, which does nobody harm.
-    let before = api.integrations.read(&name).await.ok();
     let changed = alter(&api, &caller, &name, change, terms, dry_run).await?;
-    if before.is_some() {
-        caller.note_difference(before.as_ref(), &changed.integration);
-    }
+    caller.note_details(changes::of_integration(&changed.difference));
     if changed.dropped {
         caller.note_detail("dropped", "true");
     }

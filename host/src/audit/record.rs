@@ -207,6 +207,12 @@ impl Entry {
         self
     }
 
+    /// The same, with more details.
+    #[must_use]
+    pub fn details(self, details: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        details.into_iter().fold(self, |entry, (name, value)| entry.detail(name, value))
+    }
+
     /// The same, with one more detail.
     #[must_use]
     pub fn detail(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {

@@ -12,6 +12,7 @@ use super::output::{Output, Pairs, cell, items, member, table};
 use crate::backup::{self, BackupError, Checked, Temporary};
 use crate::config::{Config, Overrides};
 use crate::daemon;
+use crate::text::shell_word;
 
 /// What lasts no longer is done without a word.
 const SHOW_AFTER: Duration = Duration::from_secs(2);
@@ -110,8 +111,7 @@ async fn take(client: &Client, file: &Path, force: bool, output: Output) -> Resu
         let mut pairs = Pairs::default();
         pairs.add("backup", member(made, "file")).add("size", Some(size(written)));
         pairs.add("of", member(made, "made_at"));
-        let file = cell(made, "file");
-        let file = shlex::try_quote(&file).map_or_else(|_| file.clone(), |quoted| quoted.into_owned());
+        let file = shell_word(&cell(made, "file"));
         pairs.to_text("") + &format!("\nThe master key isn't in it. Look through it: tokenhost backup check {file}\n")
     })
 }

@@ -49,6 +49,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use self::exit::Failure;
 use self::output::Output;
 
+/// The file of settings that the package's service is started with.
+const PACKAGED: &str = "/etc/tokenhost/tokenhost.toml";
+
 /// Gets, keeps and renews API tokens
 ///
 /// tokenhost reads an API's OpenAPI document, asks for the few credentials that its security scheme needs, and from then on

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::PACKAGED;
 use super::backup::{Progress, contents, describe, failure, time};
 use super::client::Connection;
 use super::exit::Failure;
@@ -13,6 +14,7 @@ use crate::backup;
 use crate::clock::SystemClock;
 use crate::config::{Config, KeySource, Origin, Overrides};
 use crate::daemon;
+use crate::text::shell_word;
 
 /// Make a data folder of a backup; takes no daemon, but its master key
 #[derive(Debug, clap::Args)]
@@ -137,19 +139,15 @@ fn show(document: &Value) -> String {
     pairs.to_text("") + &text + &next
 }
 
-/// The file that the package's service is started with.
-const PACKAGED: &str = "/etc/tokenhost/tokenhost.toml";
-
 /// What starts a daemon on the folder that was made: with all that this command was told, wherever it is typed.
 fn serve(overrides: &Overrides, config: &Config) -> String {
     if overrides.config.as_deref() == Some(Path::new(PACKAGED)) {
         return "sudo systemctl start tokenhost".to_owned();
     }
-    let quoted = |text: &str| shlex::try_quote(text).map_or_else(|_| text.to_owned(), |quoted| quoted.into_owned());
     let mut command = "tokenhost serve".to_owned();
     if let Some(file) = &overrides.config {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-        command += &format!(" --config {}", quoted(&file.display().to_string()));
+        command += &format!(" --config {}", shell_word(&file.display().to_string()));
     }
     for one in config.resolved.iter().filter(|one| matches!(one.setting.key, "data" | "key_file" | "key_command")) {
         if let (Origin::Flag(_) | Origin::Environment(_), Some(flag)) = (&one.origin, one.setting.flag()) {
@@ -157,7 +155,7 @@ fn serve(overrides: &Overrides, config: &Config) -> String {
                 "key_command" => one.shown().to_owned(),
                 _ => std::path::absolute(one.shown()).map_or(one.shown().to_owned(), |path| path.display().to_string()),
             };
-            command += &format!(" {flag} {}", quoted(&text));
+            command += &format!(" {flag} {}", shell_word(&text));
         }
     }
     match config.key {

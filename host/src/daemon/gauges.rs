@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
-use crate::access::{Access, TokenKind};
+use crate::access::Access;
 use crate::audit::Audit;
 use crate::egress::Egress;
 use crate::flows::registry::Flows;
@@ -56,11 +56,9 @@ impl Gauges {
         match access.census().await {
             Ok(census) => {
                 for (kind, state, count) in census.tokens {
-                    let kind = match kind {
-                        TokenKind::Application => "application",
-                        TokenKind::Personal => "personal",
-                    };
-                    metrics::gauge!(names::INBOUND_TOKENS, "kind" => kind, "state" => state.as_str()).set(count as f64);
+                    let gauge =
+                        metrics::gauge!(names::INBOUND_TOKENS, "kind" => kind.as_str(), "state" => state.as_str());
+                    gauge.set(count as f64);
                 }
                 set(names::SESSIONS, census.sessions as f64);
             }

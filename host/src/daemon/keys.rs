@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::config::{Config, KeySource, Live, Origin};
 use crate::seal::{self, Keyring, MasterKey, MasterKeys, SealError};
 use crate::store::Store;
+use crate::text::shell_word;
 
 /// The master key in use.
 ///
@@ -66,7 +67,7 @@ const NO_NEXT: &str = "nothing says where the next master key is. Have the prese
 /// What is said where its file isn't there.
 fn no_next_file(config: &Config, path: &Path) -> String {
     let shown = path.display().to_string();
-    let typed = shlex::try_quote(&shown).map_or_else(|_| shown.clone(), |quoted| quoted.into_owned());
+    let typed = shell_word(&shown);
     let is_said = config.resolved.iter().any(|one| one.setting.key == "key_next_file" && one.origin != Origin::Default);
     let setting = if is_said {
         "as the setting `key_next_file` says"

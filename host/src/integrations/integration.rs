@@ -12,6 +12,7 @@ use url::Url;
 use super::belonging::Belongs;
 use super::binding::{Binding, BindingChange, BindingRecord};
 use super::calls::CallSettings;
+use super::difference::Difference;
 use super::parameters::NewParameter;
 use crate::egress::Transport;
 use crate::name::Name;
@@ -217,6 +218,8 @@ pub struct Changed {
     pub dropped: bool,
     /// Whether all was so already.
     pub same: bool,
+    /// What is another now, by name.
+    pub difference: Difference,
 }
 
 /// What lists show of an integration.

@@ -288,8 +288,9 @@ impl Integrations {
             return Err(IntegrationError::Retargets(lost(&original, &integration)));
         }
         let same = !dropped && integration.is_configured_like(&original);
+        let difference = Integration::difference(Some(&original), &integration);
         if dry_run {
-            return Ok(Changed { integration, dropped, same });
+            return Ok(Changed { integration, dropped, same, difference });
         }
         integration.updated_at = self.clock.now();
         INTEGRATIONS.put(&mut batch, &[name.as_str()], &IntegrationRecord::seal(&integration, &self.keyring)?)?;
@@ -297,7 +298,7 @@ impl Integrations {
             Ok(revision) => {
                 integration.revision = revision;
                 self.tell(name);
-                Ok(Changed { integration, dropped, same })
+                Ok(Changed { integration, dropped, same, difference })
             }
             Err(StoreError::Conflict) => Err(IntegrationError::Changed),
             Err(error) => Err(error.into()),

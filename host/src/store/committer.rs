@@ -18,6 +18,7 @@ use crate::telemetry;
 
 /// Batches written together at most. Bounds the time that the first of them waits for the last.
 const GROUP: usize = 512;
+
 /// What the committer is asked for.
 pub(super) enum Request {
     /// To commit a batch.

@@ -439,8 +439,9 @@ fn ask(question: &str) -> String {
     answer.trim_end().to_owned()
 }
 
-/// Plays the parent of `child_fills_the_disk`: `limit` fills the disk (true) or makes room (false).
-fn fill_a_disk(mut child: Running, mut limit: impl FnMut(&Child, bool)) {
+/// Plays the parent of a child that fills a disk, and asks so many questions: `limit` fills the disk (true) or makes room
+/// (false).
+fn fill_a_disk(mut child: Running, expected: usize, mut limit: impl FnMut(&Child, bool)) {
     let mut questions = 0;
     while let Some(question) = child.try_line() {
         questions += 1;
@@ -458,7 +459,7 @@ fn fill_a_disk(mut child: Running, mut limit: impl FnMut(&Child, bool)) {
         writeln!(child.child.stdin.as_mut().unwrap(), "{answer}").unwrap();
     }
     assert!(child.child.wait().unwrap().success());
-    assert!(questions > 2);
+    assert_eq!(questions, expected);
 }
 
 /// A file system of its own that is really full. Where this machine lets nobody mount one, the next test stands alone.
@@ -475,10 +476,10 @@ fn a_full_disk_loses_nothing_and_is_got_over() {
         return;
     };
     let wrapper: Vec<&str> = way.iter().copied().chain(["sh", "-c", MOUNT, "sh"]).collect();
-    let check = |test: &str, ballast: fn(&Path) -> u64| {
+    let check = |test: &str, questions: usize, ballast: fn(&Path) -> u64| {
         let folder = tempfile::tempdir().unwrap();
         let child = Running::start(test, folder.path(), &wrapper);
-        fill_a_disk(child, |child, fill| {
+        fill_a_disk(child, questions, |child, fill| {
             // The child's file system, as it sees it.
             let inside = PathBuf::from(format!("/proc/{}/root{}", child.id(), folder.path().display()));
             let file = inside.join("ballast");
@@ -489,9 +490,9 @@ fn a_full_disk_loses_nothing_and_is_got_over() {
             }
         });
     };
-    check("child_fills_the_disk", |_| 40 << 20);
+    check("child_fills_the_disk", 5, |_| 40 << 20);
     // Room for two large batches in logs, and none for the table that the first is written out to while the second comes.
-    check("child_outruns_what_is_written_out", |disk| {
+    check("child_outruns_what_is_written_out", 3, |disk| {
         let found = rustix::fs::statvfs(disk).unwrap();
         found.f_bavail * found.f_frsize - (25 << 20)
     });
@@ -504,7 +505,7 @@ fn a_file_size_limit_loses_nothing_and_is_got_over() {
     // The signal would end the process; without it, writing fails.
     let wrapper = ["sh", "-c", r#"trap "" XFSZ; exec "$@""#, "sh"];
     let child = Running::start("child_fills_the_disk", folder.path(), &wrapper);
-    fill_a_disk(child, |child, fill| {
+    fill_a_disk(child, 5, |child, fill| {
         let limit = if fill { "--fsize=1000000:unlimited" } else { "--fsize=unlimited" };
         let pid = child.id().to_string();
         assert!(Command::new("prlimit").args(["--pid", &pid, limit]).status().unwrap().success());

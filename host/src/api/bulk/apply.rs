@@ -360,10 +360,9 @@ impl Run {
         let (api, caller, dry_run) = self.parts();
         let Some(found) = found else {
             let made = integrations::make(api, caller, read(members)?, dry_run).await?;
-            self.record("integration.create", &format!("integrations/{}", made.name), |entry| {
-                changes::told(None, &made).into_iter().fold(entry, |entry, (name, text)| entry.detail(name, text))
-            })
-            .await;
+            let told = changes::of_new(&made);
+            self.record("integration.create", &format!("integrations/{}", made.name), |entry| entry.details(told))
+                .await;
             return Ok(Done::new(Status::Created));
         };
         caller.require_on(Right::WriteIntegrations, &found.name, &found.organization).await?;
@@ -386,9 +385,8 @@ impl Run {
         if !dry_run {
             let changed = integrations::alter(api, caller, &found.name, body::of_value(change)?, terms, false).await?;
             self.record("integration.change", &format!("integrations/{}", found.name), |entry| {
-                let entry = entry.detail("dropped", changed.dropped.to_string());
-                let told = changes::told(Some(&found), &changed.integration);
-                told.into_iter().fold(entry, |entry, (name, text)| entry.detail(name, text))
+                let told = changes::of_integration(&changed.difference);
+                entry.detail("dropped", changed.dropped.to_string()).details(told)
             })
             .await;
         }

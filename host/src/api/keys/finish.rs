@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::config::{Config, KeySource};
+use crate::text::shell_word;
 
 /// The steps, in a line that can be typed where all that is needed is known here.
 pub(in crate::api) fn finish_steps(config: &Config) -> String {
@@ -29,8 +30,7 @@ pub(in crate::api) fn finish_steps(config: &Config) -> String {
 
 /// A path as a shell takes it.
 fn quoted(path: &Path) -> String {
-    let shown = path.display().to_string();
-    shlex::try_quote(&shown).map_or_else(|_| shown.clone(), |quoted| quoted.into_owned())
+    shell_word(&path.display().to_string())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use utoipa_axum::routes;
 
 use super::super::body::{Json, JsonOrNothing};
 use super::super::caller::Caller;
+use super::super::changes::CHANGED;
 use super::super::page::{Page, Wanted};
 use super::super::problem::Problem;
 use super::super::query::Query;
@@ -15,7 +16,7 @@ use super::super::revision::expected;
 use super::super::state::Api;
 use super::input::{ApplicationTokenInput, NewApplicationToken, Rebuild};
 use super::view::{ApplicationToken, Extras, texts};
-use super::{Id, answer, made, not_to_be_seen, note_standing, rebuilt, state_in, told};
+use super::{Id, answer, changed, made, not_to_be_seen, note_standing, rebuilt, state_in, told};
 use crate::access::application::{self, ApplicationChange};
 use crate::access::{AccessError, id_text};
 
@@ -129,8 +130,7 @@ async fn change(
     match api.access.change_application(&caller, &id, change, false).await {
         Ok(token) => {
             note(&caller, &token);
-            let state = |token| ApplicationToken::of(token, Extras::default());
-            caller.note_changes(&state(before), &state(token.clone()));
+            caller.note_detail(CHANGED, changed::of_application(&before, &token));
             Ok(shown(token, Extras::default(), StatusCode::OK))
         }
         Err(error) => Err(told(&caller, error, expected).await),

@@ -1,4 +1,4 @@
-//! Which members of principals and tokens a change is about, as callers see them: for the records of imports.
+//! Which members of principals and tokens a change is about, as callers see them.
 
 use super::super::changes::{between, listed};
 use super::view::{ApplicationToken, Extras, PersonalToken, User};

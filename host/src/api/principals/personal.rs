@@ -8,6 +8,7 @@ use utoipa_axum::routes;
 
 use super::super::body::{Json, JsonOrNothing};
 use super::super::caller::Caller;
+use super::super::changes::CHANGED;
 use super::super::page::{Page, Wanted};
 use super::super::problem::Problem;
 use super::super::query::Query;
@@ -15,7 +16,7 @@ use super::super::revision::expected;
 use super::super::state::Api;
 use super::input::{NewPersonalToken, PersonalTokenInput, Rebuild};
 use super::view::{Extras, PersonalToken, texts};
-use super::{Id, answer, made, not_to_be_seen, rebuilt, state_in, told, users};
+use super::{Id, answer, changed, made, not_to_be_seen, rebuilt, state_in, told, users};
 use crate::access::personal::{self, PersonalChange};
 use crate::access::{AccessError, Login, TokenId, id_text};
 
@@ -101,8 +102,7 @@ pub(super) async fn alter(
         Ok(token) => {
             note(caller, &token);
             if let Ok(before) = before {
-                let state = |token| PersonalToken::of(token, Extras::default());
-                caller.note_changes(&state(before), &state(token.clone()));
+                caller.note_detail(CHANGED, changed::of_personal(&before, &token));
             }
             Ok(shown(token, Extras::default(), StatusCode::OK))
         }

@@ -8,6 +8,7 @@ use utoipa_axum::routes;
 
 use super::super::body::Json;
 use super::super::caller::Caller;
+use super::super::changes::CHANGED;
 use super::super::page::{Page, Wanted};
 use super::super::problem::Problem;
 use super::super::query::Query;
@@ -15,7 +16,7 @@ use super::super::revision::expected;
 use super::super::state::Api;
 use super::input::{NewUser, UserInput};
 use super::view::User;
-use super::{answer, made, not_to_be_seen, note_standing, told};
+use super::{answer, changed, made, not_to_be_seen, note_standing, told};
 use crate::access::user::{self, UserChange};
 use crate::access::{AccessError, Lack, Login, REST_SERVICES_USER};
 
@@ -151,7 +152,7 @@ async fn change(
     match api.access.change_user(&caller, &login, change, false).await {
         Ok(user) => {
             note_standing(&caller, &user.standing);
-            caller.note_changes(&User::from(before), &User::from(user.clone()));
+            caller.note_detail(CHANGED, changed::of_user(&before, &user));
             shown(&api, user, StatusCode::OK).await
         }
         Err(error) => Err(told(&caller, error, expected).await),

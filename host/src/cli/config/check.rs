@@ -4,15 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::super::PACKAGED;
 use super::super::client::Connection;
 use super::super::exit::{Exit, Failure};
 use super::super::output::{Output, Pairs, member};
 use super::{offline, source};
 use crate::access::is_shipped_profile;
 use crate::config::{self, Config as Settings, ConfigFault, Overrides};
-
-/// The file that the package's service is started with.
-const PACKAGED: &str = "/etc/tokenhost/tokenhost.toml";
+use crate::text::meant;
 
 /// What to check.
 #[derive(Debug, clap::Args)]
@@ -124,9 +123,7 @@ async fn profiles(config: &Settings, connection: &Connection) -> Vec<ConfigFault
 fn missing(named: &[String], there_are: &[String]) -> Vec<String> {
     let unknown = named.iter().filter(|name| !there_are.contains(name));
     let told = unknown.map(|name| {
-        let nearest = crate::text::nearest(name, there_are.iter().map(String::as_str));
-        let meant = nearest
-            .map_or_else(|| format!("there are {}", there_are.join(", ")), |meant| format!("did you mean {meant:?}?"));
+        let meant = meant(name, there_are);
         format!("there is no profile {name:?} yet, so that it allows nobody anything; {meant}")
     });
     told.collect()
